@@ -1,0 +1,3 @@
+import { command } from "@dma-buf/config/tsup";
+
+export default command(["src/cli.ts"]);

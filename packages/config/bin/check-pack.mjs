@@ -1,0 +1,20 @@
+// Packs the current package with pnpm (publishConfig and workspace: ranges applied) and judges the tarball itself.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const bin = (name) => join(import.meta.dirname, "..", "..", "..", "node_modules", ".bin", name);
+const dir = mkdtempSync(join(tmpdir(), "pack-"));
+try {
+  execFileSync(bin("pnpm"), ["pack", "--pack-destination", dir], { stdio: "ignore" });
+  const tgz = join(dir, readdirSync(dir)[0]);
+  const pkg = JSON.parse(execFileSync("tar", ["-xzOf", tgz, "package/package.json"], { encoding: "utf8" }));
+  if (JSON.stringify(pkg).includes("workspace:")) throw new Error("workspace: range left in the packed manifest");
+  if (JSON.stringify(pkg.exports).includes('/source"')) throw new Error("private source condition left in exports");
+  const esmOnly = !JSON.parse(readFileSync("package.json", "utf8")).main;
+  execFileSync(bin("publint"), ["run", tgz, "--strict"], { stdio: "inherit" });
+  execFileSync(bin("attw"), [tgz, "--profile", esmOnly ? "esm-only" : "strict", "--format", "ascii"], { stdio: "inherit" });
+} finally {
+  rmSync(dir, { recursive: true, force: true });
+}

@@ -1,0 +1,147 @@
+/**
+ * A contract is data and one function. Rows say of each call who must hold what and what it may answer; the life
+ * cycle says when it may be called; the policy says what the framework decides; `open` says how an importer comes to
+ * see runs of a buffer. Code reads the data; nothing branches on a contract's id.
+ */
+import type { DmaBufAttachment, DmaBufOps } from "./dma-buf.js";
+import type { ErrnoName } from "./error.js";
+import type { Framework } from "./framework.js";
+import type { Op } from "./op.js";
+import type { Held } from "./resv.js";
+import type { Direction, Run } from "./run.js";
+
+/** A call that has a row: an exporter's callback, an importer's callback, or a call into the framework. */
+export type ExporterCall = Exclude<keyof DmaBufOps, "interfaces">;
+export type ImporterCall = "invalidateMappings";
+export type FrameworkCall =
+  | "export"
+  | "dynamicAttach"
+  | "detachAttachment"
+  | "mapAttachment"
+  | "unmapAttachment"
+  | "getPfnUnlocked"
+  | "pinAttachment"
+  | "unpinAttachment"
+  | "invalidate"
+  | "get"
+  | "put";
+export type CallName = ExporterCall | ImporterCall | FrameworkCall;
+
+/** What a contract says of one call. */
+export interface Row {
+  /** The requirement's id: `dma-address/map_dma_buf`. Findings and conformance cases carry it. */
+  readonly id: string;
+  readonly party: "exporter" | "importer" | "framework";
+  readonly presence: "mandatory" | "optional";
+  /** Must be there exactly when this one is. */
+  readonly pairedWith?: CallName;
+  /** The buffer's reservation when the call begins: held by the caller, not held by the caller, or either. */
+  readonly resv: "held" | "free" | "either";
+  readonly maySleep: boolean;
+  /** Who owns what the call returns, and until when. */
+  readonly owner: string;
+  /** What it may refuse with, and why. */
+  readonly errors: Readonly<Partial<Record<ErrnoName, string>>>;
+  /** The kernel's name for it, by kernel version or series. */
+  readonly kernelName: Readonly<Record<string, string>>;
+  /** Where it is written down. */
+  readonly source: string;
+}
+
+/** The states of an attachment. */
+export type AttachmentState = "attached" | "mapped" | "detached";
+
+/** Which framework calls are allowed in which state of an attachment. */
+export type LifeCycle = Readonly<Record<AttachmentState, readonly FrameworkCall[]>>;
+
+/** What the framework decides, as data. */
+export interface Policy {
+  /** Must an attachment have a device? `unless-no-map`: only if the exporter has a map callback. */
+  readonly device: "always" | "unless-no-map";
+  /** When a static importer meets an exporter that pins: mapped once at attach, or pinned at each map. */
+  readonly bridgeStatic: "at-attach" | "at-map";
+  /** Must a dynamic importer bring the invalidate callback? */
+  readonly invalidate: "mandatory" | "optional";
+  /** What a revoke waits for before the memory is given up. */
+  readonly drain: readonly ("fences" | "unmap")[];
+  /** The callbacks of which an exporter needs at least one. */
+  readonly backing: readonly ExporterCall[];
+}
+
+/**
+ * How one importer sees one buffer. `resv` is how {@link runs} must be called: with the reservation held by the
+ * importer (then what it saw stays true until it lets go), or without (then it is true at one instant only, and the
+ * importer needs a retry of its own).
+ */
+export interface Window {
+  readonly resv: "held" | "free";
+  /** Runs that cover `[offset, offset + sizeBytes)`; the first may begin before it, the last may end after it. */
+  runs(offset: number, sizeBytes: number, held: Held | null): Op<readonly Run[]>;
+  /** The exporter invalidated: give back what was mapped. Called in the importer's callback, reservation held. */
+  drop(held: Held): Op<void>;
+  /** Ends the window; takes the reservation if it needs to. */
+  close(): Op<void>;
+}
+
+/** A column of the comparison. */
+export interface Contract {
+  /** Printed, never compared. */
+  readonly id: string;
+  /** One sentence for a reader who has not read the thread. */
+  readonly title: string;
+  /** The kernel it extends: `6.13`. */
+  readonly base: string;
+  readonly rows: Readonly<Partial<Record<CallName, Row>>>;
+  readonly lifeCycle: LifeCycle;
+  readonly policy: Policy;
+  open(framework: Framework, attachment: DmaBufAttachment, direction: Direction): Op<Window>;
+}
+
+/** What a contract changes against the one it is made from. */
+export interface ContractChanges {
+  readonly id: string;
+  readonly title: string;
+  readonly base?: string;
+  readonly add?: Readonly<Partial<Record<CallName, Row>>>;
+  readonly remove?: readonly CallName[];
+  readonly change?: Readonly<Partial<Record<CallName, Partial<Row>>>>;
+  readonly lifeCycle?: Partial<LifeCycle>;
+  readonly policy?: Partial<Policy>;
+  readonly open?: Contract["open"];
+}
+
+/**
+ * A contract made from another: what is not named stays. Row ids of the base are renamed to the new contract's.
+ * @throws TypeError when it adds a row that is there, or removes or changes one that is not.
+ */
+export function defineContract(base: Contract, changes: ContractChanges): Contract {
+  const rows: Partial<Record<CallName, Row>> = {};
+  for (const [call, row] of entries(base.rows)) rows[call] = { ...row, id: row.id.replace(`${base.id}/`, `${changes.id}/`) };
+  for (const call of changes.remove ?? []) {
+    need(rows[call], call, "removes");
+    delete rows[call];
+  }
+  for (const [call, change] of entries(changes.change ?? {})) rows[call] = { ...need(rows[call], call, "changes"), ...change };
+  for (const [call, row] of entries(changes.add ?? {})) {
+    if (rows[call]) throw new TypeError(`contract ${changes.id} adds ${call}, which ${base.id} has: use change`);
+    rows[call] = row;
+  }
+  return {
+    id: changes.id,
+    title: changes.title,
+    base: changes.base ?? base.base,
+    rows,
+    lifeCycle: { ...base.lifeCycle, ...changes.lifeCycle },
+    policy: { ...base.policy, ...changes.policy },
+    open: changes.open ?? base.open,
+  };
+
+  function need(row: Row | undefined, call: CallName, verb: string): Row {
+    if (!row) throw new TypeError(`contract ${changes.id} ${verb} ${call}, which ${base.id} has not`);
+    return row;
+  }
+}
+
+function entries<T>(record: Readonly<Partial<Record<CallName, T>>>): [CallName, T][] {
+  return Object.entries(record) as [CallName, T][];
+}

@@ -1,0 +1,83 @@
+/** Errnos that the kernel's dma-buf, VFIO, IOMMUFD and KVM paths return, with Linux's numbers (asm-generic). */
+export const ERRNO = {
+  EPERM: 1,
+  ENOENT: 2,
+  EINTR: 4,
+  EIO: 5,
+  ENXIO: 6,
+  E2BIG: 7,
+  EBADF: 9,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EFAULT: 14,
+  EBUSY: 16,
+  EEXIST: 17,
+  ENODEV: 19,
+  EINVAL: 22,
+  EMFILE: 24,
+  ENOTTY: 25,
+  ENOSPC: 28,
+  ERANGE: 34,
+  EDEADLK: 35,
+  EOVERFLOW: 75,
+  EBADFD: 77,
+  EMSGSIZE: 90,
+  EOPNOTSUPP: 95,
+  EADDRINUSE: 98,
+  ETIMEDOUT: 110,
+  EALREADY: 114,
+  EREMOTEIO: 121,
+  EHWPOISON: 133,
+  ERESTARTSYS: 512,
+} as const;
+
+/** The name of an errno, as in `errno(3)`. */
+export type ErrnoName = keyof typeof ERRNO;
+
+/** The stage at which an operation was refused; the vocabulary of the scenario catalogue. */
+export type Stage = "export" | "attach" | "pin" | "map" | "query" | "mmap" | "memslot" | "vcpu-run" | "guest";
+
+/** What a {@link DmaBufError} carries besides its errno. */
+export interface DmaBufErrorInit {
+  /** The call that failed: `dma_buf_export`, `IOMMU_IOAS_MAP_FILE`. */
+  readonly op: string;
+  /** Where in the life of a buffer it failed. */
+  readonly stage: Stage;
+  /** The rule that was broken and the remedy, one sentence each. */
+  readonly message: string;
+  /** The offending values, by name. */
+  readonly values?: Readonly<Record<string, unknown>>;
+  readonly cause?: unknown;
+}
+
+const brand: unique symbol = Symbol.for("@dma-buf/core.DmaBufError") as never;
+
+/**
+ * The one error of the project: an operation that was refused. It has the shape of Node's system errors
+ * (`code` is the errno's name, `errno` the negative number), so that a caller handles it as it handles `fs`.
+ *
+ * `instanceof` works across copies of this package: it asks for the `Symbol.for` brand, not for the class.
+ * A broken promise of a plugin is not an error but a finding; see `Finding`.
+ */
+export class DmaBufError extends Error {
+  override readonly name = "DmaBufError";
+  readonly code: ErrnoName;
+  readonly errno: number;
+  readonly op: string;
+  readonly stage: Stage;
+  readonly values: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrnoName, init: DmaBufErrorInit) {
+    super(`${init.op}: ${code}: ${init.message}`, "cause" in init ? { cause: init.cause } : {});
+    this.code = code;
+    this.errno = -ERRNO[code];
+    this.op = init.op;
+    this.stage = init.stage;
+    this.values = init.values ?? {};
+    Object.defineProperty(this, brand, { value: true });
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === "object" && value !== null && (value as { [brand]?: unknown })[brand] === true;
+  }
+}

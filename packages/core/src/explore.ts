@@ -1,0 +1,51 @@
+/** Trying orders: all of them, or as many as a bound allows, and saying which of the two it was. */
+import { Scheduler } from "./scheduler.js";
+import { exhaustive, replayToken, type Strategy } from "./strategy.js";
+
+/** One order and what came of it. */
+export interface Explored<R> {
+  readonly result: R;
+  readonly token: string;
+  readonly steps: number;
+}
+
+/**
+ * The end of a search. `exhausted`: every order was tried. `bounded`: `ordersMax` was reached first, and nothing is
+ * known of the rest. Never read a `bounded` search as a proof.
+ */
+export interface Exploration<R> {
+  readonly kind: "exhausted" | "bounded";
+  readonly explored: number;
+  readonly ordersMax: number;
+  /** The best order by `worse`, shortest first among equals. */
+  readonly worst: Explored<R>;
+}
+
+export interface ExploreOptions<R> {
+  /** Orders after which the search gives up. @defaultValue 20_000 */
+  readonly ordersMax?: number;
+  /** A number that grows with how bad a result is; the search keeps the worst. */
+  readonly badness: (result: R) => number;
+  readonly strategy?: Strategy;
+}
+
+/** Runs `world` once for each order. It must build everything anew and use nothing but the scheduler it is given. */
+export function explore<R>(world: (scheduler: Scheduler) => R, options: ExploreOptions<R>): Exploration<R> {
+  const { ordersMax = 20_000, badness, strategy = exhaustive() } = options;
+  let worst: Explored<R> | undefined;
+  let explored = 0;
+  while (strategy.begin()) {
+    if (explored === ordersMax) return { kind: "bounded", explored, ordersMax, worst: worst as Explored<R> };
+    const scheduler = new Scheduler(strategy);
+    const result = world(scheduler);
+    explored++;
+    const found = { result, token: replayToken(strategy.choices()), steps: scheduler.steps };
+    if (!worst || isWorse(badness(result) - badness(worst.result), found.steps - worst.steps)) worst = found;
+  }
+  if (!worst) throw new RangeError("explore: the strategy offered no run");
+  return { kind: "exhausted", explored, ordersMax, worst };
+}
+
+function isWorse(badness: number, steps: number): boolean {
+  return badness > 0 || (badness === 0 && steps < 0);
+}

@@ -1,0 +1,81 @@
+/**
+ * What a host must offer to plugins: the interfaces that **two** plugins share. What only one plugin needs
+ * (config space for VFIO, vCPUs for KVM), that plugin states itself as its own `Host`.
+ * `@dma-buf/machine` fits these structurally; another simulator, or real hardware, could be a second host.
+ */
+import type { BusAddr, DmaAddr, PhysAddr } from "./address.js";
+import type { Op } from "./op.js";
+import type { Direction, Space } from "./run.js";
+
+/** How peer-to-peer traffic between two functions travels. Linux: `enum pci_p2pdma_map_type`. */
+export type P2pMapType = "bus-address" | "through-host-bridge" | "not-supported";
+
+/** The kernel's answer for one provider and one client, with the rule that decided. */
+export interface P2pVerdict {
+  readonly mapType: P2pMapType;
+  /** Hops between the two; -1 when not supported. */
+  readonly distance: number;
+  /** One line: which port, bit or list decided. */
+  readonly reason: string;
+}
+
+/** A BAR that offers peer-to-peer memory. Linux: `struct p2pdma_provider`. */
+export interface P2pProvider {
+  /** `bus address = CPU physical address - busOffsetBytes` below the provider's host bridge. */
+  readonly busOffsetBytes: number;
+  /** May be called without locks; does not sleep. */
+  verdict(client: Device): P2pVerdict;
+}
+
+/** The attributes of `dma_map_phys()` that the project uses. */
+export interface DmaMapAttributes {
+  /** Linux: `DMA_ATTR_MMIO`: device memory; never bounced, never cached. */
+  readonly mmio: boolean;
+}
+
+/** The DMA API for one device: it knows the device's default domain and nothing about PCI peers. */
+export interface DmaApi {
+  /**
+   * Makes `[physical, physical + sizeBytes)` reachable for the device. Linux: `dma_map_phys()`.
+   * @throws DmaBufError `ENOMEM` when the address is beyond the device's mask or no IOVA is left.
+   */
+  mapPhys(physical: PhysAddr, sizeBytes: number, direction: Direction, attributes: DmaMapAttributes): DmaAddr;
+  /** Takes a mapping back; whether the IOTLB is flushed at once is the domain's flush mode. */
+  unmapPhys(address: DmaAddr, sizeBytes: number): void;
+}
+
+/** How a device's access ended. Errors of posted writes never reach software: `lost` is an event, not an errno. */
+export type AccessResult =
+  | { readonly kind: "done"; readonly bytes: Uint8Array }
+  | { readonly kind: "fault"; readonly by: string; readonly reason: string }
+  | { readonly kind: "lost"; readonly reason: string };
+
+/** A PCI function that can do DMA. */
+export interface Device {
+  readonly name: string;
+  readonly dma: DmaApi;
+  /** The spaces in which this device's addresses may be meant: its bus, its domain. */
+  readonly spaces: readonly Space[];
+  /** A DMA write. May sleep: the issue, the translation and the arrival are schedule points. */
+  write(address: DmaAddr | BusAddr, bytes: Uint8Array): Op<AccessResult>;
+  /** A DMA read of `sizeBytes`. */
+  read(address: DmaAddr | BusAddr, sizeBytes: number): Op<AccessResult>;
+}
+
+/**
+ * Memory for page tables: 4 KiB tables in CPU-physical memory that hardware walks. One pool, two views of the same
+ * bytes, little-endian: a table at `physical` starts at byte `physical - basePhys`.
+ */
+export interface TableMemory {
+  readonly basePhys: PhysAddr;
+  readonly sizeBytes: number;
+  /** Word 2i is the low half and word 2i+1 the high half of entry i. */
+  readonly words: Int32Array;
+  readonly doubles: Float64Array;
+  /** A table of 4 KiB, all zero. @throws DmaBufError `ENOMEM` when the pool is used up. */
+  allocTable(): PhysAddr;
+  /** Gives a table back. It must be all zero again; handing out then needs no clearing. */
+  freeTable(table: PhysAddr): void;
+  /** Tables handed out and not given back. */
+  readonly liveTables: number;
+}

@@ -1,0 +1,45 @@
+/**
+ * Sleeping, made visible: a function that may sleep is a generator. What it yields is the only way in which it can
+ * be suspended, so the scheduler owns every step. There is no Promise in the model; see `runOp` for the edge.
+ */
+
+/** A point at which other tasks may run. */
+export interface Wait {
+  /** The site's name: `resv.lock`, `kvm.mmu_lock`, `iotlb.flush`. */
+  readonly site: string;
+  /** When the task may go on; `null` marks a schedule point at which there is nothing to wait for. */
+  readonly ready: (() => boolean) | null;
+  /** What is waited for, and who holds it: text for a deadlock's finding. */
+  readonly blockedOn?: () => string;
+}
+
+/** An operation that may sleep and ends in a `T`. Throws what the operation throws. */
+export type Op<T> = Generator<Wait, T, void>;
+
+/** What a callback returns: a value at once, or an operation that may sleep. A Promise is a finding. */
+export type MaySleep<T> = T | Op<T>;
+
+/** Is this the generator of an `Op`? */
+export function isOp<T>(value: MaySleep<T>): value is Op<T> {
+  return typeof (value as { next?: unknown } | null | undefined)?.next === "function";
+}
+
+/** Is this a Promise, or anything with a `then`? */
+export function isThenable(value: unknown): boolean {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
+}
+
+/** Runs what a callback gave back to its end. */
+export function* perform<T>(result: MaySleep<T>): Op<T> {
+  return isOp(result) ? yield* result : result;
+}
+
+/** A schedule point: here others may run. */
+export function* point(site: string): Op<void> {
+  yield { site, ready: null };
+}
+
+/** Sleeps until `ready` holds. The condition is read again at each step; it must not change anything. */
+export function* until(site: string, ready: () => boolean, blockedOn?: () => string): Op<void> {
+  while (!ready()) yield blockedOn ? { site, ready, blockedOn } : { site, ready };
+}

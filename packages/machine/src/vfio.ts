@@ -1,0 +1,39 @@
+/** A function that is assigned through VFIO: what an exporter of its BARs needs of the machine. */
+import type { P2pProvider, PhysAddr } from "@dma-buf/core";
+import type { Bar, PciFunction } from "@dma-buf/pci";
+import type { Machine } from "./machine.js";
+
+export class VfioPciDevice {
+  readonly name: string;
+  readonly #machine: Machine;
+  readonly #fn: PciFunction;
+
+  constructor(machine: Machine, address: string) {
+    this.#machine = machine;
+    this.#fn = machine.topology.get(address);
+    this.name = address;
+  }
+
+  /** The memory BAR `index`, or `null` where there is none. */
+  region(index: number): { readonly physical: PhysAddr; readonly sizeBytes: number } | null {
+    const bar = this.#bar(index);
+    return bar?.space === "memory" ? { physical: bar.base, sizeBytes: bar.sizeBytes } : null;
+  }
+
+  provider(index: number): P2pProvider | null {
+    const bar = this.#bar(index);
+    return bar ? this.#machine.provider(this.#fn, bar) : null;
+  }
+
+  get memoryEnabled(): boolean {
+    return this.#machine.memoryDecode(this.#fn);
+  }
+
+  setMemoryEnabled(on: boolean): void {
+    this.#machine.setMemoryDecode(this.#fn, on);
+  }
+
+  #bar(index: number): Bar | undefined {
+    return this.#fn.bars.find((b) => b.index === index);
+  }
+}
