@@ -144,12 +144,11 @@ export class Machine {
 
   /** Sends one request of `device` on its way. Sleeps at the IOMMU: a flush may come before or after the look-up. */
   *deliver(device: MachineDevice, address: DmaAddr | BusAddr, access: "read" | "write"): Op<Delivery> {
-    const found = route(this.topology, device.fn, address as number as BusAddr, this.#asked);
+    const found = route(this.topology, device.fn, address as number as BusAddr);
     for (const hop of found.hops) this.trace.emit("route", () => `${hop.at}: ${hop.action}`);
     const { end } = found;
     if (end.kind === "function") return this.#claim(end.fn, end.bar, end.offset);
     if (end.kind === "unsupported-request") return { kind: "lost", reason: `unsupported request at ${end.at}: ${end.reason}` };
-    if (end.kind === "acs-violation") return { kind: "lost", reason: `ACS violation at ${end.at}` };
     yield* point("iommu.lookup");
     const space = this.domainOf(device);
     if (!space) return this.#decode(device.fn, this.#inbound(device.fn, address));
