@@ -1,0 +1,75 @@
+/** Finding the devices that play a scenario: on the host that was read where it has what they need, else in the catalogue. */
+import { type Bar, type CatalogueTopology, p2pVerdict, type PciFunction, t1, t2, type Topology } from "@dma-buf/pci";
+import type { Scenario } from "./scenario.js";
+
+export interface Binding {
+  readonly where: "host" | "catalogue";
+  readonly topology: Topology;
+  readonly exporter: string;
+  readonly barIndex: number;
+  /** Functions that do DMA, in the order of the scenario's importers; an IOAS's device stands for it. */
+  readonly devices: readonly string[];
+  /** In words. */
+  readonly text: string;
+}
+
+/** The smallest BAR worth exporting: three pages around a hole need four. */
+const BAR_BYTES_MIN = 16 * 4096;
+const OFFSET_BYTES = 0x20_0000_0000;
+
+export function bind(scenario: Scenario, host: Topology | null): Binding {
+  const found = host ? onHost(scenario, host) : "no host was given";
+  return typeof found === "string" ? inCatalogue(scenario, found) : found;
+}
+
+function onHost(scenario: Scenario, host: Topology): Binding | string {
+  const { offset, forwards, allowlisted } = scenario.topology;
+  if (offset === "nonzero") return "needs a bus offset, which this host has not";
+  if (forwards !== "unknown") return `needs a root complex that is known ${forwards === "yes" ? "" : "not "}to forward`;
+  if (allowlisted && !host.hostBridges.some((h) => h.allowlisted === true)) return "needs a host bridge on the kernel's list";
+  for (const { fn, bar } of exportable(host)) {
+    const devices = partners(scenario, host, fn);
+    if (devices) return binding("host", host, fn, bar, devices);
+  }
+  return "needs a BAR and devices below one switch without ACS redirect";
+}
+
+/** Functions with a BAR that can be exported, largest first. */
+function exportable(host: Topology): { fn: PciFunction; bar: Bar }[] {
+  return host.functions
+    .filter((fn) => fn.memoryEnabled && !fn.bridge)
+    .flatMap((fn) => fn.bars.filter((b) => b.space === "memory" && b.enabled && b.sizeBytes >= BAR_BYTES_MIN).map((bar) => ({ fn, bar })))
+    .sort((a, b) => b.bar.sizeBytes - a.bar.sizeBytes);
+}
+
+/** The other functions that the scenario needs besides the exporter's; `null` if there are too few. */
+function partners(scenario: Scenario, host: Topology, exporter: PciFunction): string[] | null {
+  const wanted = scenario.importers.filter((i) => i.kind !== "kvm").length;
+  const below = scenario.topology.base === "T1";
+  const able = host.functions.filter(
+    (fn) =>
+      fn.busMaster &&
+      !fn.bridge &&
+      host.parentOf(fn) !== null &&
+      fn !== exporter &&
+      (!below || p2pVerdict(host, exporter, fn).mapType === "bus-address") &&
+      fn.address.slice(0, -1) !== exporter.address.slice(0, -1),
+  );
+  // A VM's memory slot takes any BAR; DMA needs an exporter that is behind a port too, so that requests have a way.
+  if (wanted > 0 && host.parentOf(exporter) === null) return null;
+  return able.length < wanted ? null : able.slice(0, wanted).map((fn) => fn.address);
+}
+
+function inCatalogue(scenario: Scenario, why: string): Binding {
+  const { base, offset, allowlisted } = scenario.topology;
+  const make = base === "T1" ? t1 : t2;
+  const built: CatalogueTopology = make({ allowlisted, busOffsetBytes: offset === "nonzero" ? OFFSET_BYTES : 0 });
+  const fn = built.topology.get(built.exporter);
+  const devices = built.importers.slice(0, scenario.importers.filter((i) => i.kind !== "kvm").length);
+  return binding("catalogue", built.topology, fn, fn.bars[0] as Bar, devices, `${base}: the scenario ${why}`);
+}
+
+function binding(where: Binding["where"], topology: Topology, fn: PciFunction, bar: Bar, devices: readonly string[], why?: string): Binding {
+  const text = why ?? [`BAR ${bar.index} of ${fn.address}`, ...devices].join(", ");
+  return { where, topology, exporter: fn.address, barIndex: bar.index, devices, text };
+}

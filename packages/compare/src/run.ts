@@ -1,0 +1,61 @@
+/** Runs a cell: every order of its races, both ways where a fact of the hardware is unknown, posted and conforming. */
+import { explore, replay, type Framework, Scheduler, type TraceEvent } from "@dma-buf/core";
+import type { Binding } from "./binding.js";
+import type { Column } from "./columns.js";
+import { badness } from "./judge.js";
+import type { Schedules, Verdict } from "./result.js";
+import type { Scenario } from "./scenario.js";
+import { type Cast, World } from "./world.js";
+
+export const CONFORMING: Cast = { exporterAsPosted: false, importerAsPosted: false };
+export const AS_POSTED: Cast = { exporterAsPosted: true, importerAsPosted: true };
+
+/** What one cast of a cell came to: the worst order, and how many were tried. */
+export interface Outcome {
+  readonly verdict: Verdict;
+  readonly rule: string;
+  /** Rules of the contract that the importer broke. */
+  readonly violations: Framework["findings"];
+  readonly forwardsAsked: boolean;
+  readonly schedules: Schedules;
+  readonly token: string;
+}
+
+export interface CellOptions {
+  readonly scenario: Scenario;
+  readonly column: Column;
+  readonly binding: Binding;
+  readonly cast: Cast;
+  readonly forwards: boolean;
+}
+
+/** Tries every order and keeps the worst. */
+export function runCell(options: CellOptions): Outcome {
+  const found = explore((scheduler) => runOrder(scheduler, options, false), { badness: (r) => badness(r.verdict) });
+  const { result, token } = found.worst;
+  return { ...result, token, schedules: { explored: found.explored, exhausted: found.kind === "exhausted" } };
+}
+
+/** Runs one order again and keeps its trace. */
+export function traceCell(options: CellOptions, token: string): readonly TraceEvent[] {
+  const strategy = replay(token);
+  strategy.begin();
+  return runOrder(new Scheduler(strategy), options, true).trace;
+}
+
+type OrderResult = Omit<Outcome, "schedules" | "token"> & { readonly trace: readonly TraceEvent[] };
+
+function runOrder(scheduler: Scheduler, options: CellOptions, trace: boolean): OrderResult {
+  const world = new World(scheduler, { ...options, trace });
+  const { judge, framework, machine } = world;
+  const task = scheduler.spawn("main", world.run());
+  judge.ended(scheduler.run());
+  if (task.state === "failed") throw task.error;
+  return {
+    verdict: judge.verdict,
+    rule: judge.rule,
+    violations: framework.findings.filter((f) => f.level === "violation"),
+    forwardsAsked: machine.forwardsAsked,
+    trace: framework.trace.events,
+  };
+}
