@@ -1,0 +1,12 @@
+/** What the command needs of the process it runs in: so that tests can be that process. */
+export interface Io {
+  out(text: string): void;
+  err(text: string): void;
+  /** Width of the terminal, or what a pipe is given. */
+  readonly columns: number;
+  readonly colour: boolean;
+  /** Print stacks of errors? */
+  readonly debug: boolean;
+  /** Milliseconds, for the time a comparison took. */
+  now(): number;
+}
