@@ -2,8 +2,10 @@
 import { readFileSync } from "node:fs";
 import { run } from "./run.js";
 
-const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
-const isTerminal = process.stdout.isTTY === true;
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+const isTerminal = process.stdout.isTTY;
 
 // A reader that stops reading (`| head`) is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

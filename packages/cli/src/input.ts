@@ -11,7 +11,8 @@ const BUNDLED = "laptop-nvidia-optane.lspci.txt";
 export function readMachine(path: string | undefined): Capture {
   const file = path ?? bundled();
   if (!existsSync(file)) throw new InputError(`${file}: no such file. Name one made with \`sudo lspci -vvv > FILE\``);
-  if (!statSync(file).isFile()) throw new InputError(`${file}: not a file. Name one made with \`sudo lspci -vvv > FILE\``);
+  if (!statSync(file).isFile())
+    throw new InputError(`${file}: not a file. Name one made with \`sudo lspci -vvv > FILE\``);
   return parseLspci(readText(file), basename(file));
 }
 

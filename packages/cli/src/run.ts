@@ -28,7 +28,8 @@ function failed(error: unknown, io: Io): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const expected = error instanceof UsageError || error instanceof InputError || error instanceof CaptureError;
   if (!expected && !(error instanceof Error)) throw error;
-  if (!expected && !io.debug) io.err(`dma-buf: this is a bug of ours: ${(error as Error).message}. DEBUG=1 shows where\n`);
+  if (!expected && !io.debug)
+    io.err(`dma-buf: this is a bug of ours: ${error.message}. DEBUG=1 shows where\n`);
   else io.err(`dma-buf: ${io.debug ? (error as Error).stack : (error as Error).message}\n`);
   return 2;
 }
@@ -41,8 +42,14 @@ function build(version: string, io: Io, exit: (code: ExitCode) => void): Command
     .configureOutput({ writeOut: io.out, writeErr: io.err })
     .showHelpAfterError("(dma-buf --help lists commands and options)");
   const command = (name: string, text: string): Command =>
-    program.command(name).description(text).option("--json", "print JSON alone").version(version).allowExcessArguments(false);
-  const print = (json: boolean | undefined, value: unknown, text: () => string): void => io.out(`${json ? JSON.stringify(value, null, 2) : text()}\n`);
+    program
+      .command(name)
+      .description(text)
+      .option("--json", "print JSON alone")
+      .version(version)
+      .allowExcessArguments(false);
+  const print = (json: boolean | undefined, value: unknown, text: () => string): void =>
+    io.out(`${json ? JSON.stringify(value, null, 2) : text()}\n`);
 
   command("compare", "run scenarios under contracts and show what happened, side by side")
     .option("--machine <file>", "output of `lspci -vvv`; without it, a captured laptop")
@@ -56,13 +63,19 @@ function build(version: string, io: Io, exit: (code: ExitCode) => void): Command
         ...(options.contract ? { contracts: options.contract } : {}),
       });
       const seconds = ((io.now() - began) / 1000).toFixed(2);
-      print(options.json, result, () => `${renderComparison(result, io)}\n${result.results.length} cells in ${seconds} s.`);
+      print(
+        options.json,
+        result,
+        () => `${renderComparison(result, io)}\n${result.results.length} cells in ${seconds} s.`,
+      );
       exit(result.results.every((r) => r.asExpected || r.contested) ? 0 : 1);
     });
 
   command("scenarios", "list the scenarios").action((options: { json?: boolean }) => {
     const list = catalogue.map(({ id, title, question, source }) => ({ id, title, question, source }));
-    print(options.json, { schemaVersion: 1, scenarios: list }, () => list.map((s) => `${s.id}  ${s.title}\n      ${s.question}`).join("\n"));
+    print(options.json, { schemaVersion: 1, scenarios: list }, () =>
+      list.map((s) => `${s.id}  ${s.title}\n      ${s.question}`).join("\n"),
+    );
   });
 
   command("explain", "show what happened in one cell, in order")
@@ -71,8 +84,13 @@ function build(version: string, io: Io, exit: (code: ExitCode) => void): Command
     .option("--machine <file>", "output of `lspci -vvv`")
     .option("--posted", "the code that was posted instead of the best that conforms")
     .action((scenario: string, options: { contract: string; machine?: string; posted?: boolean; json?: boolean }) => {
-      const run_ = options.posted ? "asPosted" : "conforming";
-      const found = explain({ capture: readMachine(options.machine), scenario, contract: options.contract, run: run_ });
+      const which = options.posted ? "asPosted" : "conforming";
+      const found = explain({
+        capture: readMachine(options.machine),
+        scenario,
+        contract: options.contract,
+        run: which,
+      });
       print(options.json, found, () => renderExplanation(found));
     });
 

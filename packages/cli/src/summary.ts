@@ -20,19 +20,29 @@ const MEANING: Record<VerdictKind, string> = {
 const UNSAFE: readonly VerdictKind[] = ["CORRUPT", "STALE", "DISCLOSE", "CRASH", "HANG", "RESLEAK"];
 
 export function summary({ results }: Comparison): string[] {
-  const lines = [...groupBy(results, (r) => r.contract)].flatMap(([contract, own]) => perContract(contract, own, results));
-  const kinds = [...new Set(results.flatMap((r) => [r.conforming.verdict, r.asPosted.verdict]))].filter((k) => k !== "NA");
+  const lines = [...groupBy(results, (r) => r.contract)].flatMap(([contract, own]) =>
+    perContract(contract, own, results),
+  );
+  const kinds = [...new Set(results.flatMap((r) => [r.conforming.verdict, r.asPosted.verdict]))].filter(
+    (k) => k !== "NA",
+  );
   const unexpected = results.filter((r) => !r.asExpected && !r.contested).length;
   return [
     ...lines,
     `Verdicts: ${kinds.map((k) => `${k}: ${MEANING[k]}`).join("; ")}.`,
-    unexpected === 0 ? `All ${results.length} cells are as expected.` : `${unexpected} of ${results.length} cells are NOT as expected.`,
+    unexpected === 0
+      ? `All ${results.length} cells are as expected.`
+      : `${unexpected} of ${results.length} cells are NOT as expected.`,
   ];
 }
 
 function perContract(contract: string, own: readonly Result[], all: readonly Result[]): string[] {
   const works = own.filter((r) => r.conforming.verdict === "OK");
-  const alone = works.filter((r) => all.some((o) => o.scenario === r.scenario) && !all.some((o) => o !== r && o.scenario === r.scenario && o.conforming.verdict === "OK"));
+  const alone = works.filter(
+    (r) =>
+      all.some((o) => o.scenario === r.scenario) &&
+      !all.some((o) => o !== r && o.scenario === r.scenario && o.conforming.verdict === "OK"),
+  );
   const refused = own.filter((r) => r.conforming.verdict === "REFUSED");
   const unsafe = own.filter((r) => UNSAFE.includes(r.conforming.verdict));
   const mended = own.filter((r) => r.asPosted.verdict !== "NA" && r.asPosted.verdict !== r.conforming.verdict);
@@ -40,7 +50,9 @@ function perContract(contract: string, own: readonly Result[], all: readonly Res
     `${contract}: ${works.length} of ${own.length} scenarios work` +
       (alone.length > 0 ? `, ${alone.length} of them under no other contract shown (${served(alone)})` : "") +
       (refused.length > 0 ? `; ${refused.length} refused (${served(refused)})` : "") +
-      (unsafe.length > 0 ? `; ${unsafe.length} unsafe even with the best plugins (${unsafe.map((r) => `${r.scenario} ${r.conforming.verdict}`).join(", ")})` : "; none unsafe with the best plugins") +
+      (unsafe.length > 0
+        ? `; ${unsafe.length} unsafe even with the best plugins (${unsafe.map((r) => `${r.scenario} ${r.conforming.verdict}`).join(", ")})`
+        : "; none unsafe with the best plugins") +
       (mended.length > 0 ? `; the code that was posted does worse in ${ids(mended)}` : "") +
       ".",
   ];

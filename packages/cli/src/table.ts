@@ -22,7 +22,8 @@ export function renderComparison(comparison: Comparison, io: Io): string {
   const agree = rows.filter((row) => !differ.includes(row));
   const width = Math.max(60, Math.min(io.columns, 110));
   const parts = [`dma-buf compare: ${comparison.machine}`, ""];
-  if (differ.length > 0 && agree.length > 0) parts.push(bold(io.colour, `Where the contracts differ (${differ.length})`), "");
+  if (differ.length > 0 && agree.length > 0)
+    parts.push(bold(io.colour, `Where the contracts differ (${differ.length})`), "");
   parts.push(...section(differ, width, io));
   if (differ.length > 0 && agree.length > 0) parts.push(bold(io.colour, `Where they agree (${agree.length})`), "");
   parts.push(...section(agree, width, io));
@@ -35,18 +36,34 @@ function section(rows: readonly Result[][], width: number, io: Io): string[] {
   if (!first) return [];
   const paint = painter(io.colour);
   const cell = Math.floor((width - 3 * (first.length - 1)) / first.length);
-  const head = first.map((r) => r.contract.padEnd(cell)).join(" | ").trimEnd();
-  return [bold(io.colour, head), "=".repeat(width), ...rows.flatMap((row) => [...renderRow(row, width, cell, paint), "-".repeat(width)]), ""];
+  const head = first
+    .map((r) => r.contract.padEnd(cell))
+    .join(" | ")
+    .trimEnd();
+  return [
+    bold(io.colour, head),
+    "=".repeat(width),
+    ...rows.flatMap((row) => [...renderRow(row, width, cell, paint), "-".repeat(width)]),
+    "",
+  ];
 }
 
 function renderRow(row: readonly Result[], width: number, cell: number, paint: Paint): string[] {
   const [first] = row as [Result];
-  const place = first.topology === "host" ? `on this host: ${first.binding}` : `on the catalogue's topology ${first.binding}`;
+  const place =
+    first.topology === "host" ? `on this host: ${first.binding}` : `on the catalogue's topology ${first.binding}`;
   const title = wrap(`${first.scenario}  ${first.title}`, width);
-  const where = wrap(`${first.exporter} to ${first.importer} (${first.importerClass}), ${place}`, width - 6).map((l) => `      ${l}`);
+  const where = wrap(`${first.exporter} to ${first.importer} (${first.importerClass}), ${place}`, width - 6).map(
+    (l) => `      ${l}`,
+  );
   const columns = row.map((result) => cellLines(result, cell));
   const height = Math.max(...columns.map((c) => c.length));
-  const body = Array.from({ length: height }, (_, i) => columns.map((lines) => padded(lines[i], cell, paint)).join(" | ").trimEnd());
+  const body = Array.from({ length: height }, (_, i) =>
+    columns
+      .map((lines) => padded(lines[i], cell, paint))
+      .join(" | ")
+      .trimEnd(),
+  );
   return [...title, ...where, ...body];
 }
 
@@ -56,11 +73,17 @@ function cellLines(result: Result, width: number): Line[] {
   const say = (text: string, kind?: VerdictKind): void => {
     for (const line of wrap(text, width - 2)) lines.push({ text: `  ${line}`, ...(kind ? { kind } : {}) });
   };
-  if (asPosted.verdict !== "NA" && verdictText(asPosted) !== verdictText(conforming)) say(`as posted: ${verdictText(asPosted)}, by the ${result.blame}`, asPosted.verdict);
+  if (asPosted.verdict !== "NA" && verdictText(asPosted) !== verdictText(conforming))
+    say(`as posted: ${verdictText(asPosted)}, by the ${result.blame}`, asPosted.verdict);
   say(result.rule);
   if (schedules) say(`${schedules.explored} orders, ${schedules.exhausted ? "all tried" : "not all tried"}`);
-  if (unknown) say(`if not (${unknown.assumed}: unknown): ${verdictText(unknown.otherwise)}`, unknown.otherwise.verdict);
-  if (!result.asExpected) say(`${result.contested ? "contested" : "NOT AS EXPECTED"}: ${verdictText(result.expected.conforming)}, as posted ${verdictText(result.expected.asPosted)}, blame ${result.expected.blame}`, "CORRUPT");
+  if (unknown)
+    say(`if not (${unknown.assumed}: unknown): ${verdictText(unknown.otherwise)}`, unknown.otherwise.verdict);
+  if (!result.asExpected)
+    say(
+      `${result.contested ? "contested" : "NOT AS EXPECTED"}: ${verdictText(result.expected.conforming)}, as posted ${verdictText(result.expected.asPosted)}, blame ${result.expected.blame}`,
+      "CORRUPT",
+    );
   return lines;
 }
 

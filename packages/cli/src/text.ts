@@ -19,7 +19,12 @@ function pieces(word: string, width: number): string[] {
   return word.length <= width ? [word] : (word.match(new RegExp(`.{1,${width}}`, "g")) ?? []);
 }
 
-const COLOURS: Partial<Record<VerdictKind, "green" | "yellow" | "red" | "gray">> = { OK: "green", REFUSED: "yellow", DEGRADED: "yellow", NA: "gray" };
+const COLOURS: Partial<Record<VerdictKind, "green" | "yellow" | "red" | "gray">> = {
+  OK: "green",
+  REFUSED: "yellow",
+  DEGRADED: "yellow",
+  NA: "gray",
+};
 
 export type Paint = (kind: VerdictKind, text: string) => string;
 

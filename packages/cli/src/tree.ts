@@ -17,7 +17,11 @@ export function renderMachine(capture: Capture): string {
 
 function branch(topology: Topology, fn: PciFunction, indent: string): string[] {
   const bars = fn.bars.filter((b) => b.space === "memory").map((b) => `${indent}     ${barText(b)}`);
-  return [`${indent}${fn.address} ${fn.name}${acsText(fn)}`, ...bars, ...topology.childrenOf(fn).flatMap((c) => branch(topology, c, `${indent}  `))];
+  return [
+    `${indent}${fn.address} ${fn.name}${acsText(fn)}`,
+    ...bars,
+    ...topology.childrenOf(fn).flatMap((c) => branch(topology, c, `${indent}  `)),
+  ];
 }
 
 function barText(bar: Bar): string {
@@ -32,7 +36,11 @@ function acsText({ acs }: PciFunction): string {
 }
 
 function sizeText(bytes: number): string {
-  for (const [unit, size] of [["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10]] as const)
+  for (const [unit, size] of [
+    ["GiB", 2 ** 30],
+    ["MiB", 2 ** 20],
+    ["KiB", 2 ** 10],
+  ] as const)
     if (bytes >= size) return `${bytes / size} ${unit}`;
   return `${bytes} bytes`;
 }

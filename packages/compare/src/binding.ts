@@ -26,7 +26,8 @@ function onHost(scenario: Scenario, host: Topology): Binding | string {
   const { offset, forwards, allowlisted } = scenario.topology;
   if (offset === "nonzero") return "needs a bus offset, which this host has not";
   if (forwards !== "unknown") return `needs a root complex that is known ${forwards === "yes" ? "" : "not "}to forward`;
-  if (allowlisted && !host.hostBridges.some((h) => h.allowlisted === true)) return "needs a host bridge on the kernel's list";
+  if (allowlisted && !host.hostBridges.some((h) => h.allowlisted === true))
+    return "needs a host bridge on the kernel's list";
   for (const { fn, bar } of exportable(host)) {
     const devices = partners(scenario, host, fn);
     if (devices) return binding("host", host, fn, bar, devices);
@@ -34,12 +35,23 @@ function onHost(scenario: Scenario, host: Topology): Binding | string {
   return "needs a BAR and devices below one switch without ACS redirect";
 }
 
-/** Functions with a BAR that can be exported, largest first. */
+/** Is there a port above it? What is integrated into the root complex has no path to speak of, and is nobody's first choice. */
+function behindPort(host: Topology, fn: PciFunction): boolean {
+  return host.parentOf(fn) !== null;
+}
+
+/** Functions with a BAR that can be exported: behind a port first, then largest first. */
 function exportable(host: Topology): { fn: PciFunction; bar: Bar }[] {
   return host.functions
     .filter((fn) => fn.memoryEnabled && !fn.bridge)
-    .flatMap((fn) => fn.bars.filter((b) => b.space === "memory" && b.enabled && b.sizeBytes >= BAR_BYTES_MIN).map((bar) => ({ fn, bar })))
-    .sort((a, b) => b.bar.sizeBytes - a.bar.sizeBytes);
+    .flatMap((fn) =>
+      fn.bars
+        .filter((b) => b.space === "memory" && b.enabled && b.sizeBytes >= BAR_BYTES_MIN)
+        .map((bar) => ({ fn, bar })),
+    )
+    .toSorted(
+      (a, b) => Number(behindPort(host, b.fn)) - Number(behindPort(host, a.fn)) || b.bar.sizeBytes - a.bar.sizeBytes,
+    );
 }
 
 /** The other functions that the scenario needs besides the exporter's; `null` if there are too few. */
@@ -50,13 +62,13 @@ function partners(scenario: Scenario, host: Topology, exporter: PciFunction): st
     (fn) =>
       fn.busMaster &&
       !fn.bridge &&
-      host.parentOf(fn) !== null &&
+      behindPort(host, fn) &&
       fn !== exporter &&
       (!below || p2pVerdict(host, exporter, fn).mapType === "bus-address") &&
       fn.address.slice(0, -1) !== exporter.address.slice(0, -1),
   );
   // A VM's memory slot takes any BAR; DMA needs an exporter that is behind a port too, so that requests have a way.
-  if (wanted > 0 && host.parentOf(exporter) === null) return null;
+  if (wanted > 0 && !behindPort(host, exporter)) return null;
   return able.length < wanted ? null : able.slice(0, wanted).map((fn) => fn.address);
 }
 
@@ -69,7 +81,14 @@ function inCatalogue(scenario: Scenario, why: string): Binding {
   return binding("catalogue", built.topology, fn, fn.bars[0] as Bar, devices, `${base}: the scenario ${why}`);
 }
 
-function binding(where: Binding["where"], topology: Topology, fn: PciFunction, bar: Bar, devices: readonly string[], why?: string): Binding {
+function binding(
+  where: Binding["where"],
+  topology: Topology,
+  fn: PciFunction,
+  bar: Bar,
+  devices: readonly string[],
+  why?: string,
+): Binding {
   const text = why ?? [`BAR ${bar.index} of ${fn.address}`, ...devices].join(", ");
   return { where, topology, exporter: fn.address, barIndex: bar.index, devices, text };
 }

@@ -10,7 +10,7 @@ export function blame(posted: Outcome | null, conforming: Outcome, withGoodExpor
   if (posted && isBad(posted.verdict) && !isBad(conforming.verdict))
     return isBad(withGoodExporter().verdict) ? "importer" : "exporter";
   if (!isBad(conforming.verdict)) return "none";
-  return conforming.violations.find((f) => f.party !== "framework")?.party as Blame | undefined ?? "contract";
+  return (conforming.violations.find((f) => f.party !== "framework")?.party as Blame | undefined) ?? "contract";
 }
 
 function isBad({ verdict }: Verdict): boolean {

@@ -47,7 +47,8 @@ export function explain({ capture, scenario: id, contract, run = "conforming" }:
   const binding = bind(scenario, capture ? topologyOf(capture) : (null as Topology | null));
   const { result, conforming, posted } = cell(scenario, column, binding);
   const outcome = run === "asPosted" ? posted : conforming;
-  if (!outcome) throw new UsageError(`${id} under ${contract} has no posted run: nobody posted that pair. Leave out --posted`);
+  if (!outcome)
+    throw new UsageError(`${id} under ${contract} has no posted run: nobody posted that pair. Leave out --posted`);
   const options = cellOptions(scenario, column, binding, run === "asPosted" ? AS_POSTED : CONFORMING);
   return { schemaVersion: 1, result, run, replayToken: outcome.token, trace: traceCell(options, outcome.token) };
 }
@@ -60,11 +61,13 @@ interface Cell {
 
 function cell(scenario: Scenario, column: Column, binding: Binding): Cell {
   const { id: contract } = column.contract;
-  const run = (cast: CellOptions["cast"], forwards?: boolean): Outcome => runCell(cellOptions(scenario, column, binding, cast, forwards));
+  const run = (cast: CellOptions["cast"], forwards?: boolean): Outcome =>
+    runCell(cellOptions(scenario, column, binding, cast, forwards));
   const conforming = run(CONFORMING);
   const posted = contract in scenario.implementations ? run(AS_POSTED) : null;
   const expected = scenario.expected[contract] as Expected;
-  const otherwise = scenario.topology.forwards === "unknown" && conforming.forwardsAsked ? run(CONFORMING, false).verdict : null;
+  const otherwise =
+    scenario.topology.forwards === "unknown" && conforming.forwardsAsked ? run(CONFORMING, false).verdict : null;
   const contested = scenario.contested?.[contract];
   const found = {
     asPosted: posted?.verdict ?? ({ verdict: "NA" } as const),
@@ -97,7 +100,13 @@ function cell(scenario: Scenario, column: Column, binding: Binding): Cell {
   return { result, conforming, posted };
 }
 
-function cellOptions(scenario: Scenario, column: Column, binding: Binding, cast: CellOptions["cast"], forwards = scenario.topology.forwards !== "no"): CellOptions {
+function cellOptions(
+  scenario: Scenario,
+  column: Column,
+  binding: Binding,
+  cast: CellOptions["cast"],
+  forwards = scenario.topology.forwards !== "no",
+): CellOptions {
   return { scenario, column, binding, cast, forwards };
 }
 
@@ -105,7 +114,12 @@ function sameVerdict(a: Verdict, b: Verdict): boolean {
   return a.verdict === b.verdict && a.errno === b.errno && a.stage === b.stage;
 }
 
-function choose<T>(what: string, all: readonly T[], idOf: (item: T) => string, ids: readonly string[] | undefined): readonly T[] {
+function choose<T>(
+  what: string,
+  all: readonly T[],
+  idOf: (item: T) => string,
+  ids: readonly string[] | undefined,
+): readonly T[] {
   if (!ids) return all;
   return ids.map((id) => {
     const found = all.find((item) => idOf(item) === id);

@@ -4,7 +4,18 @@ import type { Machine } from "@dma-buf/machine";
 import type { Verdict, VerdictKind } from "./result.js";
 
 /** Worst in trust first, then in data, then in service. */
-const RANK: readonly VerdictKind[] = ["DISCLOSE", "STALE", "CORRUPT", "CRASH", "HANG", "RESLEAK", "FAULT", "REFUSED", "DEGRADED", "OK"];
+const RANK: readonly VerdictKind[] = [
+  "DISCLOSE",
+  "STALE",
+  "CORRUPT",
+  "CRASH",
+  "HANG",
+  "RESLEAK",
+  "FAULT",
+  "REFUSED",
+  "DEGRADED",
+  "OK",
+];
 
 /** How bad a verdict is: larger is worse. */
 export function badness({ verdict }: Verdict): number {
@@ -48,14 +59,32 @@ export class Judge {
   }
 
   /** One access and its end, with the bytes that should be in the buffer at `offset` now. */
-  access(who: string, did: "wrote" | "read", result: AccessResult, at: { offset: number; bytes: Uint8Array; revoked: boolean }): void {
+  access(
+    who: string,
+    did: "wrote" | "read",
+    result: AccessResult,
+    at: { offset: number; bytes: Uint8Array; revoked: boolean },
+  ): void {
     const { offset, bytes } = at;
-    if (this.#isStale()) return this.#mark("STALE", `${who} ${did} the BAR at offset ${hex(offset)} after the revoke was done: its translation had outlived the invalidate`);
+    if (this.#isStale())
+      return this.#mark(
+        "STALE",
+        `${who} ${did} the BAR at offset ${hex(offset)} after the revoke was done: its translation had outlived the invalidate`,
+      );
     // Memory that was given up may fault or vanish: that is how hardware says so.
     if (at.revoked) return void this.#good.push(`${who} no longer reaches the BAR`);
     if (result.kind === "fault") return this.#mark("FAULT", `${who}: ${result.by} stopped it: ${result.reason}`);
-    const seen = did === "wrote" ? this.#machine.memory.read(this.#bar.base + offset, bytes.length) : result.kind === "done" ? result.bytes : new Uint8Array(0);
-    if (!same(seen, bytes)) return this.#mark("CORRUPT", `${bytes.length} bytes that ${who} ${did} are not those of the BAR, and no error says so: ${result.kind === "lost" ? result.reason : "they went elsewhere"}`);
+    const seen =
+      did === "wrote"
+        ? this.#machine.memory.read(this.#bar.base + offset, bytes.length)
+        : result.kind === "done"
+          ? result.bytes
+          : new Uint8Array(0);
+    if (!same(seen, bytes))
+      return this.#mark(
+        "CORRUPT",
+        `${bytes.length} bytes that ${who} ${did} are not those of the BAR, and no error says so: ${result.kind === "lost" ? result.reason : "they went elsewhere"}`,
+      );
     this.#good.push(`${bytes.length} bytes that ${who} ${did} are those of the BAR at offset ${hex(offset)}`);
   }
 
@@ -71,7 +100,8 @@ export class Judge {
     const left = { buffers, references, attachments, mappings, dmaMappings, tables: tables - this.#tablesBefore };
     const out = Object.entries(left).filter(([, n]) => n !== 0);
     if (out.length > 0) this.#mark("RESLEAK", `never given back: ${out.map(([what, n]) => `${n} ${what}`).join(", ")}`);
-    if (this.#fw.findings.some((f) => f.level === "bug")) this.#mark("CRASH", this.#fw.findings.find((f) => f.level === "bug")?.message ?? "");
+    if (this.#fw.findings.some((f) => f.level === "bug"))
+      this.#mark("CRASH", this.#fw.findings.find((f) => f.level === "bug")?.message ?? "");
   }
 
   get verdict(): Verdict {

@@ -88,14 +88,19 @@ export class World {
     this.#barBase = region.physical;
     this.#exporter = column.vfio({ asPosted: cast.exporterAsPosted })(this.framework, vfio);
     const devices = [...binding.devices];
-    this.#players = scenario.importers.map((actor) => this.#player(actor, column, cast, scenario, () => devices.shift() as string));
+    this.#players = scenario.importers.map((actor) =>
+      this.#player(actor, column, cast, scenario, () => devices.shift() as string),
+    );
     this.judge = new Judge(this.framework, this.machine, { base: region.physical, sizeBytes: region.sizeBytes });
   }
 
   /** Runs the steps, takes everything down again, and lets the judge count what is left. */
   *run(): Op<void> {
     try {
-      this.#buf = this.#exporter.export({ regionIndex: this.#barIndex, ranges: [{ offset: 0, length: this.#barBytes }] });
+      this.#buf = this.#exporter.export({
+        regionIndex: this.#barIndex,
+        ranges: [{ offset: 0, length: this.#barBytes }],
+      });
       yield* this.#all(this.#steps);
     } catch (error) {
       this.#refused(error);
@@ -151,7 +156,11 @@ export class World {
     yield {
       site: "race.join",
       ready: () => running.every((t) => t.state !== "runnable"),
-      blockedOn: () => `the end of ${running.filter((t) => t.state === "runnable").map((t) => t.name).join(", ")}`,
+      blockedOn: () =>
+        `the end of ${running
+          .filter((t) => t.state === "runnable")
+          .map((t) => t.name)
+          .join(", ")}`,
     };
     const failed = running.find((t) => t.state === "failed" && !(this.#revoked && t.error instanceof DmaBufError));
     if (failed) throw failed.error;

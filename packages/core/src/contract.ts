@@ -116,12 +116,14 @@ export interface ContractChanges {
  */
 export function defineContract(base: Contract, changes: ContractChanges): Contract {
   const rows: Partial<Record<CallName, Row>> = {};
-  for (const [call, row] of entries(base.rows)) rows[call] = { ...row, id: row.id.replace(`${base.id}/`, `${changes.id}/`) };
+  for (const [call, row] of entries(base.rows))
+    rows[call] = { ...row, id: row.id.replace(`${base.id}/`, `${changes.id}/`) };
   for (const call of changes.remove ?? []) {
     need(rows[call], call, "removes");
     delete rows[call];
   }
-  for (const [call, change] of entries(changes.change ?? {})) rows[call] = { ...need(rows[call], call, "changes"), ...change };
+  for (const [call, change] of entries(changes.change ?? {}))
+    rows[call] = { ...need(rows[call], call, "changes"), ...change };
   for (const [call, row] of entries(changes.add ?? {})) {
     if (rows[call]) throw new TypeError(`contract ${changes.id} adds ${call}, which ${base.id} has: use change`);
     rows[call] = row;

@@ -4,14 +4,7 @@
  * contract has it.
  */
 import type { CallName, Contract, Window } from "./contract.js";
-import type {
-  DmaBuf,
-  DmaBufAttachment,
-  DmaBufAttachOps,
-  DmaBufExportInfo,
-  PfnAnswer,
-  SgTable,
-} from "./dma-buf.js";
+import type { DmaBuf, DmaBufAttachment, DmaBufAttachOps, DmaBufExportInfo, PfnAnswer, SgTable } from "./dma-buf.js";
 import { DmaBufError, type ErrnoName, type Stage } from "./error.js";
 import { BugSignal, type Finding } from "./finding.js";
 import type { Device } from "./host.js";
@@ -64,15 +57,18 @@ export class Framework {
   export(info: DmaBufExportInfo): DmaBuf {
     const { ops, priv } = info;
     const { rows, policy } = this.contract;
-    const bad = (rule: string): never => this.#refuseWarn("EINVAL", "export", "export", "exporter", rule, { exporter: info.exporterName });
+    const bad = (rule: string): never =>
+      this.#refuseWarn("EINVAL", "export", "export", "exporter", rule, { exporter: info.exporterName });
     if (!priv) bad("priv is missing: an exporter must be able to find its own state");
     for (const [call, row] of Object.entries(rows)) {
       if (row.party !== "exporter") continue;
       const has = (c: string): boolean => typeof (ops as Record<string, unknown>)[c] === "function";
       if (row.presence === "mandatory" && !has(call)) bad(`${call} is mandatory: add it to the operations`);
-      if (row.pairedWith && has(call) !== has(row.pairedWith)) bad(`${call} and ${row.pairedWith} go together: give both or neither`);
+      if (row.pairedWith && has(call) !== has(row.pairedWith))
+        bad(`${call} and ${row.pairedWith} go together: give both or neither`);
     }
-    if (!policy.backing.some((call) => rows[call] && ops[call])) bad(`none of ${policy.backing.join(", ")} is there: give at least one`);
+    if (!policy.backing.some((call) => rows[call] && ops[call]))
+      bad(`none of ${policy.backing.join(", ")} is there: give at least one`);
     const name = `${info.exporterName}#${this.#exported++}`;
     const resv = new DmaResv(`resv(${name})`, this.scheduler, this.trace);
     const buf: OwnedBuf = { ...info, resv, attachments: [], refs: 1, released: false };
@@ -108,7 +104,10 @@ export class Framework {
    * dynamic importer without the invalidate callback where that is mandatory; or what the exporter refuses with.
    */
   *dynamicAttach(buf: DmaBuf, device: Device | null, importer: Importer): Op<DmaBufAttachment> {
-    this.trace.emit("call", () => `dma_buf_dynamic_attach(${buf.exporterName}, ${device?.name ?? "no device"}) by ${importer.name}`);
+    this.trace.emit(
+      "call",
+      () => `dma_buf_dynamic_attach(${buf.exporterName}, ${device?.name ?? "no device"}) by ${importer.name}`,
+    );
     const own = this.#own(buf, "dynamicAttach");
     this.#expectResv("dynamicAttach", buf, null, importer.name);
     this.#checkAttach(buf, device, importer);
@@ -138,7 +137,12 @@ export class Framework {
     this.#expectResv("detachAttachment", buf, null, at.importerName);
     yield* this.#unbridge(at);
     if (at.liveMaps > 0)
-      this.#finding("violation", "detachAttachment", "importer", `${at.importerName} detaches with ${at.liveMaps} mapping(s) live`);
+      this.#finding(
+        "violation",
+        "detachAttachment",
+        "importer",
+        `${at.importerName} detaches with ${at.liveMaps} mapping(s) live`,
+      );
     {
       using _held = yield* buf.resv.lock();
       at.detached = true;
@@ -160,7 +164,14 @@ export class Framework {
     this.#expectState("mapAttachment", at);
     this.#expectResv("mapAttachment", buf, held, at.importerName);
     if (!buf.ops.mapDmaBuf)
-      this.#refuseWarn("EINVAL", "mapAttachment", "map", "importer", "the exporter has no map_dma_buf: ask for what it offers", {});
+      this.#refuseWarn(
+        "EINVAL",
+        "mapAttachment",
+        "map",
+        "importer",
+        "the exporter has no map_dma_buf: ask for what it offers",
+        {},
+      );
     if (at.bridged?.table) return at.bridged.table;
     const table = yield* this.#callback("mapDmaBuf", "exporter", buf.ops.mapDmaBuf?.(at, direction, held));
     if (!table) throw this.#error("ENOMEM", "mapAttachment", "map", "the exporter returned no table", {});
@@ -206,11 +217,17 @@ export class Framework {
     this.trace.emit("call", () => `dma_buf_get_pfn_unlocked(${buf.exporterName}, page ${pgoff}) by ${at.importerName}`);
     this.#expectState("getPfnUnlocked", at);
     if (!buf.ops.getPfn)
-      this.#refuseWarn("EINVAL", "getPfnUnlocked", "query", "importer", "the exporter has no get_pfn: map instead", {});
+      return this.#refuseWarn(
+        "EINVAL",
+        "getPfnUnlocked",
+        "query",
+        "importer",
+        "the exporter has no get_pfn: map instead",
+        {},
+      );
     this.#expectResv("getPfnUnlocked", buf, null, at.importerName);
     using held = yield* buf.resv.lock();
-    const answer = yield* this.#callback("getPfn", "exporter", buf.ops.getPfn?.(at, pgoff, held));
-    return answer as PfnAnswer;
+    return yield* this.#callback("getPfn", "exporter", buf.ops.getPfn(at, pgoff, held));
   }
 
   /** Pins the backing where it is. Call with the reservation held. Succeeds without pinning if the exporter has no pin. */
@@ -232,7 +249,7 @@ export class Framework {
   *invalidate(buf: DmaBuf, held: Held): Op<void> {
     this.trace.emit("call", () => `dma_buf_invalidate_mappings(${buf.exporterName})`);
     this.#expectResv("invalidate", buf, held, buf.exporterName);
-    for (const at of [...buf.attachments])
+    for (const at of buf.attachments.slice())
       yield* this.#callback("invalidateMappings", "importer", at.importer?.invalidateMappings?.(at, held));
   }
 
@@ -322,13 +339,25 @@ export class Framework {
     if (rule === "held" && !(held?.live && held.resv === buf.resv))
       this.#finding("violation", call, "importer", `${who} calls ${call} without holding ${buf.resv.name}`);
     if (rule === "free" && mine)
-      this.#finding("violation", call, "importer", `${who} calls ${call} while holding ${buf.resv.name}, which it takes itself`);
+      this.#finding(
+        "violation",
+        call,
+        "importer",
+        `${who} calls ${call} while holding ${buf.resv.name}, which it takes itself`,
+      );
   }
 
   #expectState(call: "mapAttachment" | "getPfnUnlocked", at: OwnedAttachment): void {
     const state = at.detached ? "detached" : at.liveMaps > 0 ? "mapped" : "attached";
     if (!this.contract.lifeCycle[state].includes(call))
-      this.#refuseWarn("EINVAL", call, call === "mapAttachment" ? "map" : "query", "importer", `not allowed when ${state}`, {});
+      this.#refuseWarn(
+        "EINVAL",
+        call,
+        call === "mapAttachment" ? "map" : "query",
+        "importer",
+        `not allowed when ${state}`,
+        {},
+      );
   }
 
   #kernelName(call: CallName): string {

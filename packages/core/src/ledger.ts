@@ -2,7 +2,10 @@
 import type { DmaBuf, DmaBufAttachment, SgTable } from "./dma-buf.js";
 import type { Direction } from "./run.js";
 
-export type OwnedBuf = { -readonly [K in keyof DmaBuf]: DmaBuf[K] } & { attachments: OwnedAttachment[]; released: boolean };
+export type OwnedBuf = { -readonly [K in keyof DmaBuf]: DmaBuf[K] } & {
+  attachments: OwnedAttachment[];
+  released: boolean;
+};
 
 export type OwnedAttachment = { -readonly [K in keyof DmaBufAttachment]: DmaBufAttachment[K] } & {
   readonly buf: OwnedBuf;

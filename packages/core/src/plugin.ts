@@ -22,7 +22,10 @@ export interface PluginModule<Options = never, Host = never, Plugin = unknown> {
 export function checkPlugin(module: unknown, from: string): PluginModule {
   const plugin = (module as { dmaBufPlugin?: unknown } | null)?.dmaBufPlugin as Record<string, unknown> | undefined;
   const must = (ok: boolean, field: string, rule: string): void => {
-    if (!ok) throw new TypeError(`${from}: dmaBufPlugin${field} must be ${rule}, is ${String(plugin && field ? plugin[field.slice(1)] : plugin)}`);
+    if (!ok)
+      throw new TypeError(
+        `${from}: dmaBufPlugin${field} must be ${rule}, is ${String(plugin && field ? plugin[field.slice(1)] : plugin)}`,
+      );
   };
   const strings = (v: unknown): boolean => Array.isArray(v) && v.every((s) => typeof s === "string");
   must(typeof plugin === "object" && plugin !== null, "", "an object exported under that name");

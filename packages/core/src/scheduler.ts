@@ -66,7 +66,15 @@ export class Scheduler {
 
   /** Adds a task. Nothing of it runs before {@link run}. */
   spawn<T>(name: string, op: Op<T>): Task<T> {
-    const cell: Cell = { id: this.#ids++, name, op, state: "runnable", wait: null, result: undefined, error: undefined };
+    const cell: Cell = {
+      id: this.#ids++,
+      name,
+      op,
+      state: "runnable",
+      wait: null,
+      result: undefined,
+      error: undefined,
+    };
     this.#tasks.push(cell);
     return cell as Task<T>;
   }
@@ -106,7 +114,7 @@ export class Scheduler {
     this.#current = task;
     try {
       const { done, value } = task.op.next();
-      task.wait = done ? null : (value as Wait);
+      task.wait = done ? null : value;
       if (done) Object.assign(task, { state: "done", result: value });
     } catch (error) {
       Object.assign(task, { state: "failed", wait: null, error });
@@ -156,5 +164,9 @@ export function describeEnd(end: RunEnd): string {
 
 function waiting(task: Cell): Waiting {
   const wait = task.wait;
-  return { task: task.name, site: wait?.site ?? "start", blockedOn: wait?.blockedOn?.() ?? "a condition nobody fulfils" };
+  return {
+    task: task.name,
+    site: wait?.site ?? "start",
+    blockedOn: wait?.blockedOn?.() ?? "a condition nobody fulfils",
+  };
 }

@@ -35,7 +35,8 @@ export function replay(token: string): Strategy {
   const planned = parseToken(token);
   return chooser((width, at) => {
     const choice = planned[at] ?? 0;
-    if (choice >= width) throw new RangeError(`replay token asks for task ${choice} of ${width} at choice ${at}: stale`);
+    if (choice >= width)
+      throw new RangeError(`replay token asks for task ${choice} of ${width} at choice ${at}: stale`);
     return choice;
   });
 }

@@ -1,5 +1,13 @@
 /** The exporter maps for the attached device: it asks for the route and puts the right number on the right bus. */
-import { addr, type Device, type DmaAddr, type Framework, type PluginModule, type Run, type SgTable } from "@dma-buf/core";
+import {
+  addr,
+  type Device,
+  type DmaAddr,
+  type Framework,
+  type PluginModule,
+  type Run,
+  type SgTable,
+} from "@dma-buf/core";
 import { type Backing, needPeer2peer, refuse, type Variant, vfioEngine, type VfioExporter } from "./engine.js";
 import type { VfioHost } from "./host.js";
 
@@ -13,7 +21,11 @@ const conforming: Variant = (backing) => ({
     needPeer2peer(at, backing);
     const verdict = backing.provider?.verdict(at.device as Device);
     if (verdict?.mapType !== "bus-address" && verdict?.mapType !== "through-host-bridge")
-      refuse("EOPNOTSUPP", "attach", `${at.importerName} cannot reach ${backing.host.name}: ${verdict?.reason ?? "no peer-to-peer memory"}`);
+      refuse(
+        "EOPNOTSUPP",
+        "attach",
+        `${at.importerName} cannot reach ${backing.host.name}: ${verdict?.reason ?? "no peer-to-peer memory"}`,
+      );
   },
   mapDmaBuf(at, direction) {
     backing.checkNotRevoked("map");
@@ -21,7 +33,9 @@ const conforming: Variant = (backing) => ({
     const direct = backing.provider?.verdict(device).mapType === "bus-address";
     const offset = backing.provider?.busOffsetBytes ?? 0;
     return table(backing, (v) =>
-      direct ? addr<DmaAddr>(v.physical - offset) : device.dma.mapPhys(v.physical, v.sizeBytes, direction, { mmio: true }),
+      direct
+        ? addr<DmaAddr>(v.physical - offset)
+        : device.dma.mapPhys(v.physical, v.sizeBytes, direction, { mmio: true }),
     );
   },
   unmapDmaBuf(at, sgt) {

@@ -80,7 +80,8 @@ export function vfioEngine(fw: Framework, host: VfioHost, variant: Variant): Vfi
         host,
         ranges: vecs,
         provider: host.provider(regionIndex),
-        checkNotRevoked: (stage) => entry.revoked && refuse("ENODEV", stage, `${host.name} has revoked the buffer: ask again later`),
+        checkNotRevoked: (stage) =>
+          entry.revoked && refuse("ENODEV", stage, `${host.name} has revoked the buffer: ask again later`),
       };
       const ops: DmaBufOps = { ...variant(backing), release: () => void exported.delete(entry) };
       const sizeBytes = vecs.reduce((sum, v) => sum + v.sizeBytes, 0);
@@ -100,7 +101,8 @@ export function vfioEngine(fw: Framework, host: VfioHost, variant: Variant): Vfi
 
 /** Can the attached device be served at all? Asked at attach, so that the errno comes before anybody maps. */
 export function needPeer2peer(at: DmaBufAttachment, backing: Backing): void {
-  if (!at.peer2peer) refuse("EOPNOTSUPP", "attach", `${at.importerName} does not take peer-to-peer addresses: a BAR has no other`);
+  if (!at.peer2peer)
+    refuse("EOPNOTSUPP", "attach", `${at.importerName} does not take peer-to-peer addresses: a BAR has no other`);
   backing.checkNotRevoked("attach");
 }
 

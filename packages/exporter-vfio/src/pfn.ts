@@ -1,5 +1,14 @@
 /** The importer maps: the exporter says in which page frames the BAR lies, and to whom it will not say it. */
-import { type Device, type Framework, PAGE_SIZE, type PfnAnswer, pfnOf, type PhysAddr, addr, type PluginModule } from "@dma-buf/core";
+import {
+  type Device,
+  type Framework,
+  PAGE_SIZE,
+  type PfnAnswer,
+  pfnOf,
+  type PhysAddr,
+  addr,
+  type PluginModule,
+} from "@dma-buf/core";
 import { type Backing, needPeer2peer, pageAt, refuse, type Variant, vfioEngine, type VfioExporter } from "./engine.js";
 import type { VfioHost } from "./host.js";
 
@@ -28,10 +37,12 @@ const asPosted: Variant = (backing) => ({
  */
 function needRouteByPfn({ provider, host }: Backing, device: Device): void {
   const verdict = provider?.verdict(device);
-  const no = (why: string): never => refuse("EOPNOTSUPP", "attach", `${device.name} cannot reach ${host.name} by PFN: ${why}`);
+  const no = (why: string): never =>
+    refuse("EOPNOTSUPP", "attach", `${device.name} cannot reach ${host.name} by PFN: ${why}`);
   if (!verdict || verdict.mapType === "not-supported") no(verdict?.reason ?? "no peer-to-peer memory");
   else if (verdict.mapType === "bus-address") {
-    if (provider?.busOffsetBytes !== 0) no("the bus counts addresses from another zero, and dma_map_phys() adds no bus offset");
+    if (provider?.busOffsetBytes !== 0)
+      no("the bus counts addresses from another zero, and dma_map_phys() adds no bus offset");
     if (device.spaces.some((s) => s.kind === "iova")) no("it needs a bus address, and dma_map_phys() gives an IOVA");
   }
 }

@@ -21,7 +21,8 @@ const BARS = 6;
 export function physVecs(host: VfioHost, regionIndex: number, ranges: readonly DmaRange[]): PhysVec[] {
   if (ranges.length === 0) refuse("EINVAL", "no range: name at least one", { ranges: 0 });
   const region = regionIndex >= 0 && regionIndex < BARS ? host.region(regionIndex) : null;
-  if (!region) return refuse("ENODEV", `${host.name} has no memory BAR ${regionIndex}: choose one that it has`, { regionIndex });
+  if (!region)
+    return refuse("ENODEV", `${host.name} has no memory BAR ${regionIndex}: choose one that it has`, { regionIndex });
   for (const range of ranges) checkShape(range);
   return ranges.map((range) => {
     if (range.offset + range.length > region.sizeBytes)

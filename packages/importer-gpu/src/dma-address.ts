@@ -4,7 +4,11 @@ import { GpuImporter, type GpuOptions, type Resolve } from "./engine.js";
 
 const resolve: Resolve = (_device, run) => {
   if (run.kind !== "dma")
-    throw new DmaBufError("EOPNOTSUPP", { op: "gpu map", stage: "map", message: `a run of kind ${run.kind}: this variant takes DMA addresses` });
+    throw new DmaBufError("EOPNOTSUPP", {
+      op: "gpu map",
+      stage: "map",
+      message: `a run of kind ${run.kind}: this variant takes DMA addresses`,
+    });
   return { address: run.address, release() {} };
 };
 

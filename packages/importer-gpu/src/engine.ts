@@ -107,7 +107,12 @@ export class GpuImporter {
   borrow(runs: readonly Run[]): void {
     for (const run of runs) {
       if (run.kind === "dma")
-        this.#fw.report("violation", "mapAttachment", "importer", `${this.name} uses a DMA address that was mapped for another device`);
+        this.#fw.report(
+          "violation",
+          "mapAttachment",
+          "importer",
+          `${this.name} uses a DMA address that was mapped for another device`,
+        );
       this.#entries.push({ run, ...this.#resolve(this.#device, run) });
     }
   }

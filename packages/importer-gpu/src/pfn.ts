@@ -4,7 +4,11 @@ import { GpuImporter, type GpuOptions, type Resolve } from "./engine.js";
 
 const resolve: Resolve = (device, run) => {
   if (run.kind !== "cpu-physical")
-    throw new DmaBufError("EOPNOTSUPP", { op: "gpu map", stage: "map", message: `a run of kind ${run.kind}: this variant takes page frames` });
+    throw new DmaBufError("EOPNOTSUPP", {
+      op: "gpu map",
+      stage: "map",
+      message: `a run of kind ${run.kind}: this variant takes page frames`,
+    });
   const address = device.dma.mapPhys(run.address, run.sizeBytes, "bidirectional", { mmio: true });
   return { address, release: () => device.dma.unmapPhys(address, run.sizeBytes) };
 };

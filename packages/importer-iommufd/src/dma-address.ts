@@ -4,7 +4,11 @@ import { IommufdImporter, type IommufdOptions, type Resolve } from "./engine.js"
 import type { IommufdHost } from "./host.js";
 
 const resolve: Resolve = (run): PhysAddr => {
-  throw new DmaBufError("EOPNOTSUPP", { op: "IOMMU_IOAS_MAP_FILE", stage: "map", message: `a run of kind ${run.kind}: a domain's table holds CPU-physical addresses, and this says none` });
+  throw new DmaBufError("EOPNOTSUPP", {
+    op: "IOMMU_IOAS_MAP_FILE",
+    stage: "map",
+    message: `a run of kind ${run.kind}: a domain's table holds CPU-physical addresses, and this says none`,
+  });
 };
 
 /** `iommufdImporter(options)(framework, host)`. */

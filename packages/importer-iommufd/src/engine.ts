@@ -67,7 +67,10 @@ export class IommufdImporter {
     this.#fw.get(buf);
     const area = { what, iova, sizeBytes: what.length, live: true } as Mapped;
     try {
-      const ops: DmaBufAttachOps = { allowPeer2peer: true, invalidateMappings: (_at, held) => this.#invalidate(area, held) };
+      const ops: DmaBufAttachOps = {
+        allowPeer2peer: true,
+        invalidateMappings: (_at, held) => this.#invalidate(area, held),
+      };
       area.attachment = yield* this.#fw.dynamicAttach(buf, null, { name: this.name, ops });
       area.window = yield* this.#fw.open(area.attachment, "bidirectional");
       yield* this.#fill(area);
@@ -82,7 +85,12 @@ export class IommufdImporter {
   *unmap(iova: bigint): Op<void> {
     const index = this.#areas.findIndex((a) => BigInt(a.iova) === iova);
     const area = this.#areas[index];
-    if (!area) throw new DmaBufError("ENOENT", { op: "IOMMU_IOAS_UNMAP", stage: "map", message: `no area begins at 0x${iova.toString(16)}` });
+    if (!area)
+      throw new DmaBufError("ENOENT", {
+        op: "IOMMU_IOAS_UNMAP",
+        stage: "map",
+        message: `no area begins at 0x${iova.toString(16)}`,
+      });
     this.#areas.splice(index, 1);
     yield* this.#giveBack(area);
   }
@@ -101,7 +109,12 @@ export class IommufdImporter {
   /** Under the pages mutex. Invalidated since the runs were asked for: the area is dead, as after any revoke. */
   *#install(area: Mapped, runs: readonly Run[]): Op<void> {
     yield* point("iommufd.pages_mutex");
-    if (!area.live) throw new DmaBufError("ENODEV", { op: "IOMMU_IOAS_MAP_FILE", stage: "map", message: "the buffer was revoked while it was mapped" });
+    if (!area.live)
+      throw new DmaBufError("ENODEV", {
+        op: "IOMMU_IOAS_MAP_FILE",
+        stage: "map",
+        message: "the buffer was revoked while it was mapped",
+      });
     const { start, length } = area.what;
     for (const run of runs) {
       const from = Math.max(run.offset, start);

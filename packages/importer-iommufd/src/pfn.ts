@@ -5,7 +5,11 @@ import type { IommufdHost } from "./host.js";
 
 const resolve: Resolve = (run) => {
   if (run.kind === "cpu-physical") return run.address;
-  throw new DmaBufError("EOPNOTSUPP", { op: "IOMMU_IOAS_MAP_FILE", stage: "map", message: `a run of kind ${run.kind}: a domain's table holds CPU-physical addresses` });
+  throw new DmaBufError("EOPNOTSUPP", {
+    op: "IOMMU_IOAS_MAP_FILE",
+    stage: "map",
+    message: `a run of kind ${run.kind}: a domain's table holds CPU-physical addresses`,
+  });
 };
 
 /** `iommufdImporter(options)(framework, host)`. */

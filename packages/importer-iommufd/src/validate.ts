@@ -22,7 +22,8 @@ const WIDTH_BITS = 48n;
 /** @throws DmaBufError at stage `map`. @returns the IOVA as a Number */
 export function checkMapFile({ buf, start, length, iova }: MapFile, areas: readonly Area[]): number {
   if (length === 0) refuse("EINVAL", "length is 0: map at least one page");
-  if (iova < 0n || iova + BigInt(length) > 1n << WIDTH_BITS) refuse("EOVERFLOW", `0x${iova.toString(16)} + ${hex(length)} is beyond ${WIDTH_BITS} bits`);
+  if (iova < 0n || iova + BigInt(length) > 1n << WIDTH_BITS)
+    refuse("EOVERFLOW", `0x${iova.toString(16)} + ${hex(length)} is beyond ${WIDTH_BITS} bits`);
   const at = Number(iova);
   for (const [name, value] of Object.entries({ iova: at, start, length }))
     if (!isPageAligned(value)) refuse("EINVAL", `${name} ${hex(value)} is not a multiple of ${PAGE_SIZE}: align it`);

@@ -4,7 +4,11 @@ import { KvmImporter, type KvmOptions, type Resolve } from "./engine.js";
 import type { KvmHost } from "./host.js";
 
 const resolve: Resolve = (run): PhysAddr => {
-  throw new DmaBufError("EOPNOTSUPP", { op: "KVM_RUN", stage: "map", message: `a run of kind ${run.kind}: a second stage holds CPU-physical addresses, and this says none` });
+  throw new DmaBufError("EOPNOTSUPP", {
+    op: "KVM_RUN",
+    stage: "map",
+    message: `a run of kind ${run.kind}: a second stage holds CPU-physical addresses, and this says none`,
+  });
 };
 
 /** `kvmImporter(options)(framework, host)`. */

@@ -66,7 +66,10 @@ export class KvmImporter {
     this.#fw.get(buf);
     try {
       const slot = { ...memslot } as Slot;
-      const ops = { allowPeer2peer: true, invalidateMappings: (_at: DmaBufAttachment, held: Held) => this.#invalidate(slot, held) };
+      const ops = {
+        allowPeer2peer: true,
+        invalidateMappings: (_at: DmaBufAttachment, held: Held) => this.#invalidate(slot, held),
+      };
       slot.attachment = yield* this.#fw.dynamicAttach(buf, null, { name: this.name, ops });
       slot.window = yield* this.#fw.open(slot.attachment, "bidirectional");
       this.#slots.push(slot);
@@ -113,7 +116,9 @@ export class KvmImporter {
     for (let installed = false; !installed; ) {
       const sequence = this.#sequence;
       try {
-        installed = yield* withRuns(slot.attachment, slot.window, offset, PAGE_SIZE, (runs) => this.#install(slot, page, offset, runs, sequence));
+        installed = yield* withRuns(slot.attachment, slot.window, offset, PAGE_SIZE, (runs) =>
+          this.#install(slot, page, offset, runs, sequence),
+        );
       } catch (error) {
         throw this.#exit(gpa, error);
       }
@@ -129,7 +134,12 @@ export class KvmImporter {
     const physical = addr<PhysAddr>(this.#resolve(run) + offset - run.offset);
     const leaf = leafSize(slot, run, page, physical, this.#host.table.format.leafSizesLog2);
     const within = page % leaf;
-    this.#host.table.map(page - within, addr<PhysAddr>(physical - within), leaf, { read: true, write: true, execute: false, cache: "uc" });
+    this.#host.table.map(page - within, addr<PhysAddr>(physical - within), leaf, {
+      read: true,
+      write: true,
+      execute: false,
+      cache: "uc",
+    });
     return true;
   }
 
@@ -143,7 +153,7 @@ export class KvmImporter {
   *#zap(slot: Slot): Op<void> {
     yield* point("kvm.mmu_lock");
     this.#inProgress++;
-    for (const leaf of [...this.#host.table.leaves()])
+    for (const leaf of Array.from(this.#host.table.leaves()))
       if (slot.gpa <= leaf.va && leaf.va < slot.gpa + slot.sizeBytes) this.#host.table.unmap(leaf.va, leaf.sizeBytes);
     if (this.#options.flush ?? true) yield* this.#host.flushTlb();
     this.#sequence++;
@@ -153,19 +163,25 @@ export class KvmImporter {
   /** Any error of the exporter ends `KVM_RUN` with EIO: EFAULT would ask userspace to convert the page's attributes. */
   #exit(gpa: Gpa, cause: unknown): unknown {
     if (!(cause instanceof DmaBufError)) return cause;
-    return new DmaBufError("EIO", { op: "KVM_RUN", stage: "vcpu-run", message: `no page for ${hex(gpa)}: ${cause.message}`, cause });
+    return new DmaBufError("EIO", {
+      op: "KVM_RUN",
+      stage: "vcpu-run",
+      message: `no page for ${hex(gpa)}: ${cause.message}`,
+      cause,
+    });
   }
 }
 
 /** The largest leaf that lies inside slot and run and is congruent in both. */
 function leafSize(slot: Memslot, run: Run, page: number, physical: number, sizesLog2: readonly number[]): number {
-  for (const log2 of [...sizesLog2].sort((a, b) => b - a)) {
+  for (const log2 of sizesLog2.toSorted((a, b) => b - a)) {
     const size = 2 ** log2;
     const start = page - (page % size);
     const runStart = slot.gpa - slot.offset + run.offset;
-    const inside = start >= Math.max(slot.gpa, runStart) && start + size <= Math.min(slot.gpa + slot.sizeBytes, runStart + run.sizeBytes);
+    const inside =
+      start >= Math.max(slot.gpa, runStart) &&
+      start + size <= Math.min(slot.gpa + slot.sizeBytes, runStart + run.sizeBytes);
     if (inside && page % size === physical % size) return size;
   }
   return PAGE_SIZE;
 }
-

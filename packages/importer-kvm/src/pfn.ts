@@ -5,7 +5,11 @@ import type { KvmHost } from "./host.js";
 
 const resolve: Resolve = (run) => {
   if (run.kind === "cpu-physical") return run.address;
-  throw new DmaBufError("EOPNOTSUPP", { op: "KVM_RUN", stage: "map", message: `a run of kind ${run.kind}: a second stage holds CPU-physical addresses` });
+  throw new DmaBufError("EOPNOTSUPP", {
+    op: "KVM_RUN",
+    stage: "map",
+    message: `a run of kind ${run.kind}: a second stage holds CPU-physical addresses`,
+  });
 };
 
 /** `kvmImporter(options)(framework, host)`. */

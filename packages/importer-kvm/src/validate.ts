@@ -23,9 +23,15 @@ export function checkMemslot(slot: Memslot, others: readonly Memslot[], posted: 
   if (sizeBytes === 0) refuse("EINVAL", "size is 0: a slot has at least one page");
   if (posted && !posted.privateMemory) refuse("EINVAL", "the posted flag needs a VM with private memory");
   if (posted && (offset !== 0 || sizeBytes !== buf.sizeBytes))
-    refuse("EINVAL", `offset ${hex(offset)} and size ${hex(sizeBytes)}: the posted slot is the whole buffer of ${hex(buf.sizeBytes)} bytes`);
+    refuse(
+      "EINVAL",
+      `offset ${hex(offset)} and size ${hex(sizeBytes)}: the posted slot is the whole buffer of ${hex(buf.sizeBytes)} bytes`,
+    );
   if (offset + sizeBytes > buf.sizeBytes)
-    refuse("EINVAL", `offset ${hex(offset)} + size ${hex(sizeBytes)} is beyond the buffer of ${hex(buf.sizeBytes)} bytes`);
+    refuse(
+      "EINVAL",
+      `offset ${hex(offset)} + size ${hex(sizeBytes)} is beyond the buffer of ${hex(buf.sizeBytes)} bytes`,
+    );
   const other = others.find((o) => gpa < o.gpa + o.sizeBytes && o.gpa < gpa + sizeBytes);
   if (other) refuse("EEXIST", `${hex(gpa)} overlaps the slot at ${hex(other.gpa)}: choose another guest address`);
 }

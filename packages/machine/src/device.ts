@@ -40,7 +40,8 @@ export class MachineDevice implements Device {
     yield* point("device.issue");
     this.#say(`reads ${sizeBytes} bytes from ${hex(address)}`);
     const delivery = yield* this.#machine.deliver(this, address, "read");
-    const bytes = delivery.kind === "memory" ? this.#machine.memory.read(delivery.physical, sizeBytes) : new Uint8Array(0);
+    const bytes =
+      delivery.kind === "memory" ? this.#machine.memory.read(delivery.physical, sizeBytes) : new Uint8Array(0);
     return this.#ended(delivery, "read", sizeBytes, bytes);
   }
 
@@ -63,8 +64,18 @@ export function finish(
   bytes: Uint8Array,
 ): AccessResult {
   const reached = delivery.kind === "memory";
-  machine.book({ by, access, sizeBytes, physical: reached ? delivery.physical : null, target: reached ? delivery.target : "nothing" });
-  machine.trace.emit("access", () => (reached ? `${by}: arrived at ${hex(delivery.physical)} (${delivery.target})` : `${by}: ${delivery.kind}, ${delivery.reason}`));
+  machine.book({
+    by,
+    access,
+    sizeBytes,
+    physical: reached ? delivery.physical : null,
+    target: reached ? delivery.target : "nothing",
+  });
+  machine.trace.emit("access", () =>
+    reached
+      ? `${by}: arrived at ${hex(delivery.physical)} (${delivery.target})`
+      : `${by}: ${delivery.kind}, ${delivery.reason}`,
+  );
   if (reached) return { kind: "done", bytes };
   return delivery;
 }

@@ -60,7 +60,10 @@ export class IommuDma implements DmaApi {
   mapPhys(physical: PhysAddr, sizeBytes: number, direction: Direction, _attributes: DmaMapAttributes): DmaAddr {
     const iova = this.#iovas.alloc(sizeBytes);
     try {
-      this.#table.map(iova, physical, sizeBytes, { read: direction !== "from-device", write: direction !== "to-device" });
+      this.#table.map(iova, physical, sizeBytes, {
+        read: direction !== "from-device",
+        write: direction !== "to-device",
+      });
     } catch (error) {
       this.#iovas.free(iova);
       throw error;

@@ -34,10 +34,16 @@ export class TranslatedSpace {
     }
     const found = walk(this.#format, (at) => this.#memory.readEntry(at), this.root, address, access);
     if (found.kind === "fault") {
-      this.#trace.emit("walk", () => `${this.name}: ${hex(address)} ${access}: ${found.reason} at level ${found.level}`);
+      this.#trace.emit(
+        "walk",
+        () => `${this.name}: ${hex(address)} ${access}: ${found.reason} at level ${found.level}`,
+      );
       return { kind: "fault", reason: `${found.reason} at level ${found.level}` };
     }
-    this.#trace.emit("walk", () => `${this.name}: ${hex(address)} -> ${hex(found.physical)}, leaf of ${found.leafSizeBytes} bytes`);
+    this.#trace.emit(
+      "walk",
+      () => `${this.name}: ${hex(address)} -> ${hex(found.physical)}, leaf of ${found.leafSizeBytes} bytes`,
+    );
     this.#tlb.set(page, { physical: found.physical - (found.physical % PAGE_SIZE), write: found.protection.write });
     return { kind: "hit", physical: found.physical, from: "table" };
   }

@@ -52,7 +52,10 @@ export class GuestVm {
     if (found.kind === "fault") return { kind: "violation", reason: found.reason };
     const delivery = this.#machine.cpuAccess(found.physical);
     if (delivery.kind === "memory" && bytes) this.#machine.memory.write(delivery.physical, bytes);
-    const got = delivery.kind === "memory" && !bytes ? this.#machine.memory.read(delivery.physical, sizeBytes) : new Uint8Array(0);
+    const got =
+      delivery.kind === "memory" && !bytes
+        ? this.#machine.memory.read(delivery.physical, sizeBytes)
+        : new Uint8Array(0);
     return finish(this.#machine, this.name, delivery, access, sizeBytes, got);
   }
 }

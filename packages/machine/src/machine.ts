@@ -78,7 +78,10 @@ export class Machine {
     this.iommu = options.iommu;
     this.#forwards = options.rootComplexForwards;
     this.#maskBits = options.dmaMaskBits ?? 64;
-    const tables = createTableMemory({ basePhys: addr<PhysAddr>(TABLES_BASE), sizeBytes: (options.tablesMax ?? 256) * PAGE_SIZE });
+    const tables = createTableMemory({
+      basePhys: addr<PhysAddr>(TABLES_BASE),
+      sizeBytes: (options.tablesMax ?? 256) * PAGE_SIZE,
+    });
     this.memory = new PhysicalMemory(RAM, tables);
   }
 
@@ -90,7 +93,17 @@ export class Machine {
     const { dma, space } = this.#defaultDomain(fn);
     this.#spaces.set(address, space);
     const bridge = this.topology.hostBridgeOf(fn);
-    const device = new MachineDevice(this, fn, dma, space ? [{ kind: "pci-bus", bridge }, { kind: "iova", domain: space }] : [{ kind: "pci-bus", bridge }]);
+    const device = new MachineDevice(
+      this,
+      fn,
+      dma,
+      space
+        ? [
+            { kind: "pci-bus", bridge },
+            { kind: "iova", domain: space },
+          ]
+        : [{ kind: "pci-bus", bridge }],
+    );
     this.#devices.set(address, device);
     return device;
   }
@@ -148,12 +161,14 @@ export class Machine {
     for (const hop of found.hops) this.trace.emit("route", () => `${hop.at}: ${hop.action}`);
     const { end } = found;
     if (end.kind === "function") return this.#claim(end.fn, end.bar, end.offset);
-    if (end.kind === "unsupported-request") return { kind: "lost", reason: `unsupported request at ${end.at}: ${end.reason}` };
+    if (end.kind === "unsupported-request")
+      return { kind: "lost", reason: `unsupported request at ${end.at}: ${end.reason}` };
     yield* point("iommu.lookup");
     const space = this.domainOf(device);
     if (!space) return this.#decode(device.fn, this.#inbound(device.fn, address));
     const hit = space.translate(address, access);
-    if (hit.kind === "fault") return { kind: "fault", by: `IOMMU, domain ${space.name}`, reason: `${hex(address)}: ${hit.reason}` };
+    if (hit.kind === "fault")
+      return { kind: "fault", by: `IOMMU, domain ${space.name}`, reason: `${hex(address)}: ${hit.reason}` };
     return this.#decode(device.fn, hit.physical);
   }
 
@@ -205,7 +220,10 @@ export class Machine {
       if (down.end.kind !== "function") continue;
       if (from && !this.#asked()) {
         this.trace.emit("route", () => `root complex: does not forward ${hex(physical)} between its ports`);
-        return { kind: "lost", reason: `the root complex does not forward peer requests: ${hex(physical)} reached nobody` };
+        return {
+          kind: "lost",
+          reason: `the root complex does not forward peer requests: ${hex(physical)} reached nobody`,
+        };
       }
       for (const hop of down.hops) this.trace.emit("route", () => `${hop.at}: ${hop.action}`);
       return this.#claim(down.end.fn, down.end.bar, down.end.offset);
@@ -214,7 +232,8 @@ export class Machine {
   }
 
   #claim(fn: PciFunction, bar: Bar, offset: number): Delivery {
-    if (!this.memoryDecode(fn)) return { kind: "lost", reason: `${fn.address} does not decode memory: unsupported request` };
+    if (!this.memoryDecode(fn))
+      return { kind: "lost", reason: `${fn.address} does not decode memory: unsupported request` };
     return { kind: "memory", physical: addr<PhysAddr>(bar.base + offset), target: "mmio" };
   }
 }

@@ -60,7 +60,7 @@ class Engine implements PageTable {
   constructor(format: Format, memory: TableMemory, options: PageTableOptions) {
     this.format = format;
     this.#memory = memory;
-    this.#leafSizes = [...(options.leafSizesLog2 ?? format.leafSizesLog2)].sort((a, b) => b - a);
+    this.#leafSizes = (options.leafSizesLog2 ?? format.leafSizesLog2).toSorted((a, b) => b - a);
     this.#onStore = options.onStore;
     this.root = this.#newTable();
   }
@@ -69,7 +69,8 @@ class Engine implements PageTable {
     this.#checkMap(va, physical, sizeBytes, protection);
     let done = 0;
     try {
-      while (done < sizeBytes) done += this.#mapLeaf(va + done, addr<PhysAddr>(physical + done), sizeBytes - done, protection);
+      while (done < sizeBytes)
+        done += this.#mapLeaf(va + done, addr<PhysAddr>(physical + done), sizeBytes - done, protection);
     } catch (error) {
       this.unmap(va, done);
       throw error;
@@ -95,7 +96,7 @@ class Engine implements PageTable {
   }
 
   destroy(): void {
-    for (const leaf of [...this.leaves()]) this.unmap(leaf.va, leaf.sizeBytes);
+    for (const leaf of Array.from(this.leaves())) this.unmap(leaf.va, leaf.sizeBytes);
     this.#used.delete(this.root);
     this.#memory.freeTable(this.root);
   }
@@ -108,10 +109,11 @@ class Engine implements PageTable {
     try {
       const slot = this.#slot(va, level, made);
       const { lo, hi } = this.#load(slot);
-      if (this.format.decode(level, lo, hi).kind !== "empty") this.#refuse("EADDRINUSE", `${hex(va)} is mapped already: unmap it first`, { va });
+      if (this.format.decode(level, lo, hi).kind !== "empty")
+        this.#refuse("EADDRINUSE", `${hex(va)} is mapped already: unmap it first`, { va });
       this.#store(slot, this.format.encodeLeaf(level, physical, protection));
     } catch (error) {
-      for (const entry of made.reverse()) this.#dropTable(entry);
+      for (const entry of made.toReversed()) this.#dropTable(entry);
       throw error;
     }
     return 2 ** log2;
@@ -124,7 +126,8 @@ class Engine implements PageTable {
       const entryPhys = addr<PhysAddr>(table + entryOffset(va, at));
       const { lo, hi } = this.#load(entryPhys);
       const found = this.format.decode(at, lo, hi);
-      if (found.kind === "leaf") this.#refuse("EADDRINUSE", `${hex(va)} lies in a larger leaf: unmap that first`, { va });
+      if (found.kind === "leaf")
+        this.#refuse("EADDRINUSE", `${hex(va)} lies in a larger leaf: unmap that first`, { va });
       if (found.kind === "table") {
         table = found.physical;
         continue;
@@ -145,7 +148,7 @@ class Engine implements PageTable {
     const sizeBytes = 2 ** entryLog2(leaf.level);
     if (va % sizeBytes !== 0) return 0;
     this.#store(leaf.entryPhys, { lo: 0, hi: 0 });
-    for (const { entryPhys } of [...steps].reverse().slice(1)) if (!this.#dropIfEmpty(entryPhys)) break;
+    for (const { entryPhys } of steps.toReversed().slice(1)) if (!this.#dropIfEmpty(entryPhys)) break;
     return sizeBytes;
   }
 
@@ -183,7 +186,13 @@ class Engine implements PageTable {
       const at = va + i * 2 ** entryLog2(level);
       if (found.kind === "table") yield* this.#leavesBelow(found.physical, level - 1, at);
       if (found.kind === "leaf")
-        yield { va: at, physical: found.physical, sizeBytes: 2 ** entryLog2(level), protection: found.protection, entry };
+        yield {
+          va: at,
+          physical: found.physical,
+          sizeBytes: 2 ** entryLog2(level),
+          protection: found.protection,
+          entry,
+        };
     }
   }
 
@@ -208,13 +217,22 @@ class Engine implements PageTable {
     const values = { va, physical, sizeBytes };
     if (!read && !write) this.#refuse("EINVAL", "neither readable nor writable: allow one", values);
     if (physical >= 2 ** this.format.maxOaBits)
-      this.#refuse("ERANGE", `physical ${hex(physical)} is beyond ${this.format.maxOaBits} bits of ${this.format.id}`, values);
+      this.#refuse(
+        "ERANGE",
+        `physical ${hex(physical)} is beyond ${this.format.maxOaBits} bits of ${this.format.id}`,
+        values,
+      );
     if (sizeBytes === 0) this.#refuse("EINVAL", "size is 0: map at least one page", values);
     if (!Number.isSafeInteger(va + sizeBytes)) this.#refuse("EOVERFLOW", `${va} + ${sizeBytes} wraps`, values);
     for (const [name, value] of Object.entries(values))
-      if (value % PAGE_SIZE !== 0) this.#refuse("ENXIO", `${name} ${hex(value)} is not a multiple of ${PAGE_SIZE}: align it`, values);
+      if (value % PAGE_SIZE !== 0)
+        this.#refuse("ENXIO", `${name} ${hex(value)} is not a multiple of ${PAGE_SIZE}: align it`, values);
     if (va + sizeBytes > 2 ** this.format.maxVaBits)
-      this.#refuse("ERANGE", `${hex(va)}+${hex(sizeBytes)} is beyond ${this.format.maxVaBits} bits of ${this.format.id}`, values);
+      this.#refuse(
+        "ERANGE",
+        `${hex(va)}+${hex(sizeBytes)} is beyond ${this.format.maxVaBits} bits of ${this.format.id}`,
+        values,
+      );
   }
 
   #refuse(code: ErrnoName, message: string, values: Record<string, unknown>): never {

@@ -50,5 +50,5 @@ export function outputAddress(lo: number, hi: number): PhysAddr {
 
 /** A byte address in bits 51:12, with `lowBits` and `highBits` around it. */
 export function entryOf(physical: PhysAddr, lowBits: number, highBits = 0): Entry {
-  return { lo: (physical % 2 ** 32 | 0) | lowBits, hi: Math.floor(physical / 2 ** 32) | highBits };
+  return { lo: (physical % 2 ** 32) | 0 | lowBits, hi: Math.floor(physical / 2 ** 32) | highBits };
 }

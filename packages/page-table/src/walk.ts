@@ -51,6 +51,12 @@ export function walk(
     }
     if (!found.protection[access]) return { kind: "fault", level, reason: "permission", steps };
     const leafSizeBytes = 2 ** entryLog2(level);
-    return { kind: "hit", physical: addr<PhysAddr>(found.physical + (va % leafSizeBytes)), leafSizeBytes, protection: found.protection, steps };
+    return {
+      kind: "hit",
+      physical: addr<PhysAddr>(found.physical + (va % leafSizeBytes)),
+      leafSizeBytes,
+      protection: found.protection,
+      steps,
+    };
   }
 }

@@ -60,7 +60,10 @@ export function t2(options: CatalogueOptions = {}): CatalogueTopology {
   };
 }
 
-function topology({ busOffsetBytes = 0, allowlisted = false }: CatalogueOptions, functions: readonly PciFunction[]): Topology {
+function topology(
+  { busOffsetBytes = 0, allowlisted = false }: CatalogueOptions,
+  functions: readonly PciFunction[],
+): Topology {
   const bridge: HostBridge = { name: "host bridge 0000:00", domain: 0, bus: 0, busOffsetBytes, allowlisted };
   return new Topology({ functions, hostBridges: [bridge], cpu: null });
 }
@@ -68,7 +71,14 @@ function topology({ busOffsetBytes = 0, allowlisted = false }: CatalogueOptions,
 function portWith({ acsRedirect = false }: CatalogueOptions) {
   const control: AcsBits = { ...NO_ACS_BITS, ReqRedir: acsRedirect, CmpltRedir: acsRedirect, UpstreamFwd: true };
   const capability: AcsBits = { ...NO_ACS_BITS, ReqRedir: true, CmpltRedir: true, UpstreamFwd: true };
-  return (address: string, portType: PortType, primary: number, secondary: number, subordinate: number, windows: readonly BridgeWindow[]): PciFunction => ({
+  return (
+    address: string,
+    portType: PortType,
+    primary: number,
+    secondary: number,
+    subordinate: number,
+    windows: readonly BridgeWindow[],
+  ): PciFunction => ({
     ...base(address, portType.replace("-", " ")),
     portType,
     bridge: { primary, secondary, subordinate, windows },
@@ -78,7 +88,15 @@ function portWith({ acsRedirect = false }: CatalogueOptions) {
 }
 
 function endpoint(address: string, name: string, barBase: number, barBytes: number): PciFunction {
-  const bar: Bar = { index: 0, space: "memory", base: addr<PhysAddr>(barBase), sizeBytes: barBytes, prefetchable: true, bits: 64, enabled: true };
+  const bar: Bar = {
+    index: 0,
+    space: "memory",
+    base: addr<PhysAddr>(barBase),
+    sizeBytes: barBytes,
+    prefetchable: true,
+    bits: 64,
+    enabled: true,
+  };
   return { ...base(address, name), bars: [bar] };
 }
 

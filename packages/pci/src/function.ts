@@ -42,7 +42,14 @@ export interface Bridge {
   readonly windows: readonly BridgeWindow[];
 }
 
-export type PortType = "root-port" | "upstream-port" | "downstream-port" | "endpoint" | "pci-bridge" | "integrated" | "unknown";
+export type PortType =
+  | "root-port"
+  | "upstream-port"
+  | "downstream-port"
+  | "endpoint"
+  | "pci-bridge"
+  | "integrated"
+  | "unknown";
 
 export interface PciFunction {
   /** `0000:01:00.0` */
@@ -63,7 +70,12 @@ export interface PciFunction {
 }
 
 /** The parts of `0000:01:00.0`. */
-export function partsOf(address: string): { readonly domain: number; readonly bus: number; readonly device: number; readonly fn: number } {
+export function partsOf(address: string): {
+  readonly domain: number;
+  readonly bus: number;
+  readonly device: number;
+  readonly fn: number;
+} {
   const [domain, bus, rest] = address.split(":") as [string, string, string];
   const [device, fn] = rest.split(".") as [string, string];
   return { domain: parseInt(domain, 16), bus: parseInt(bus, 16), device: parseInt(device, 16), fn: parseInt(fn, 16) };

@@ -1,7 +1,16 @@
 /** `lspci -vvv` text, as people save it, mail it and cut it. */
 import { addr, type PhysAddr } from "@dma-buf/core";
 import { CaptureError } from "./capture-error.js";
-import { type Acs, type AcsBits, type Bar, type Bridge, type BridgeWindow, NO_ACS_BITS, type PciFunction, type PortType } from "./function.js";
+import {
+  type Acs,
+  type AcsBits,
+  type Bar,
+  type Bridge,
+  type BridgeWindow,
+  NO_ACS_BITS,
+  type PciFunction,
+  type PortType,
+} from "./function.js";
 
 /** What was read, and what was not. */
 export interface Capture {
@@ -22,7 +31,8 @@ export function parseLspci(text: string, source = "lspci text"): Capture {
   if (/[\0\uFFFD]/.test(text)) throw new CaptureError("BINARY", source, "this is not text", `${HOW}, as text`);
   const lines = text.split(/\r?\n/).map((line) => line.replace(/^(?:> ?)+/, ""));
   const blocks = split(lines);
-  if (blocks.length === 0) throw new CaptureError("NO_FUNCTION", source, "no line begins like a PCI function (01:00.0 VGA …: …)", HOW);
+  if (blocks.length === 0)
+    throw new CaptureError("NO_FUNCTION", source, "no line begins like a PCI function (01:00.0 VGA …: …)", HOW);
   const unknown: string[] = [];
   const functions = blocks.map((block) => parseFunction(block, unknown));
   if (!text.endsWith("\n") || isCut(lines))
@@ -31,7 +41,11 @@ export function parseLspci(text: string, source = "lspci text"): Capture {
   if (missing) throw new CaptureError("TRUNCATED", source, missing, HOW);
   if (!functions.some((f) => f.bars.some((b) => b.space === "memory")))
     throw new CaptureError("NO_BAR", source, "no function has a memory BAR", `${HOW}: without -v there are no BARs`);
-  unknown.push("whether the root complex forwards peer requests", "the IOMMU's mode", "the bus offset of the host bridges (taken as 0)");
+  unknown.push(
+    "whether the root complex forwards peer requests",
+    "the IOMMU's mode",
+    "the bus offset of the host bridges (taken as 0)",
+  );
   return { source, functions, unknown };
 }
 
@@ -77,7 +91,7 @@ function parseRegion(line: string): Bar[] {
   const found = REGION.exec(line);
   const size = sizeOf(line);
   if (!found || size === null || (found[3] as string).startsWith("<")) return [];
-  const [, index, kind, base, rest = ""] = found as unknown as [string, string, string, string, string];
+  const [, index, kind, base, rest] = found as unknown as [string, string, string, string, string];
   return [
     {
       index: Number(index),
@@ -138,13 +152,25 @@ function parsePort(lines: readonly string[]): PortType {
 /** Does the last line that says anything stop in the middle of a record whose end is known? */
 function isCut(lines: readonly string[]): boolean {
   const last = (lines.findLast((l) => l.trim() !== "") ?? "").trim();
-  return (last.startsWith("Region") && sizeOf(last) === null) || /^[0-9a-f]{2}:[0-9a-f]{2}\.?[0-7]?$/.test(last) || HEADER.test(last);
+  return (
+    (last.startsWith("Region") && sizeOf(last) === null) ||
+    /^[0-9a-f]{2}:[0-9a-f]{2}\.?[0-7]?$/.test(last) ||
+    HEADER.test(last)
+  );
 }
 
 /** A bridge that is not at the end of its text promises a bus; functions on no bus that exists are a sign of a cut. */
 function missingBus(functions: readonly PciFunction[]): string | null {
   const buses = new Set(functions.flatMap((f) => (f.bridge ? [`${f.address.slice(0, 4)}:${f.bridge.secondary}`] : [])));
-  const roots = new Set(functions.filter((f) => f.portType === "root-port" || f.portType === "integrated").map((f) => f.address.slice(0, 7)));
-  const lost = functions.find((f) => !roots.has(f.address.slice(0, 7)) && !buses.has(`${f.address.slice(0, 4)}:${parseInt(f.address.slice(5, 7), 16)}`));
+  const roots = new Set(
+    functions
+      .filter((f) => f.portType === "root-port" || f.portType === "integrated")
+      .map((f) => f.address.slice(0, 7)),
+  );
+  const lost = functions.find(
+    (f) =>
+      !roots.has(f.address.slice(0, 7)) &&
+      !buses.has(`${f.address.slice(0, 4)}:${parseInt(f.address.slice(5, 7), 16)}`),
+  );
   return lost ? `${lost.address} is on a bus that no bridge in the text leads to` : null;
 }

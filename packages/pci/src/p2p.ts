@@ -15,7 +15,14 @@ export function p2pVerdict(topology: Topology, provider: PciFunction, client: Pc
   const a = topology.pathToRoot(provider);
   const b = topology.pathToRoot(client);
   const common = topology.commonAncestor(provider, client);
-  if (!common) return viaHostBridge(topology, provider, client, a.length + b.length, `${provider.address} and ${client.address} meet only above their root ports`);
+  if (!common)
+    return viaHostBridge(
+      topology,
+      provider,
+      client,
+      a.length + b.length,
+      `${provider.address} and ${client.address} meet only above their root ports`,
+    );
   const up = a.slice(0, a.indexOf(common) + 1);
   const down = b.slice(0, b.indexOf(common));
   const distance = up.length - 1 + down.length;
@@ -31,17 +38,29 @@ function redirectOf(fn: PciFunction): string | null {
   return bit ? `ACS ${bit} at ${fn.address} sends peer requests up` : null;
 }
 
-function viaHostBridge(topology: Topology, provider: PciFunction, client: PciFunction, distance: number, why: string): P2pVerdict {
+function viaHostBridge(
+  topology: Topology,
+  provider: PciFunction,
+  client: PciFunction,
+  distance: number,
+  why: string,
+): P2pVerdict {
   const { cpu } = topology;
   if (cpu?.vendor === "AuthenticAMD" && cpu.family >= ZEN_FAMILY)
-    return { mapType: "through-host-bridge", distance, reason: `${why}; the kernel lets every AMD CPU of family 0x17 and later forward` };
+    return {
+      mapType: "through-host-bridge",
+      distance,
+      reason: `${why}; the kernel lets every AMD CPU of family 0x17 and later forward`,
+    };
   const bridges = [...new Set([topology.hostBridgeOf(provider), topology.hostBridgeOf(client)])];
   const stopped = bridges.find((h) => h.allowlisted !== true);
-  if (!stopped) return { mapType: "through-host-bridge", distance, reason: `${why}; the host bridge is on the kernel's list` };
+  if (!stopped)
+    return { mapType: "through-host-bridge", distance, reason: `${why}; the host bridge is on the kernel's list` };
   return { mapType: "not-supported", distance: -1, reason: `${why}, and ${describe(stopped)}` };
 }
 
 function describe(bridge: HostBridge): string {
-  if (bridge.allowlisted === "unknown") return `whether the host bridge is on the kernel's list is unknown (capture with lspci -nn)`;
+  if (bridge.allowlisted === "unknown")
+    return `whether the host bridge is on the kernel's list is unknown (capture with lspci -nn)`;
   return `the host bridge ${bridge.name} is not on the kernel's list`;
 }

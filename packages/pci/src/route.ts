@@ -29,7 +29,8 @@ export function route(topology: Topology, requester: PciFunction, busAddress: Bu
   for (const port of path.slice(1)) {
     const below = port.portType === "root-port" || port.portType === "downstream-port";
     const step = below ? receivesFromBelow(topology, port, physical) : null;
-    if (step === "refuse") return { hops, end: refused(port, `${hex(busAddress)} is in its own window, and UpstreamFwd is off`) };
+    if (step === "refuse")
+      return { hops, end: refused(port, `${hex(busAddress)} is in its own window, and UpstreamFwd is off`) };
     if (step) {
       hops.push({ at: port.address, action: `sends ${hex(busAddress)} sideways to ${step.address}` });
       return down(topology, step, physical, hops);
@@ -57,7 +58,9 @@ function receivesFromBelow(topology: Topology, port: PciFunction, physical: Phys
   if (inWindow(port, physical)) return control?.UpstreamFwd ? null : "refuse";
   if (port.portType !== "downstream-port" || control?.ReqRedir) return null;
   const above = topology.parentOf(port);
-  return (above ? topology.childrenOf(above) : []).find((sibling) => sibling !== port && inWindow(sibling, physical)) ?? null;
+  return (
+    (above ? topology.childrenOf(above) : []).find((sibling) => sibling !== port && inWindow(sibling, physical)) ?? null
+  );
 }
 
 function down(topology: Topology, port: PciFunction, physical: PhysAddr, hops: Hop[]): Route {
@@ -81,7 +84,9 @@ function claim(fn: PciFunction, physical: PhysAddr): RouteEnd | null {
 }
 
 function inWindow(fn: PciFunction, physical: PhysAddr): boolean {
-  return fn.bridge?.windows.some((w) => w.kind !== "io" && w.base <= physical && physical < w.base + w.sizeBytes) ?? false;
+  return (
+    fn.bridge?.windows.some((w) => w.kind !== "io" && w.base <= physical && physical < w.base + w.sizeBytes) ?? false
+  );
 }
 
 function refused(fn: PciFunction, reason: string): RouteEnd {

@@ -57,7 +57,9 @@ export class Topology {
 
   childrenOf(fn: PciFunction): PciFunction[] {
     const { domain } = partsOf(fn.address);
-    return this.functions.filter((f) => partsOf(f.address).domain === domain && partsOf(f.address).bus === fn.bridge?.secondary);
+    return this.functions.filter(
+      (f) => partsOf(f.address).domain === domain && partsOf(f.address).bus === fn.bridge?.secondary,
+    );
   }
 
   /** `fn`, its bridge, that bridge's bridge, up to the root port. */
@@ -97,8 +99,13 @@ const ALLOWLIST: ReadonlySet<string> = new Set(
 );
 
 /** A topology from a capture: one host bridge a root bus. What text cannot say is taken as 0 or `unknown`. */
-export function topologyOf(capture: Capture, options: { readonly busOffsetBytes?: number; readonly cpu?: Cpu } = {}): Topology {
-  const below = new Set(capture.functions.flatMap((f) => (f.bridge ? [`${partsOf(f.address).domain}:${f.bridge.secondary}`] : [])));
+export function topologyOf(
+  capture: Capture,
+  options: { readonly busOffsetBytes?: number; readonly cpu?: Cpu } = {},
+): Topology {
+  const below = new Set(
+    capture.functions.flatMap((f) => (f.bridge ? [`${partsOf(f.address).domain}:${f.bridge.secondary}`] : [])),
+  );
   const roots = new Map<string, HostBridge>();
   for (const fn of capture.functions) {
     const { domain, bus } = partsOf(fn.address);

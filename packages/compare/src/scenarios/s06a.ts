@@ -8,7 +8,10 @@ export const s06a: Scenario = {
   source: "amd/xdna-driver#1466; Gunthorpe 20250123160827",
   order: 5,
   topology: { base: "T2", offset: "zero", iommu: "translated", forwards: "yes", allowlisted: true },
-  importers: [{ kind: "gpu", role: "nic1" }, { kind: "gpu", role: "nic2" }],
+  importers: [
+    { kind: "gpu", role: "nic1" },
+    { kind: "gpu", role: "nic2" },
+  ],
   importerClass: "faulting",
   steps: [
     { do: "import", by: 0 },

@@ -3,8 +3,7 @@ import type { Scenario } from "../scenario.js";
 export const s17a: Scenario = {
   id: "S17a",
   title: "KVM imports a BAR, ordinary VM",
-  question:
-    "Can an ordinary guest get an assigned device's BAR through a dma-buf?",
+  question: "Can an ordinary guest get an assigned device's BAR through a dma-buf?",
   source: "seed; König c823f70c, 6612c40d; Xu af7GzASJ; Gunthorpe 20260129134245",
   order: 2,
   topology: { base: "T4", offset: "zero", iommu: "off", forwards: "unknown", allowlisted: false },

@@ -3,8 +3,7 @@ import type { Scenario } from "../scenario.js";
 export const s18a: Scenario = {
   id: "S18a",
   title: "iommufd imports a VFIO BAR, one range",
-  question:
-    "Can a BAR be mapped into a VM's IOMMU table through a dma-buf?",
+  question: "Can a BAR be mapped into a VM's IOMMU table through a dma-buf?",
   source: "44ebaa1744fd; cloud-hypervisor#8895; real-kernel.md d",
   order: 4,
   topology: { base: "T4", offset: "zero", iommu: "translated", forwards: "unknown", allowlisted: false },

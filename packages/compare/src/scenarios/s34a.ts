@@ -3,8 +3,7 @@ import type { Scenario } from "../scenario.js";
 export const s34a: Scenario = {
   id: "S34a",
   title: "Query races revoke, importer with a retry of its own (KVM)",
-  question:
-    "If KVM has asked for an address and the exporter revokes before KVM installs it, does the entry survive?",
+  question: "If KVM has asked for an address and the exporter revokes before KVM installs it, does the entry survive?",
   source: "König c10ae58f, 0d77dc64; Xu Z5BxI3ef; kvm.md §5",
   order: 7,
   topology: { base: "T4", offset: "zero", iommu: "off", forwards: "unknown", allowlisted: false, privateMemory: true },

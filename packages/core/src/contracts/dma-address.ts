@@ -34,7 +34,12 @@ export const dmaAddress: Contract = {
       errors: { EBUSY: "the backing cannot be moved to where this device reaches it", EOPNOTSUPP: "no peer-to-peer" },
     }),
     detach: row("detach", "exporter", { presence: "optional", resv: "free" }),
-    pin: row("pin", "exporter", { presence: "optional", pairedWith: "unpin", resv: "held", errors: { EINVAL: "not pinnable" } }),
+    pin: row("pin", "exporter", {
+      presence: "optional",
+      pairedWith: "unpin",
+      resv: "held",
+      errors: { EINVAL: "not pinnable" },
+    }),
     unpin: row("unpin", "exporter", { presence: "optional", pairedWith: "pin", resv: "held" }),
     mapDmaBuf: row("map_dma_buf", "exporter", {
       presence: "mandatory",
@@ -67,11 +72,28 @@ export const dmaAddress: Contract = {
       owner: "the exporter; one unmap for each map",
       errors: { EINVAL: "not attached", ENOMEM: "the exporter returned no table" },
     }),
-    unmapAttachment: row("dma_buf_unmap_attachment", "framework", { presence: "mandatory", pairedWith: "mapAttachment", resv: "held" }),
-    pinAttachment: row("dma_buf_pin", "framework", { presence: "mandatory", pairedWith: "unpinAttachment", resv: "held" }),
-    unpinAttachment: row("dma_buf_unpin", "framework", { presence: "mandatory", pairedWith: "pinAttachment", resv: "held" }),
+    unmapAttachment: row("dma_buf_unmap_attachment", "framework", {
+      presence: "mandatory",
+      pairedWith: "mapAttachment",
+      resv: "held",
+    }),
+    pinAttachment: row("dma_buf_pin", "framework", {
+      presence: "mandatory",
+      pairedWith: "unpinAttachment",
+      resv: "held",
+    }),
+    unpinAttachment: row("dma_buf_unpin", "framework", {
+      presence: "mandatory",
+      pairedWith: "pinAttachment",
+      resv: "held",
+    }),
     invalidate: row("dma_buf_move_notify", "framework", { presence: "mandatory", resv: "held" }),
-    get: row("get_dma_buf", "framework", { presence: "mandatory", resv: "either", maySleep: false, owner: "the caller: one reference" }),
+    get: row("get_dma_buf", "framework", {
+      presence: "mandatory",
+      resv: "either",
+      maySleep: false,
+      owner: "the caller: one reference",
+    }),
     put: row("dma_buf_put", "framework", { presence: "mandatory", resv: "free" }),
   },
   lifeCycle: {
@@ -87,7 +109,16 @@ export const dmaAddress: Contract = {
     backing: ["mapDmaBuf"],
   },
   *open(fw, at, direction) {
-    return mappedWindow(fw, at, direction, (run) => dmaOnly(run, () => fw.report("violation", "mapDmaBuf", "exporter", `a run of kind ${run.kind}: this contract carries DMA addresses only`)));
+    return mappedWindow(fw, at, direction, (run) =>
+      dmaOnly(run, () =>
+        fw.report(
+          "violation",
+          "mapDmaBuf",
+          "exporter",
+          `a run of kind ${run.kind}: this contract carries DMA addresses only`,
+        ),
+      ),
+    );
   },
 };
 

@@ -11,7 +11,12 @@ import type { Direction, Run } from "../run.js";
  * The exporter maps. The mapping is made at the first use under the reservation, kept until invalidate drops it, and
  * made anew at the next use. `show` is what the contract lets the importer see of a run.
  */
-export function mappedWindow(fw: Framework, at: DmaBufAttachment, direction: Direction, show: (run: Run) => Run): Window {
+export function mappedWindow(
+  fw: Framework,
+  at: DmaBufAttachment,
+  direction: Direction,
+  show: (run: Run) => Run,
+): Window {
   let table: SgTable | null = null;
   function* drop(held: Held): Op<void> {
     if (!table) return;
@@ -41,10 +46,10 @@ export function pfnWindow(fw: Framework, at: DmaBufAttachment): Window {
     resv: "free",
     *runs(offset, sizeBytes) {
       const runs: Run[] = [];
-      for (let at_ = offset; at_ < offset + sizeBytes; ) {
-        const run = yield* pfnRun(fw, at, at_);
+      for (let next = offset; next < offset + sizeBytes; ) {
+        const run = yield* pfnRun(fw, at, next);
         runs.push(run);
-        at_ = run.offset + run.sizeBytes;
+        next = run.offset + run.sizeBytes;
       }
       return runs;
     },

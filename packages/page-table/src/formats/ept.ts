@@ -14,7 +14,11 @@ const SUPPRESS_VE_HI = 1 << 31;
 
 /** Memory types of bits 5:3. MMIO is UC without "ignore PAT", so that the guest's own WC still counts. */
 const TYPE = { uc: 0, wc: 1, wb: 6 } as const;
-const TYPE_NAMES = new Map<number, NonNullable<Protection["cache"]>>([[0, "uc"], [1, "wc"], [6, "wb"]]);
+const TYPE_NAMES = new Map<number, NonNullable<Protection["cache"]>>([
+  [0, "uc"],
+  [1, "wc"],
+  [6, "wb"],
+]);
 
 /** Four levels, 48-bit guest-physical addresses; leaves of 4 KiB, 2 MiB and 1 GiB. */
 export const ept: Format = {

@@ -1,0 +1,59 @@
+// The layering, checked: an arrow may point only where this table says. A package that is missing here may use nothing.
+const uses = {
+  core: [],
+  "page-table": ["core"],
+  pci: ["core"],
+  machine: ["core", "page-table", "pci"],
+  "exporter-vfio": ["core"],
+  "importer-iommufd": ["core", "page-table"],
+  "importer-kvm": ["core", "page-table"],
+  "importer-gpu": ["core"],
+  compare: [
+    "core",
+    "page-table",
+    "pci",
+    "machine",
+    "exporter-vfio",
+    "importer-iommufd",
+    "importer-kvm",
+    "importer-gpu",
+  ],
+  cli: ["compare", "core", "pci"],
+};
+
+module.exports = {
+  forbidden: [
+    {
+      name: "no-circular",
+      severity: "error",
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+    },
+    { name: "not-to-unresolvable", severity: "error", from: {}, to: { couldNotResolve: true } },
+    {
+      name: "src-not-to-test",
+      severity: "error",
+      from: { path: "/src/", pathNot: "\\.test\\.ts$" },
+      to: { path: "\\.test\\.ts$" },
+    },
+    {
+      name: "not-layered",
+      comment: "a package that has no row in the table above may use no other",
+      severity: "error",
+      from: { path: "^packages/([^/]+)/src/", pathNot: `^packages/(${Object.keys(uses).join("|")})/` },
+      to: { path: "^packages/", pathNot: "^packages/$1/" },
+    },
+    ...Object.entries(uses).map(([name, allowed]) => ({
+      name: `${name}-uses`,
+      comment: `${name} may use ${allowed.join(", ") || "nothing"}`,
+      severity: "error",
+      from: { path: `^packages/${name}/src/`, pathNot: "\\.test\\.ts$" },
+      to: { path: "^packages/", pathNot: `^packages/(${[name, ...allowed].join("|")})/` },
+    })),
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { conditionNames: ["@dma-buf/source", "import", "types"], exportsFields: ["exports"] },
+  },
+};
