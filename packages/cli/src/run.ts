@@ -28,8 +28,7 @@ function failed(error: unknown, io: Io): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const expected = error instanceof UsageError || error instanceof InputError || error instanceof CaptureError;
   if (!expected && !(error instanceof Error)) throw error;
-  if (!expected && !io.debug)
-    io.err(`dma-buf: this is a bug of ours: ${error.message}. DEBUG=1 shows where\n`);
+  if (!expected && !io.debug) io.err(`dma-buf: this is a bug of ours: ${error.message}. DEBUG=1 shows where\n`);
   else io.err(`dma-buf: ${io.debug ? (error as Error).stack : (error as Error).message}\n`);
   return 2;
 }

@@ -35,7 +35,7 @@ export function parseLspci(text: string, source = "lspci text"): Capture {
     throw new CaptureError("NO_FUNCTION", source, "no line begins like a PCI function (01:00.0 VGA …: …)", HOW);
   const unknown: string[] = [];
   const functions = blocks.map((block) => parseFunction(block, unknown));
-  if (!text.endsWith("\n") || isCut(lines))
+  if (!text.endsWith("\n") || isCut(lines, blocks))
     throw new CaptureError("TRUNCATED", source, `the text ends in the middle of ${functions.at(-1)?.address}`, HOW);
   const missing = missingBus(functions);
   if (missing) throw new CaptureError("TRUNCATED", source, missing, HOW);
@@ -150,12 +150,12 @@ function parsePort(lines: readonly string[]): PortType {
 }
 
 /** Does the last line that says anything stop in the middle of a record whose end is known? */
-function isCut(lines: readonly string[]): boolean {
+function isCut(lines: readonly string[], blocks: readonly Block[]): boolean {
   const last = (lines.findLast((l) => l.trim() !== "") ?? "").trim();
   return (
     (last.startsWith("Region") && sizeOf(last) === null) ||
     /^[0-9a-f]{2}:[0-9a-f]{2}\.?[0-7]?$/.test(last) ||
-    HEADER.test(last)
+    (HEADER.test(last) && blocks.some((b) => b.lines.length > 0))
   );
 }
 
