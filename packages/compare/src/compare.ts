@@ -24,7 +24,7 @@ export interface CompareOptions {
 export function compare(options: CompareOptions = {}): Comparison {
   const scenarios = choose("scenario", catalogue, (s) => s.id, options.scenarios);
   const chosen = choose("contract", columns, (c) => c.contract.id, options.contracts);
-  const host = options.capture ? topologyOf(options.capture) : null;
+  const host = hostOf(options.capture);
   const results = scenarios.flatMap((scenario) => {
     const binding = bind(scenario, host);
     return chosen.map((column) => cell(scenario, column, binding).result);
@@ -44,13 +44,25 @@ export interface ExplainOptions {
 export function explain({ capture, scenario: id, contract, run = "conforming" }: ExplainOptions): Explanation {
   const [scenario] = choose("scenario", catalogue, (s) => s.id, [id]) as [Scenario];
   const [column] = choose("contract", columns, (c) => c.contract.id, [contract]) as [Column];
-  const binding = bind(scenario, capture ? topologyOf(capture) : (null as Topology | null));
+  const binding = bind(scenario, hostOf(capture));
   const { result, conforming, posted } = cell(scenario, column, binding);
   const outcome = run === "asPosted" ? posted : conforming;
   if (!outcome)
     throw new UsageError(`${id} under ${contract} has no posted run: nobody posted that pair. Leave out --posted`);
   const options = cellOptions(scenario, column, binding, run === "asPosted" ? AS_POSTED : CONFORMING);
   return { schemaVersion: 1, result, run, replayToken: outcome.token, trace: traceCell(options, outcome.token) };
+}
+
+/** @throws UsageError for a capture in which nobody could be anybody's peer */
+function hostOf(capture: Capture | undefined): Topology | null {
+  if (!capture) return null;
+  const devices = capture.functions.filter((f) => !f.bridge && f.className !== "Host bridge");
+  if (new Set(devices.map((f) => f.address.slice(0, -2))).size < 2)
+    throw new UsageError(
+      `${capture.source}: ${devices[0]?.address ?? "no function"} has no second device beside it, and an importer needs one. ` +
+        "Save the output of `sudo lspci -vvv` whole",
+    );
+  return topologyOf(capture);
 }
 
 interface Cell {
