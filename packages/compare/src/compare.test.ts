@@ -181,17 +181,17 @@ function bound<T extends object>(of: T): T {
   });
 }
 
-function wrap(host: Parameters<ReturnType<Column["vfio"]>>[1], busOffsetBytes: number): typeof host {
+function wrap(of: Parameters<ReturnType<Column["vfio"]>>[1], busOffsetBytes: number): typeof of {
   return {
-    name: host.name,
-    region: (i) => host.region(i),
+    name: of.name,
+    region: (i) => of.region(i),
     provider: (i) => {
-      const real = host.provider(i);
+      const real = of.provider(i);
       return real && { busOffsetBytes, verdict: (client) => real.verdict(client) };
     },
     get memoryEnabled() {
-      return host.memoryEnabled;
+      return of.memoryEnabled;
     },
-    setMemoryEnabled: (on) => host.setMemoryEnabled(on),
+    setMemoryEnabled: (on) => of.setMemoryEnabled(on),
   };
 }

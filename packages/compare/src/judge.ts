@@ -63,7 +63,7 @@ export class Judge {
     who: string,
     did: "wrote" | "read",
     result: AccessResult,
-    at: { offset: number; bytes: Uint8Array; revoked: boolean },
+    at: { offset: number; bytes: Uint8Array; revoked: boolean; via: string },
   ): void {
     const { offset, bytes } = at;
     if (this.#isStale())
@@ -85,7 +85,8 @@ export class Judge {
         "CORRUPT",
         `${bytes.length} bytes that ${who} ${did} are not those of the BAR, and no error says so: ${result.kind === "lost" ? result.reason : "they went elsewhere"}`,
       );
-    this.#good.push(`${bytes.length} bytes that ${who} ${did} are those of the BAR at offset ${hex(offset)}`);
+    const arrived = hex(this.#machine.arrivals.at(-1)?.physical ?? 0);
+    this.#good.push(`${bytes.length} bytes ${did} by ${who} at ${at.via} are those of the BAR at ${arrived}`);
   }
 
   /** How the run ended, if not by itself. */

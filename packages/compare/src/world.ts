@@ -6,6 +6,7 @@ import {
   DmaBufError,
   Framework,
   type Gpa,
+  hex,
   type Op,
   PAGE_SIZE,
   type Scheduler,
@@ -49,6 +50,8 @@ interface Player {
   write(offset: number, bytes: Uint8Array): Op<AccessResult>;
   read(offset: number, sizeBytes: number): Op<AccessResult>;
   close(): Op<void>;
+  /** The address it used for `offset`, in words. */
+  via(offset: number): string;
   readonly name: string;
   readonly gpu?: GpuImporter;
 }
@@ -141,13 +144,13 @@ export class World {
   *#write(player: Player, offset: number, sizeBytes: number): Op<void> {
     const bytes = pattern(sizeBytes, ++this.#writes);
     const result = yield* player.write(offset, bytes);
-    this.judge.access(player.name, "wrote", result, { offset, bytes, revoked: this.#revoked });
+    this.judge.access(player.name, "wrote", result, { offset, bytes, revoked: this.#revoked, via: player.via(offset) });
   }
 
   *#read(player: Player, offset: number, sizeBytes: number): Op<void> {
     const result = yield* player.read(offset, sizeBytes);
     const bytes = this.machine.memory.read(this.#barBase + offset, sizeBytes);
-    this.judge.access(player.name, "read", result, { offset, bytes, revoked: this.#revoked });
+    this.judge.access(player.name, "read", result, { offset, bytes, revoked: this.#revoked, via: player.via(offset) });
   }
 
   /** Runs tasks of their own and waits for all of them; the first error is this step's. */
@@ -206,6 +209,7 @@ function gpuPlayer(gpu: GpuImporter): Player {
     write: (offset, bytes) => gpu.write(offset, bytes),
     read: (offset, sizeBytes) => gpu.read(offset, sizeBytes),
     close: () => gpu.detach(),
+    via: (offset) => `DMA address ${hex(gpu.addressOf(offset))}`,
   };
 }
 
@@ -219,6 +223,7 @@ function kvmPlayer(kvm: KvmImporter): Player {
     write: (offset, bytes) => kvm.write(gpa(offset), bytes),
     read: (offset, sizeBytes) => kvm.read(gpa(offset), sizeBytes),
     close: () => kvm.destroy(),
+    via: (offset) => `GPA ${hex(gpa(offset))}`,
   };
 }
 
@@ -232,6 +237,7 @@ function iommufdPlayer(iommufd: IommufdImporter, device: ReturnType<Machine["dev
     write: (offset, bytes) => device.write(iova(offset), bytes),
     read: (offset, sizeBytes) => device.read(iova(offset), sizeBytes),
     close: () => iommufd.destroy(),
+    via: (offset) => `IOVA ${hex(iova(offset))}`,
   };
 }
 

@@ -304,7 +304,9 @@ describe("contracts", () => {
 });
 
 it("errors are recognised across copies of the package, by their brand", async () => {
-  const other = (await import(`${"./error.js"}?copy`)) as typeof import("./error.js");
+  // A variable, so that the type checker does not look for the file with the query.
+  const copy = "./error.js?copy";
+  const other = (await import(copy)) as typeof import("./error.js");
   const error = new other.DmaBufError("EINVAL", { op: "x", stage: "map", message: "y" });
   expect([error instanceof DmaBufError, error.constructor === DmaBufError]).toEqual([true, false]);
   expect(error).toMatchObject({ code: "EINVAL", errno: -22, stage: "map" });

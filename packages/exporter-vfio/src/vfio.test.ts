@@ -145,8 +145,10 @@ describe("revoke", () => {
       const counting = { name: "imp", ops: { allowPeer2peer: true, invalidateMappings: () => void called++ } };
       const buf = exporter.export({ regionIndex: 0, ranges: [{ offset: 0, length: PAGE }] });
       const at = complete(fw.dynamicAttach(buf, device(), counting));
-      const ask = () =>
-        complete(variant === pfnVariant ? fw.getPfnUnlocked(at, 0) : fw.mapAttachmentUnlocked(at, "to-device"));
+      const ask = (): unknown =>
+        variant === pfnVariant
+          ? complete(fw.getPfnUnlocked(at, 0))
+          : complete(fw.mapAttachmentUnlocked(at, "to-device"));
       complete(exporter.revoke());
       complete(exporter.revoke());
       expect([called, refusal(ask)]).toEqual([1, variant === pfnVariant ? "ENODEV@query" : "ENODEV@map"]);

@@ -86,13 +86,13 @@ export class GpuImporter {
   /** A DMA write at `offset` of the buffer. */
   *write(offset: number, bytes: Uint8Array): Op<AccessResult> {
     yield* this.validate();
-    return yield* this.#device.write(this.#address(offset), bytes);
+    return yield* this.#device.write(this.addressOf(offset), bytes);
   }
 
   /** A DMA read at `offset` of the buffer. */
   *read(offset: number, sizeBytes: number): Op<AccessResult> {
     yield* this.validate();
-    return yield* this.#device.read(this.#address(offset), sizeBytes);
+    return yield* this.#device.read(this.addressOf(offset), sizeBytes);
   }
 
   /** The runs that this device holds now: what it could tell another device. */
@@ -151,7 +151,8 @@ export class GpuImporter {
     this.#entries = [];
   }
 
-  #address(offset: number): DmaAddr {
+  /** The DMA address that stands for `offset` now. @throws RangeError where nothing is installed */
+  addressOf(offset: number): DmaAddr {
     const entry = this.#entries.find((e) => e.run.offset <= offset && offset < e.run.offset + e.run.sizeBytes);
     if (!entry) throw new RangeError(`${this.name}: offset ${offset} is in no run: it is beyond the buffer`);
     return addr<DmaAddr>(entry.address + offset - entry.run.offset);
