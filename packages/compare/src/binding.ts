@@ -24,7 +24,7 @@ export function bind(scenario: Scenario, host: Topology | null): Binding {
 
 function onHost(scenario: Scenario, host: Topology): Binding | string {
   const { offset, forwards, allowlisted } = scenario.topology;
-  if (offset === "nonzero") return "needs a bus offset, which this host has not";
+  if (offset === "nonzero") return "needs a bus offset, which this capture does not show";
   if (forwards !== "unknown") return `needs a root complex that is known ${forwards === "yes" ? "" : "not "}to forward`;
   if (allowlisted && !host.hostBridges.some((h) => h.allowlisted === true))
     return "needs a host bridge on the kernel's list";

@@ -5,7 +5,6 @@
  */
 import type { CallName, Contract, Window } from "./contract.js";
 import type { DmaBuf, DmaBufAttachment, DmaBufAttachOps, DmaBufExportInfo, PfnAnswer, SgTable } from "./dma-buf.js";
-import { DmaBufError, type ErrnoName, type Stage } from "./error.js";
 import { BugSignal, type Finding } from "./finding.js";
 import type { Device } from "./host.js";
 import { count, type Ledger, type OwnedAttachment, type OwnedBuf } from "./ledger.js";
@@ -13,6 +12,7 @@ import { isThenable, type MaySleep, type Op, perform } from "./op.js";
 import { DmaResv, type Held } from "./resv.js";
 import type { Direction } from "./run.js";
 import type { Scheduler } from "./scheduler.js";
+import { Rules } from "./rules.js";
 import { Trace } from "./trace.js";
 
 export interface FrameworkOptions {
@@ -33,8 +33,7 @@ export class Framework {
   readonly contract: Contract;
   readonly scheduler: Scheduler;
   readonly trace: Trace;
-  /** Broken promises so far, in order. */
-  readonly findings: Finding[] = [];
+  readonly #rules: Rules;
   readonly #live = new Set<OwnedBuf>();
   #exported = 0;
 
@@ -42,6 +41,12 @@ export class Framework {
     this.contract = options.contract;
     this.scheduler = options.scheduler;
     this.trace = new Trace(options.scheduler, options.trace ?? true);
+    this.#rules = new Rules(options.contract, options.scheduler, this.trace);
+  }
+
+  /** Broken promises so far, in order. */
+  get findings(): readonly Finding[] {
+    return this.#rules.findings;
   }
 
   /** What is still out. */
@@ -58,7 +63,7 @@ export class Framework {
     const { ops, priv } = info;
     const { rows, policy } = this.contract;
     const bad = (rule: string): never =>
-      this.#refuseWarn("EINVAL", "export", "export", "exporter", rule, { exporter: info.exporterName });
+      this.#rules.refuseWarn("EINVAL", "export", "export", "exporter", rule, { exporter: info.exporterName });
     if (!priv) bad("priv is missing: an exporter must be able to find its own state");
     for (const [call, row] of Object.entries(rows)) {
       if (row.party !== "exporter") continue;
@@ -89,7 +94,7 @@ export class Framework {
     this.#live.delete(own);
     own.released = true;
     if (own.attachments.length > 0)
-      this.#finding("warn", "put", "importer", `${own.attachments.length} attachment(s) left at release`);
+      this.#rules.finding("warn", "put", "importer", `${own.attachments.length} attachment(s) left at release`);
     yield* this.#callback("release", "exporter", own.ops.release?.(own));
   }
 
@@ -109,7 +114,7 @@ export class Framework {
       () => `dma_buf_dynamic_attach(${buf.exporterName}, ${device?.name ?? "no device"}) by ${importer.name}`,
     );
     const own = this.#own(buf, "dynamicAttach");
-    this.#expectResv("dynamicAttach", buf, null, importer.name);
+    this.#rules.expectResv("dynamicAttach", buf, null, importer.name);
     this.#checkAttach(buf, device, importer);
     const at = this.#attachment(own, device, importer);
     yield* this.#callback("attach", "exporter", buf.ops.attach?.(at));
@@ -130,14 +135,19 @@ export class Framework {
   *detachAttachment(buf: DmaBuf, attachment: DmaBufAttachment): Op<void> {
     const at = attachment as OwnedAttachment;
     if (at.buf !== buf || at.detached) {
-      this.#finding("warn", "detachAttachment", "importer", `${at.importerName} detaches what is not attached here`);
+      this.#rules.finding(
+        "warn",
+        "detachAttachment",
+        "importer",
+        `${at.importerName} detaches what is not attached here`,
+      );
       return;
     }
     this.trace.emit("call", () => `dma_buf_detach(${buf.exporterName}) by ${at.importerName}`);
-    this.#expectResv("detachAttachment", buf, null, at.importerName);
+    this.#rules.expectResv("detachAttachment", buf, null, at.importerName);
     yield* this.#unbridge(at);
     if (at.liveMaps > 0)
-      this.#finding(
+      this.#rules.finding(
         "violation",
         "detachAttachment",
         "importer",
@@ -161,10 +171,10 @@ export class Framework {
     const at = attachment as OwnedAttachment;
     const { buf } = at;
     this.trace.emit("call", () => `dma_buf_map_attachment(${buf.exporterName}, ${direction}) by ${at.importerName}`);
-    this.#expectState("mapAttachment", at);
-    this.#expectResv("mapAttachment", buf, held, at.importerName);
+    this.#rules.expectState("mapAttachment", at);
+    this.#rules.expectResv("mapAttachment", buf, held, at.importerName);
     if (!buf.ops.mapDmaBuf)
-      this.#refuseWarn(
+      this.#rules.refuseWarn(
         "EINVAL",
         "mapAttachment",
         "map",
@@ -174,7 +184,7 @@ export class Framework {
       );
     if (at.bridged?.table) return at.bridged.table;
     const table = yield* this.#callback("mapDmaBuf", "exporter", buf.ops.mapDmaBuf?.(at, direction, held));
-    if (!table) throw this.#error("ENOMEM", "mapAttachment", "map", "the exporter returned no table", {});
+    if (!table) throw this.#rules.error("ENOMEM", "mapAttachment", "map", "the exporter returned no table", {});
     at.liveMaps++;
     return table;
   }
@@ -183,10 +193,10 @@ export class Framework {
   *unmapAttachment(attachment: DmaBufAttachment, table: SgTable, direction: Direction, held: Held): Op<void> {
     const at = attachment as OwnedAttachment;
     this.trace.emit("call", () => `dma_buf_unmap_attachment(${at.buf.exporterName}) by ${at.importerName}`);
-    this.#expectResv("unmapAttachment", at.buf, held, at.importerName);
+    this.#rules.expectResv("unmapAttachment", at.buf, held, at.importerName);
     if (at.bridged?.table === table) return;
     if (at.liveMaps === 0) {
-      this.#finding("warn", "unmapAttachment", "importer", `${at.importerName} unmaps what is not mapped`);
+      this.#rules.finding("warn", "unmapAttachment", "importer", `${at.importerName} unmaps what is not mapped`);
       return;
     }
     yield* this.#callback("unmapDmaBuf", "exporter", at.buf.ops.unmapDmaBuf?.(at, table, direction, held));
@@ -215,9 +225,9 @@ export class Framework {
     const at = attachment as OwnedAttachment;
     const { buf } = at;
     this.trace.emit("call", () => `dma_buf_get_pfn_unlocked(${buf.exporterName}, page ${pgoff}) by ${at.importerName}`);
-    this.#expectState("getPfnUnlocked", at);
+    this.#rules.expectState("getPfnUnlocked", at);
     if (!buf.ops.getPfn)
-      return this.#refuseWarn(
+      return this.#rules.refuseWarn(
         "EINVAL",
         "getPfnUnlocked",
         "query",
@@ -225,20 +235,20 @@ export class Framework {
         "the exporter has no get_pfn: map instead",
         {},
       );
-    this.#expectResv("getPfnUnlocked", buf, null, at.importerName);
+    this.#rules.expectResv("getPfnUnlocked", buf, null, at.importerName);
     using held = yield* buf.resv.lock();
     return yield* this.#callback("getPfn", "exporter", buf.ops.getPfn(at, pgoff, held));
   }
 
   /** Pins the backing where it is. Call with the reservation held. Succeeds without pinning if the exporter has no pin. */
   *pinAttachment(attachment: DmaBufAttachment, held: Held): Op<void> {
-    this.#expectResv("pinAttachment", attachment.buf, held, attachment.importerName);
+    this.#rules.expectResv("pinAttachment", attachment.buf, held, attachment.importerName);
     yield* this.#callback("pin", "exporter", attachment.buf.ops.pin?.(attachment, held));
   }
 
   /** Undoes {@link pinAttachment}. Call with the reservation held. */
   *unpinAttachment(attachment: DmaBufAttachment, held: Held): Op<void> {
-    this.#expectResv("unpinAttachment", attachment.buf, held, attachment.importerName);
+    this.#rules.expectResv("unpinAttachment", attachment.buf, held, attachment.importerName);
     yield* this.#callback("unpin", "exporter", attachment.buf.ops.unpin?.(attachment, held));
   }
 
@@ -248,7 +258,7 @@ export class Framework {
    */
   *invalidate(buf: DmaBuf, held: Held): Op<void> {
     this.trace.emit("call", () => `dma_buf_invalidate_mappings(${buf.exporterName})`);
-    this.#expectResv("invalidate", buf, held, buf.exporterName);
+    this.#rules.expectResv("invalidate", buf, held, buf.exporterName);
     for (const at of buf.attachments.slice())
       yield* this.#callback("invalidateMappings", "importer", at.importer?.invalidateMappings?.(at, held));
   }
@@ -260,17 +270,17 @@ export class Framework {
 
   /** A broken promise that a host or a plugin saw. `call` names the row it breaks. */
   report(level: Finding["level"], call: CallName, party: Finding["party"], message: string): void {
-    this.#finding(level, call, party, message);
+    this.#rules.finding(level, call, party, message);
   }
 
   #checkAttach(buf: DmaBuf, device: Device | null, importer: Importer): void {
     const { policy } = this.contract;
     const refuse = (rule: string): never =>
-      this.#refuseWarn("EINVAL", "dynamicAttach", "attach", "importer", rule, { importer: importer.name });
+      this.#rules.refuseWarn("EINVAL", "dynamicAttach", "attach", "importer", rule, { importer: importer.name });
     const needsDevice = policy.device === "always" || buf.ops.mapDmaBuf !== undefined;
     if (!device && needsDevice) refuse(`${importer.name} has no struct device, and the exporter maps for one`);
     if (importer.ops && !importer.ops.invalidateMappings && policy.invalidate === "mandatory")
-      refuse(`${importer.name} is dynamic but has no ${this.#kernelName("invalidateMappings")}`);
+      refuse(`${importer.name} is dynamic but has no ${this.#rules.kernelName("invalidateMappings")}`);
   }
 
   #attachment(buf: OwnedBuf, device: Device | null, importer: Importer): OwnedAttachment {
@@ -317,7 +327,7 @@ export class Framework {
   *#callback<T>(call: CallName, party: Finding["party"], result: MaySleep<T>): Op<T> {
     if (result === undefined) return result;
     if (isThenable(result)) {
-      this.#finding("bug", call, party, `${call} returned a Promise: return a value or a generator`);
+      this.#rules.finding("bug", call, party, `${call} returned a Promise: return a value or a generator`);
       throw new BugSignal(`${call} returned a Promise`);
     }
     return yield* perform(result);
@@ -326,79 +336,9 @@ export class Framework {
   #own(buf: DmaBuf, call: CallName): OwnedBuf {
     const own = buf as OwnedBuf;
     if (own.released) {
-      this.#finding("bug", call, "importer", `${call} on ${buf.exporterName} after its last reference is gone`);
+      this.#rules.finding("bug", call, "importer", `${call} on ${buf.exporterName} after its last reference is gone`);
       throw new BugSignal(`${call}: use after release`);
     }
     return own;
-  }
-
-  /** Both directions of the lock rule: who must hold it shows a live proof, who must not does not hold it. */
-  #expectResv(call: CallName, buf: DmaBuf, held: Held | null, who: string): void {
-    const rule = this.contract.rows[call]?.resv ?? "either";
-    const mine = buf.resv.locked && buf.resv.holder === this.scheduler.current;
-    if (rule === "held" && !(held?.live && held.resv === buf.resv))
-      this.#finding("violation", call, "importer", `${who} calls ${call} without holding ${buf.resv.name}`);
-    if (rule === "free" && mine)
-      this.#finding(
-        "violation",
-        call,
-        "importer",
-        `${who} calls ${call} while holding ${buf.resv.name}, which it takes itself`,
-      );
-  }
-
-  #expectState(call: "mapAttachment" | "getPfnUnlocked", at: OwnedAttachment): void {
-    const state = at.detached ? "detached" : at.liveMaps > 0 ? "mapped" : "attached";
-    if (!this.contract.lifeCycle[state].includes(call))
-      this.#refuseWarn(
-        "EINVAL",
-        call,
-        call === "mapAttachment" ? "map" : "query",
-        "importer",
-        `not allowed when ${state}`,
-        {},
-      );
-  }
-
-  #kernelName(call: CallName): string {
-    const names = this.contract.rows[call]?.kernelName ?? {};
-    return names[this.contract.base] ?? Object.values(names)[0] ?? call;
-  }
-
-  #requirement(call: CallName): string {
-    return this.contract.rows[call]?.id ?? `${this.contract.id}/${call}`;
-  }
-
-  #error(code: ErrnoName, call: CallName, stage: Stage, rule: string, values: Record<string, unknown>): DmaBufError {
-    const error = new DmaBufError(code, { op: this.#kernelName(call), stage, message: rule, values });
-    this.trace.emit("refused", () => `${error.code} at ${stage}: ${rule}`);
-    return error;
-  }
-
-  #refuseWarn(
-    code: ErrnoName,
-    call: CallName,
-    stage: Stage,
-    party: Finding["party"],
-    rule: string,
-    values: Record<string, unknown>,
-  ): never {
-    this.#finding("warn", call, party, rule);
-    throw this.#error(code, call, stage, rule, values);
-  }
-
-  #finding(level: Finding["level"], call: CallName, party: Finding["party"], message: string): void {
-    const row = this.contract.rows[call];
-    const { current, steps } = this.scheduler;
-    this.findings.push({
-      level,
-      requirement: this.#requirement(call),
-      party,
-      message,
-      source: row?.source ?? "this framework",
-      task: current?.name ?? "set-up",
-      step: steps,
-    });
-    this.trace.emit("finding", () => `${level} ${this.#requirement(call)}: ${message}`);
   }
 }
