@@ -10,21 +10,44 @@ import type { Op } from "./op.js";
 import type { Held } from "./resv.js";
 import type { Direction, Run } from "./run.js";
 
-/** A call that has a row: an exporter's callback, an importer's callback, or a call into the framework. */
-export type ExporterCall = Exclude<keyof DmaBufOps, "interfaces">;
+/** A callback of an exporter, by its name in `DmaBufOps`. */
+export type ExporterCall = Exclude<keyof DmaBufOps, "interfaces" | "cacheSgtMapping">;
+/** A callback of an importer, by its name in `DmaBufAttachOps`. */
 export type ImporterCall = "invalidateMappings";
+/** A call into the framework, by its name in `Framework`. */
 export type FrameworkCall =
   | "export"
+  | "fd"
+  | "fdInstall"
+  | "getByFd"
+  | "get"
+  | "put"
+  | "nextBuffer"
+  | "staticAttach"
   | "dynamicAttach"
   | "detachAttachment"
-  | "mapAttachment"
-  | "unmapAttachment"
-  | "getPfnUnlocked"
+  | "isRevocable"
   | "pinAttachment"
   | "unpinAttachment"
+  | "mapAttachment"
+  | "unmapAttachment"
+  | "mapAttachmentUnlocked"
+  | "unmapAttachmentUnlocked"
+  | "getPfnAttachment"
+  | "getPfnUnlocked"
   | "invalidate"
-  | "get"
-  | "put";
+  | "beginAccess"
+  | "endAccess"
+  | "mmapBuffer"
+  | "mmapFile"
+  | "vmapBuffer"
+  | "vunmapBuffer"
+  | "vmapBufferUnlocked"
+  | "vunmapBufferUnlocked"
+  | "llseek"
+  | "poll"
+  | "ioctl";
+/** A call that has a row. */
 export type CallName = ExporterCall | ImporterCall | FrameworkCall;
 
 /** What a contract says of one call. */
@@ -32,16 +55,22 @@ export interface Row {
   /** The requirement's id: `dma-address/map_dma_buf`. Findings and conformance cases carry it. */
   readonly id: string;
   readonly party: "exporter" | "importer" | "framework";
+  /** One sentence. */
+  readonly does: string;
   readonly presence: "mandatory" | "optional";
   /** Must be there exactly when this one is. */
   readonly pairedWith?: CallName;
   /** The buffer's reservation when the call begins: held by the caller, not held by the caller, or either. */
   readonly resv: "held" | "free" | "either";
+  /** What the call itself does with it: leaves it alone, takes it and gives it back, or may do so. */
+  readonly inside: "leaves" | "takes" | "may-take";
   readonly maySleep: boolean;
   /** Who owns what the call returns, and until when. */
   readonly owner: string;
   /** What it may refuse with, and why. */
   readonly errors: Readonly<Partial<Record<ErrnoName, string>>>;
+  /** What the kernel only warns about, oopses on or does not see: a finding here. */
+  readonly findings: readonly string[];
   /** The kernel's name for it, by kernel version or series. */
   readonly kernelName: Readonly<Record<string, string>>;
   /** Where it is written down. */
@@ -56,9 +85,12 @@ export type LifeCycle = Readonly<Record<AttachmentState, readonly FrameworkCall[
 
 /** What the framework decides, as data. */
 export interface Policy {
-  /** Must an attachment have a device? `unless-no-map`: only if the exporter has a map callback. */
-  readonly device: "always" | "unless-no-map";
-  /** When a static importer meets an exporter that pins: mapped once at attach, or pinned at each map. */
+  /**
+   * Must an attachment have a device? `unless-no-map`: only if the exporter has a map callback. `for-mapping`: to
+   * map, not to attach. `optional`: never.
+   */
+  readonly device: "always" | "unless-no-map" | "for-mapping" | "optional";
+  /** When a static side meets a dynamic one: mapped once at attach, or an exporter that pins is pinned at each map. */
   readonly bridgeStatic: "at-attach" | "at-map";
   /** Must a dynamic importer bring the invalidate callback? */
   readonly invalidate: "mandatory" | "optional";
@@ -66,6 +98,10 @@ export interface Policy {
   readonly drain: readonly ("fences" | "unmap")[];
   /** The callbacks of which an exporter needs at least one. */
   readonly backing: readonly ExporterCall[];
+  /** May an exporter let the core keep its first mapping until detach? Linux 6.13: `cache_sgt_mapping`. */
+  readonly cacheSgtMapping: boolean;
+  /** Can the kernel be built without `CONFIG_DMABUF_MOVE_NOTIFY`? Until Linux 6.13. */
+  readonly moveNotifyOption: boolean;
 }
 
 /**
@@ -94,7 +130,17 @@ export interface Contract {
   readonly rows: Readonly<Partial<Record<CallName, Row>>>;
   readonly lifeCycle: LifeCycle;
   readonly policy: Policy;
+  /** What was posted or merged so, is known to be wrong, and is kept: each becomes a finding when it bites. */
+  readonly defects: readonly Defect[];
   open(framework: Framework, attachment: DmaBufAttachment, direction: Direction): Op<Window>;
+}
+
+/** A known defect of a contract as it was posted. */
+export interface Defect {
+  /** The requirement's id under which the finding is booked: `pfn/defect-pin-leak`. */
+  readonly id: string;
+  readonly what: string;
+  readonly source: string;
 }
 
 /** What a contract changes against the one it is made from. */
@@ -107,12 +153,20 @@ export interface ContractChanges {
   readonly change?: Readonly<Partial<Record<CallName, Partial<Row>>>>;
   readonly lifeCycle?: Partial<LifeCycle>;
   readonly policy?: Partial<Policy>;
+  /** Replaces the base's. */
+  readonly defects?: readonly Defect[];
   readonly open?: Contract["open"];
 }
 
 /**
  * A contract made from another: what is not named stays. Row ids of the base are renamed to the new contract's.
  * @throws TypeError when it adds a row that is there, or removes or changes one that is not.
+ * @example
+ * const mine = defineContract(linux73, {
+ *   id: "my-series",
+ *   title: "Importers must always bring the callback.",
+ *   policy: { invalidate: "mandatory" },
+ * });
  */
 export function defineContract(base: Contract, changes: ContractChanges): Contract {
   const rows: Partial<Record<CallName, Row>> = {};
@@ -135,6 +189,7 @@ export function defineContract(base: Contract, changes: ContractChanges): Contra
     rows,
     lifeCycle: { ...base.lifeCycle, ...changes.lifeCycle },
     policy: { ...base.policy, ...changes.policy },
+    defects: changes.defects ?? base.defects,
     open: changes.open ?? base.open,
   };
 
@@ -142,6 +197,17 @@ export function defineContract(base: Contract, changes: ContractChanges): Contra
     if (!row) throw new TypeError(`contract ${changes.id} ${verb} ${call}, which ${base.id} has not`);
     return row;
   }
+}
+
+/** The rows of a contract with their names, in the order of the contract. */
+export function rowsOf(contract: Contract): [CallName, Row][] {
+  return entries(contract.rows);
+}
+
+/** What the kernel calls it, in the version that the contract extends. */
+export function kernelName(contract: Contract, call: CallName): string {
+  const names = contract.rows[call]?.kernelName ?? {};
+  return names[contract.base] ?? Object.values(names)[0] ?? call;
 }
 
 function entries<T>(record: Readonly<Partial<Record<CallName, T>>>): [CallName, T][] {

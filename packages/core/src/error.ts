@@ -34,8 +34,24 @@ export const ERRNO = {
 /** The name of an errno, as in `errno(3)`. */
 export type ErrnoName = keyof typeof ERRNO;
 
-/** The stage at which an operation was refused; the vocabulary of the scenario catalogue. */
-export type Stage = "export" | "attach" | "pin" | "map" | "query" | "mmap" | "memslot" | "vcpu-run" | "guest";
+/**
+ * The stage at which an operation was refused: the vocabulary of the scenario catalogue, and for what no scenario
+ * asks about, the kind of object that refused.
+ */
+export type Stage =
+  | "export"
+  | "attach"
+  | "pin"
+  | "map"
+  | "query"
+  | "mmap"
+  | "memslot"
+  | "vcpu-run"
+  | "guest"
+  | "cpu-access"
+  | "fd"
+  | "lock"
+  | "fence";
 
 /** What a {@link DmaBufError} carries besides its errno. */
 export interface DmaBufErrorInit {
@@ -58,6 +74,12 @@ const brand: unique symbol = Symbol.for("@dma-buf/core.DmaBufError") as never;
  *
  * `instanceof` works across copies of this package: it asks for the `Symbol.for` brand, not for the class.
  * A broken promise of a plugin is not an error but a finding; see `Finding`.
+ * @example
+ * try {
+ *   scheduler.complete("import", framework.dynamicAttach(buf, null, importer));
+ * } catch (error) {
+ *   if (error instanceof DmaBufError && error.code === "EINVAL") console.log(error.stage, error.message);
+ * }
  */
 export class DmaBufError extends Error {
   override readonly name = "DmaBufError";

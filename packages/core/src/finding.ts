@@ -3,7 +3,7 @@
  * would, and the verdict is what then happens.
  */
 export interface Finding {
-  /** `warn`: the kernel's `WARN_ON`. `violation`: silent in a production kernel. `bug`: the kernel's `BUG_ON`. */
+  /** `warn`: the kernel's `WARN_ON`. `violation`: silent in a production kernel. `bug`: the kernel's `BUG_ON`, an oops. */
   readonly level: "warn" | "violation" | "bug";
   /** The requirement's id, as in a contract's rows: `dma-address/attach`. */
   readonly requirement: string;

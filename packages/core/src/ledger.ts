@@ -1,16 +1,33 @@
 /** The framework's own view of the objects, with what only it may change. */
-import type { DmaBuf, DmaBufAttachment, SgTable } from "./dma-buf.js";
+import type { DmaBuf, DmaBufAttachment, IosysMap, Owner, SgTable } from "./dma-buf.js";
 import type { Direction } from "./run.js";
+
+export type PollDirection = "in" | "out";
 
 export type OwnedBuf = { -readonly [K in keyof DmaBuf]: DmaBuf[K] } & {
   attachments: OwnedAttachment[];
+  readonly owner: Owner | null;
+  /** Is the reservation this buffer's own? */
+  readonly ownsResv: boolean;
+  map: IosysMap | null;
+  readonly polls: Record<PollDirection, boolean>;
   released: boolean;
 };
 
+/** A mapping that an importer holds. */
+export interface LiveMap {
+  /** What the importer was shown. */
+  readonly shown: SgTable;
+  /** What the exporter made. */
+  readonly table: SgTable;
+  readonly direction: Direction;
+}
+
 export type OwnedAttachment = { -readonly [K in keyof DmaBufAttachment]: DmaBufAttachment[K] } & {
   readonly buf: OwnedBuf;
-  /** The table a 6.13 core cached at attach, for a static importer of an exporter that pins. */
-  bridged: { readonly table: SgTable | null; readonly direction: Direction } | null;
+  readonly maps: LiveMap[];
+  /** What a 6.13 core keeps until detach: for a side that is static, or an exporter that asked for it. */
+  cached: { readonly table: SgTable | null; readonly direction: Direction; readonly pinned: boolean } | null;
 };
 
 /** What is still out: all zero when everybody gave back what they took. */
@@ -19,15 +36,20 @@ export interface Ledger {
   readonly references: number;
   readonly attachments: number;
   readonly mappings: number;
+  readonly pins: number;
+  readonly vmaps: number;
 }
 
 export function count(bufs: ReadonlySet<OwnedBuf>): Ledger {
   const all = [...bufs];
   const attachments = all.flatMap((b) => b.attachments);
+  const sum = <T>(list: readonly T[], of: (item: T) => number): number => list.reduce((n, item) => n + of(item), 0);
   return {
     buffers: all.length,
-    references: all.reduce((n, b) => n + b.refs, 0),
+    references: sum(all, (b) => b.refs),
     attachments: attachments.length,
-    mappings: attachments.reduce((n, a) => n + a.liveMaps, 0),
+    mappings: sum(attachments, (a) => a.liveMaps),
+    pins: sum(attachments, (a) => a.pins),
+    vmaps: sum(all, (b) => b.vmaps),
   };
 }

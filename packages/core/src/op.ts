@@ -1,6 +1,6 @@
 /**
  * Sleeping, made visible: a function that may sleep is a generator. What it yields is the only way in which it can
- * be suspended, so the scheduler owns every step. There is no Promise in the model; see `runOp` for the edge.
+ * be suspended, so the scheduler owns every step. There is no Promise in the model.
  */
 
 /** A point at which other tasks may run. */
@@ -11,9 +11,17 @@ export interface Wait {
   readonly ready: (() => boolean) | null;
   /** What is waited for, and who holds it: text for a deadlock's finding. */
   readonly blockedOn?: () => string;
+  /** The modelled time, in ticks, at which the task goes on even if `ready` does not hold. */
+  readonly deadline?: number;
 }
 
-/** An operation that may sleep and ends in a `T`. Throws what the operation throws. */
+/**
+ * An operation that may sleep and ends in a `T`. Throws what the operation throws.
+ * @example
+ * function* twice(op: () => Op<number>): Op<number> {
+ *   return (yield* op()) + (yield* op());
+ * }
+ */
 export type Op<T> = Generator<Wait, T, void>;
 
 /** What a callback returns: a value at once, or an operation that may sleep. A Promise is a finding. */
@@ -39,7 +47,15 @@ export function* point(site: string): Op<void> {
   yield { site, ready: null };
 }
 
-/** Sleeps until `ready` holds. The condition is read again at each step; it must not change anything. */
-export function* until(site: string, ready: () => boolean, blockedOn?: () => string): Op<void> {
-  while (!ready()) yield blockedOn ? { site, ready, blockedOn } : { site, ready };
+/**
+ * Sleeps until `ready` holds, or until `deadline`, a modelled time in ticks. The condition is read again at each
+ * step; it must not change anything. Whether it was the deadline, the caller sees by asking again.
+ */
+export function* until(
+  site: string,
+  ready: () => boolean,
+  blockedOn: () => string = () => "a condition nobody fulfils",
+  deadline: number = Infinity,
+): Op<void> {
+  if (!ready()) yield { site, ready, blockedOn, deadline };
 }

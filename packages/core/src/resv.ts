@@ -1,13 +1,11 @@
-/** The reservation of a buffer: the lock under which its mappings change. Linux: `struct dma_resv`. */
-import { type Op, point, until } from "./op.js";
-import type { Scheduler, Task } from "./scheduler.js";
-import type { Trace } from "./trace.js";
-
-/** An acquire context shared by the locks of one operation. Linux: `struct ww_acquire_ctx`. */
-export interface AcquireTicket {
-  /** Smaller is older. */
-  readonly stamp: number;
-}
+/** The reservation of a buffer: the lock under which its mappings change, and the fences of who uses it. */
+import { syncRows as rows, type SyncRow } from "./contracts/sync.js";
+import type { Env } from "./env.js";
+import type { DmaFence, WaitOptions } from "./fence.js";
+import { type Op } from "./op.js";
+import { capacityFor, FenceCursor, type Slot, type SlotList, slotFor } from "./resv-fences.js";
+import { Usage, usageName } from "./usage.js";
+import { type AcquireTicket, type LockOptions, WwMutex } from "./ww-mutex.js";
 
 /** Proof that a reservation is held, lent to a callback: it can be shown, not released. */
 export interface Held {
@@ -20,60 +18,189 @@ export interface Held {
 /** Ownership of a held reservation. Dispose it exactly once: `using guard = yield* resv.lock()`. */
 export interface ResvGuard extends Held, Disposable {}
 
-/** A lock that one task holds at a time. Not recursive: locking it twice in one task is a self-deadlock. */
+/**
+ * Linux: `struct dma_resv`. A call that changes fences wants the {@link Held} of this reservation; without a live one
+ * it is a finding, and goes on. Errors and findings of each call: the rows `sync/*`.
+ * @example
+ * using held = yield* buf.resv.lock();
+ * buf.resv.reserveFences(held, 1);
+ * buf.resv.addFence(held, fence, Usage.WRITE);
+ */
 export class DmaResv {
   readonly name: string;
-  readonly #scheduler: Scheduler;
-  readonly #trace: Trace;
-  #holder: Task | null = null;
-  #locked = false;
+  readonly env: Env;
+  readonly #mutex: WwMutex;
+  #list: SlotList | null = null;
 
-  constructor(name: string, scheduler: Scheduler, trace: Trace) {
+  constructor(name: string, env: Env) {
     this.name = name;
-    this.#scheduler = scheduler;
-    this.#trace = trace;
+    this.env = env;
+    this.#mutex = new WwMutex(name, env);
   }
 
   /** Is it held? */
   get locked(): boolean {
-    return this.#locked;
+    return this.#mutex.locked;
   }
 
   /** The task that holds it; `null` when it is free or was taken outside any task. */
-  get holder(): Task | null {
-    return this.#holder;
+  get holder(): WwMutex["holder"] {
+    return this.#mutex.holder;
+  }
+
+  /** The ticket it is held with. Linux: `dma_resv_locking_ctx()`. */
+  get ticket(): AcquireTicket | null {
+    return this.#mutex.ticket;
+  }
+
+  /** The list as it is; another object each time it is made anew. For iteration without the lock. */
+  get list(): SlotList | null {
+    return this.#list;
   }
 
   /**
    * Takes the lock; sleeps until it is free. Taking a free lock is a schedule point too.
-   * Linux: `dma_resv_lock()`. Wound-wait between tickets is not modelled yet: a ticket is carried, not compared.
+   * @throws DmaBufError `EDEADLK`, `EALREADY` with a ticket; `EINTR` if interruptible.
    */
-  *lock(ticket: AcquireTicket | null = null): Op<ResvGuard> {
-    yield* point("resv.lock");
-    yield* until(
-      "resv.lock",
-      () => !this.#locked,
-      () => `${this.name}, held by ${this.#holder?.name ?? "set-up"}`,
-    );
-    return this.#take(ticket);
+  *lock(ticket: AcquireTicket | null = null, options: LockOptions = {}): Op<ResvGuard> {
+    yield* this.#mutex.acquire(ticket, options);
+    return this.#guard(ticket);
   }
 
-  /** Takes the lock if it is free. Does not sleep. Linux: `dma_resv_trylock()`. */
+  /** Takes the lock that answered `EDEADLK`, holding no other. Cannot answer `EDEADLK`. */
+  *lockSlow(ticket: AcquireTicket, options: LockOptions = {}): Op<ResvGuard> {
+    const warn = (message: string): void => this.env.report("warn", rows.lockSlow, "importer", message);
+    if (ticket.acquired > 0)
+      warn(`ticket ${ticket.stamp} still holds ${ticket.acquired} lock(s): give them back first`);
+    if (ticket.contending && ticket.contending !== this.#mutex)
+      warn(`${this.name} is not ${ticket.contending.name}, which answered EDEADLK`);
+    return yield* this.lock(ticket, options);
+  }
+
+  /** Takes the lock if it is free, without a ticket. Does not sleep. */
   tryLock(): ResvGuard | null {
-    return this.#locked ? null : this.#take(null);
+    return this.#mutex.tryAcquire() ? this.#guard(null) : null;
   }
 
-  #take(ticket: AcquireTicket | null): ResvGuard {
-    this.#holder = this.#scheduler.current;
-    this.#locked = true;
-    this.#trace.emit("lock", () => `${this.name} locked`);
+  /** Makes room for `n` fences more than there are. Not cumulative, and lost at unlock. @throws DmaBufError `EINVAL`, `ENOMEM` */
+  reserveFences(held: Held, n: number): void {
+    const { env } = this;
+    this.#assertHeld(rows.reserveFences, held);
+    if (n === 0) env.refuse("EINVAL", rows.reserveFences, "fence", "importer", "0 fences: reserve at least 1");
+    const used = this.#list?.slots.length ?? 0;
+    if (this.#list && used + n <= this.#list.max) return;
+    env.alloc(rows.reserveFences, "fence");
+    const kept = this.#list?.slots.filter((s) => !s.fence.signaled) ?? [];
+    this.#list = { slots: kept, max: capacityFor(n, used, this.#list?.max ?? 0) };
+  }
+
+  /** Adds a fence and takes a reference to it. Cannot fail, once room was made. */
+  addFence(held: Held, fence: DmaFence, usage: Usage): void {
+    const { env } = this;
+    this.#assertHeld(rows.addFence, held);
+    if (fence.isContainer)
+      env.report("warn", rows.addFence, "importer", `${fence.describe()} is a container: add its members`);
+    const list = this.#list ?? env.bug(rows.addFence, "importer", `${this.name} has no room: reserveFences first`);
+    const slot: Slot = { fence: fence.get(), usage };
+    const index = slotFor(list.slots, fence, usage);
+    if (index < 0 && list.slots.length >= list.max)
+      env.bug(rows.addFence, "importer", `${this.name} is full with ${list.max} fences: reserveFences first`);
+    if (index >= 0) list.slots[index]?.fence.put();
+    list.slots[index < 0 ? list.slots.length : index] = slot;
+    env.trace.emit("fence", () => `${this.name}: ${fence.describe()} added as ${usageName(usage)}`);
+  }
+
+  /** Puts `replacement` into every slot of `context`. */
+  replaceFences(held: Held, context: number, replacement: DmaFence, usage: Usage): void {
+    this.#assertHeld(rows.replaceFences, held);
+    for (const [i, { fence }] of this.#list?.slots.entries() ?? [])
+      if (fence.context === context) {
+        this.#list?.slots.splice(i, 1, { fence: replacement.get(), usage });
+        fence.put();
+      }
+  }
+
+  /** Every fence of `usage` or stronger, signalled ones too. No references are taken. */
+  forEach(held: Held, usage: Usage): readonly Slot[] {
+    this.#assertHeld(rows.forEach, held);
+    return this.#list?.slots.filter((s) => s.usage <= usage) ?? [];
+  }
+
+  /** The unsignalled fences of `usage` or stronger, without the lock; may restart, see {@link FenceCursor}. */
+  forEachUnlocked(usage: Usage): FenceCursor {
+    return new FenceCursor(this, usage);
+  }
+
+  /** The unsignalled fences of `usage` or stronger, each with a reference that the caller puts. @throws DmaBufError `ENOMEM` */
+  getFences(usage: Usage): DmaFence[] {
+    this.env.alloc(rows.getFences, "fence");
+    return Array.from(this.#unsignaled(usage), (s) => s.fence.get());
+  }
+
+  /** Takes over what `source` has unsignalled, with its usages; what was here is put. @throws DmaBufError `ENOMEM` */
+  copyFences(held: Held, source: DmaResv): void {
+    this.#assertHeld(rows.copyFences, held);
+    this.env.alloc(rows.copyFences, "fence");
+    const slots = Array.from(source.#unsignaled(Usage.BOOKKEEP), (s) => ({ ...s, fence: s.fence.get() }));
+    this.fini();
+    this.#list = slots.length > 0 ? { slots, max: slots.length } : null;
+  }
+
+  /**
+   * Waits for every fence of `usage` or stronger, one after the other out of one timeout. With or without the lock.
+   * Tells the ticks that are left, at least 1; 0 when time is up. @throws DmaBufError `ERESTARTSYS`
+   */
+  *waitTimeout(usage: Usage, { interruptible = false, timeoutTicks = Infinity }: WaitOptions = {}): Op<number> {
+    if (timeoutTicks === 0) return this.testSignaled(usage) ? 1 : 0;
+    let left = timeoutTicks;
+    for (const { fence } of this.#unsignaled(usage)) {
+      left = yield* fence.wait({ interruptible, timeoutTicks: left });
+      if (left === 0) return 0;
+    }
+    return left;
+  }
+
+  /** Have all of `usage` or stronger signalled? */
+  testSignaled(usage: Usage): boolean {
+    return this.#unsignaled(usage).next().done === true;
+  }
+
+  /** Passes a hint to each of them. */
+  setDeadline(usage: Usage, at: number): void {
+    for (const { fence } of this.#unsignaled(usage)) fence.setDeadline(at);
+  }
+
+  /** A line a fence, up to READ, as debugfs `dma_buf/bufinfo` prints them. */
+  describe(): string {
+    const shown = this.#list?.slots.filter((s) => s.usage <= Usage.READ) ?? [];
+    return shown.map((s) => `\t${usageName(s.usage)} fence:${s.fence.describe()}\n`).join("");
+  }
+
+  /** Puts every fence. Linux: `dma_resv_fini()`: the caller is the last user. */
+  fini(): void {
+    for (const { fence } of this.#list?.slots ?? []) fence.put();
+    this.#list = null;
+  }
+
+  *#unsignaled(usage: Usage): Generator<Slot, void, void> {
+    const cursor = this.forEachUnlocked(usage);
+    for (let slot = cursor.next(); slot; slot = cursor.next()) yield slot;
+  }
+
+  #assertHeld(row: SyncRow, held: Held): void {
+    if (!held.live || held.resv !== this)
+      this.env.report("violation", row, "importer", `${row.op} without holding ${this.name}: lock it first`);
+  }
+
+  #guard(ticket: AcquireTicket | null): ResvGuard {
+    this.env.trace.emit("lock", () => `${this.name} locked`);
     let live = true;
     const unlock = (): void => {
       if (!live) return;
       live = false;
-      this.#holder = null;
-      this.#locked = false;
-      this.#trace.emit("unlock", () => `${this.name} unlocked`);
+      if (this.#list) this.#list.max = this.#list.slots.length;
+      this.#mutex.release();
+      this.env.trace.emit("unlock", () => `${this.name} unlocked`);
     };
     return {
       resv: this,

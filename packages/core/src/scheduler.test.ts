@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Env } from "./env.js";
 import { explore } from "./explore.js";
 import { type Op, point, until } from "./op.js";
 import { DmaResv } from "./resv.js";
 import { Scheduler } from "./scheduler.js";
 import { arrivalOrder, exhaustive, replay, replayToken, seeded } from "./strategy.js";
-import { Trace } from "./trace.js";
 
 function* letters(log: string[], name: string, yields: number): Op<void> {
   for (let i = 0; i < yields; i++) {
@@ -113,8 +113,8 @@ describe("ends", () => {
     }
     const found = explore(
       (s) => {
-        const t = new Trace(s, false);
-        const [x, y] = [new DmaResv("X", s, t), new DmaResv("Y", s, t)];
+        const t = new Env(s, { trace: false });
+        const [x, y] = [new DmaResv("X", t), new DmaResv("Y", t)];
         s.spawn("one", both(x, y));
         s.spawn("two", both(y, x));
         const end = s.run();
@@ -136,7 +136,7 @@ describe("ends", () => {
 
   it("locking twice in one task waits for itself, by name", () => {
     const scheduler = new Scheduler();
-    const resv = new DmaResv("R", scheduler, new Trace(scheduler));
+    const resv = new DmaResv("R", new Env(scheduler));
     scheduler.spawn(
       "me",
       (function* (): Op<void> {
@@ -156,12 +156,16 @@ describe("ends", () => {
         for (;;) yield* point("spin");
       })(),
     );
-    expect(scheduler.run()).toEqual({ kind: "step-limit", stepsMax: 10 });
+    expect(scheduler.run()).toEqual({
+      kind: "step-limit",
+      stepsMax: 10,
+      waits: [{ task: "spin", site: "spin", blockedOn: "its turn" }],
+    });
   });
 
   it("ends one task where it stands: its locks come back", () => {
     const scheduler = new Scheduler();
-    const resv = new DmaResv("R", scheduler, new Trace(scheduler));
+    const resv = new DmaResv("R", new Env(scheduler));
     const sleeper = scheduler.spawn(
       "sleeper",
       (function* (): Op<void> {
@@ -193,7 +197,7 @@ describe("reservation", () => {
   it("is held by one task at a time in every order", () => {
     const found = explore(
       (scheduler) => {
-        const resv = new DmaResv("R", scheduler, new Trace(scheduler, false));
+        const resv = new DmaResv("R", new Env(scheduler));
         let inside = 0;
         let most = 0;
         function* critical(): Op<void> {
@@ -214,7 +218,7 @@ describe("reservation", () => {
 
   it("a guard is dead after it is given back, and giving back twice is harmless", () => {
     const scheduler = new Scheduler();
-    const resv = new DmaResv("R", scheduler, new Trace(scheduler));
+    const resv = new DmaResv("R", new Env(scheduler));
     const first = resv.tryLock();
     expect([first?.live, resv.tryLock()]).toEqual([true, null]);
     first?.[Symbol.dispose]();

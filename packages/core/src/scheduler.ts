@@ -1,9 +1,9 @@
 /**
  * The scheduler owns every step: a task runs from one yield to the next and nothing else ever runs in between.
  * Which task goes next is asked of a {@link Strategy}; that is the only freedom in a run, so a run is repeated by
- * repeating the answers.
+ * repeating the answers. Time is modelled: it stands still while anybody can run, and then jumps to the next deadline.
  */
-import type { Op, Wait } from "./op.js";
+import { isThenable, type Op, type Wait } from "./op.js";
 import { arrivalOrder, type Strategy } from "./strategy.js";
 
 /** Something that runs: a vCPU, an ioctl, a revoke. Its fields change only while the scheduler steps it. */
@@ -13,6 +13,8 @@ export interface Task<T = unknown> {
   readonly state: "runnable" | "done" | "failed" | "ended";
   /** Where it stands; `null` before its first step and after its last. */
   readonly wait: Wait | null;
+  /** Was it sent a signal? Interruptible waits end with `EINTR` or `ERESTARTSYS`. */
+  readonly signalPending: boolean;
   /** Its value once `done`. */
   readonly result: T | undefined;
   /** What it threw once `failed`. */
@@ -30,23 +32,35 @@ export interface Waiting {
 export type RunEnd =
   | { readonly kind: "done" }
   | { readonly kind: "deadlock"; readonly waits: readonly Waiting[] }
-  | { readonly kind: "step-limit"; readonly stepsMax: number };
+  | { readonly kind: "step-limit"; readonly stepsMax: number; readonly waits: readonly Waiting[] };
+
+/** What an observer is told: a run did not end by itself, or a task yielded what is no `Wait`. */
+export type Trouble = Exclude<RunEnd, { kind: "done" }> | { readonly kind: "foreign"; readonly task: string };
 
 interface Cell extends Task {
   state: Task["state"];
   wait: Wait | null;
+  signalPending: boolean;
   result: unknown;
   error: unknown;
   readonly op: Op<unknown>;
 }
 
-/** Runs tasks, one step at a time, in the order that its strategy chooses. */
+/**
+ * Runs tasks, one step at a time, in the order that its strategy chooses.
+ * @example
+ * const scheduler = new Scheduler(seeded(7));
+ * const task = scheduler.spawn("reader", framework.mapAttachmentUnlocked(attachment, "from-device"));
+ * scheduler.run(); // { kind: "done" }; task.result is the table
+ */
 export class Scheduler {
   readonly #strategy: Strategy;
   readonly #stepsMax: number;
-  readonly #tasks: Cell[] = [];
+  readonly #observers: ((trouble: Trouble) => void)[] = [];
+  #live: Cell[] = [];
   #current: Cell | null = null;
   #steps = 0;
+  #now = 0;
   #ids = 0;
 
   constructor(strategy: Strategy = arrivalOrder(), stepsMax = 1_000_000) {
@@ -59,9 +73,19 @@ export class Scheduler {
     return this.#current;
   }
 
-  /** Steps taken so far: the model's only notion of time. */
+  /** Steps taken so far. */
   get steps(): number {
     return this.#steps;
+  }
+
+  /** The modelled time, in ticks (a jiffy where the kernel counts jiffies). Starts at 0. */
+  get now(): number {
+    return this.#now;
+  }
+
+  /** Tells `observer` of each deadlock, step limit and foreign yield, before any task is ended. */
+  observe(observer: (trouble: Trouble) => void): void {
+    this.#observers.push(observer);
   }
 
   /** Adds a task. Nothing of it runs before {@link run}. */
@@ -72,21 +96,30 @@ export class Scheduler {
       op,
       state: "runnable",
       wait: null,
+      signalPending: false,
       result: undefined,
       error: undefined,
     };
-    this.#tasks.push(cell);
+    this.#live.push(cell);
     return cell as Task<T>;
+  }
+
+  /** Sends a signal: interruptible waits of the task end. It stays pending. */
+  signal(task: Task): void {
+    (task as Cell).signalPending = true;
   }
 
   /** Runs until every task is done, none can go on, or the limit of steps is reached. */
   run(): RunEnd {
     for (;;) {
-      const live = this.#tasks.filter((t) => t.state === "runnable");
-      if (live.length === 0) return this.#finish({ kind: "done" });
-      const ready = live.filter((t) => t.wait?.ready?.() ?? true);
-      if (ready.length === 0) return this.#finish({ kind: "deadlock", waits: live.map(waiting) });
-      if (this.#steps >= this.#stepsMax) return this.#finish({ kind: "step-limit", stepsMax: this.#stepsMax });
+      if (this.#live.length === 0) return { kind: "done" };
+      const ready = this.#ready();
+      if (ready.length === 0) {
+        if (this.#pass()) continue;
+        return this.#stuck({ kind: "deadlock", waits: this.#live.map(waiting) });
+      }
+      if (this.#steps >= this.#stepsMax)
+        return this.#stuck({ kind: "step-limit", stepsMax: this.#stepsMax, waits: this.#live.map(waiting) });
       const chosen = ready.length === 1 ? 0 : this.#strategy.pick(ready);
       const task = ready[chosen];
       if (!task) throw new RangeError(`strategy chose task ${chosen} of ${ready.length} that can run`);
@@ -105,8 +138,27 @@ export class Scheduler {
 
   /** Ends a task where it stands: its `finally` runs, its locks come back. Does nothing to one that is over. */
   end(task: Task): void {
-    const cell = this.#tasks.find((t) => t === task);
-    if (cell?.state === "runnable") this.#unwind(cell);
+    const cell = this.#live.find((t) => t === task);
+    if (!cell) return;
+    this.#live = this.#live.filter((t) => t !== cell);
+    this.#unwind(cell);
+  }
+
+  #ready(): Cell[] {
+    const ready: Cell[] = [];
+    for (const task of this.#live) {
+      const { wait } = task;
+      if (!wait?.ready || wait.ready() || (wait.deadline ?? Infinity) <= this.#now) ready.push(task);
+    }
+    return ready;
+  }
+
+  /** Nobody can run: time jumps to the next deadline. `false`: there is none. */
+  #pass(): boolean {
+    const next = Math.min(...this.#live.map((t) => t.wait?.deadline ?? Infinity));
+    if (next === Infinity) return false;
+    this.#now = next;
+    return true;
   }
 
   #step(task: Cell): void {
@@ -114,19 +166,25 @@ export class Scheduler {
     this.#current = task;
     try {
       const { done, value } = task.op.next();
-      task.wait = done ? null : value;
-      if (done) Object.assign(task, { state: "done", result: value });
+      if (done) Object.assign(task, { state: "done", wait: null, result: value });
+      else task.wait = checkYield(value);
     } catch (error) {
+      if (error instanceof ForeignYieldError) this.#tell({ kind: "foreign", task: task.name });
       Object.assign(task, { state: "failed", wait: null, error });
     } finally {
       this.#current = null;
+      if (task.state !== "runnable") this.#live = this.#live.filter((t) => t !== task);
     }
   }
 
-  #finish(end: RunEnd): RunEnd {
-    for (const task of this.#tasks) if (task.state === "runnable") this.#unwind(task);
-    this.#tasks.length = 0;
+  #stuck(end: Exclude<RunEnd, { kind: "done" }>): RunEnd {
+    this.#tell(end);
+    for (const task of this.#live.splice(0)) this.#unwind(task);
     return end;
+  }
+
+  #tell(trouble: Trouble): void {
+    for (const observer of this.#observers) observer(trouble);
   }
 
   /** A `finally` may itself yield; a task that is being ended cannot wait, so those yields are passed over. */
@@ -145,6 +203,11 @@ export class Scheduler {
   }
 }
 
+/** A task yielded a Promise or another value that the scheduler did not make: it can be suspended by `Wait` alone. */
+export class ForeignYieldError extends Error {
+  override readonly name = "ForeignYieldError";
+}
+
 /** `complete` could not: the operation waits for something that nobody will give. */
 export class StuckError extends Error {
   override readonly name = "StuckError";
@@ -158,15 +221,17 @@ export class StuckError extends Error {
 /** A run's end in one line. */
 export function describeEnd(end: RunEnd): string {
   if (end.kind === "done") return "done";
-  if (end.kind === "step-limit") return `stopped after ${end.stepsMax} steps`;
-  return end.waits.map((w) => `${w.task} waits at ${w.site} for ${w.blockedOn}`).join("; ");
+  const waits = end.waits.map((w) => `${w.task} waits at ${w.site} for ${w.blockedOn}`).join("; ");
+  return end.kind === "deadlock" ? waits : `stopped after ${end.stepsMax} steps: ${waits}`;
+}
+
+function checkYield(value: Wait): Wait {
+  if (typeof (value as Partial<Wait> | undefined)?.site === "string") return value;
+  const what = isThenable(value) ? "a Promise" : String(value);
+  throw new ForeignYieldError(`a task yielded ${what}: yield* an Op, or return a value`);
 }
 
 function waiting(task: Cell): Waiting {
-  const wait = task.wait;
-  return {
-    task: task.name,
-    site: wait?.site ?? "start",
-    blockedOn: wait?.blockedOn?.() ?? "a condition nobody fulfils",
-  };
+  const { wait } = task;
+  return { task: task.name, site: wait?.site ?? "start", blockedOn: wait?.blockedOn?.() ?? "its turn" };
 }

@@ -2,11 +2,13 @@
 import type { Scheduler } from "./scheduler.js";
 
 export type TraceKind =
+  | "tracepoint" // an event of the kernel's `dma_buf` system, in its format
   | "call" // a dma-buf or importer call is entered
   | "return" // it came back
   | "refused" // it came back with an errno
   | "lock"
   | "unlock"
+  | "fence" // a fence was added, or signalled
   | "callback" // into a plugin
   | "store" // a page-table entry is written
   | "walk" // a page table was walked by hardware

@@ -8,7 +8,15 @@ import {
   type Run,
   type SgTable,
 } from "@dma-buf/core";
-import { type Backing, needPeer2peer, refuse, type Variant, vfioEngine, type VfioExporter } from "./engine.js";
+import {
+  type Backing,
+  needPeer2peer,
+  refuse,
+  unpinnable,
+  type Variant,
+  vfioEngine,
+  type VfioExporter,
+} from "./engine.js";
 import type { VfioHost } from "./host.js";
 
 export interface VfioDmaAddressOptions {
@@ -17,6 +25,7 @@ export interface VfioDmaAddressOptions {
 }
 
 const conforming: Variant = (backing) => ({
+  ...unpinnable,
   attach(at) {
     needPeer2peer(at, backing);
     const verdict = backing.provider?.verdict(at.device as Device);
@@ -49,8 +58,7 @@ const asPosted: Variant = (backing) => ({
     const verdict = backing.provider?.verdict(at.device as Device);
     if ((verdict?.distance ?? -1) < 0) at.peer2peer = false;
   },
-  pin: () => refuse("EINVAL", "pin", "the posted exporter refuses to pin"),
-  unpin() {},
+  ...unpinnable,
   mapDmaBuf(at, direction) {
     backing.checkNotRevoked("map");
     if (!at.peer2peer) refuse("EPERM", "map", "no peer-to-peer between exporter and importer");

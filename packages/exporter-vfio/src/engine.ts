@@ -99,6 +99,15 @@ export function vfioEngine(fw: Framework, host: VfioHost, variant: Variant): Vfi
   };
 }
 
+/**
+ * A dynamic exporter that cannot be pinned: a BAR goes when the guest says so. Without `pin`, Linux 6.13 takes the
+ * exporter for a static one, maps at attach, and never asks again after a revoke.
+ */
+export const unpinnable: Pick<DmaBufOps, "pin" | "unpin"> = {
+  pin: () => refuse("EINVAL", "pin", "a BAR cannot be pinned: import with the invalidate callback"),
+  unpin() {},
+};
+
 /** Can the attached device be served at all? Asked at attach, so that the errno comes before anybody maps. */
 export function needPeer2peer(at: DmaBufAttachment, backing: Backing): void {
   if (!at.peer2peer)

@@ -9,7 +9,16 @@ import {
   addr,
   type PluginModule,
 } from "@dma-buf/core";
-import { type Backing, needPeer2peer, pageAt, refuse, type Variant, vfioEngine, type VfioExporter } from "./engine.js";
+import {
+  type Backing,
+  needPeer2peer,
+  pageAt,
+  refuse,
+  unpinnable,
+  type Variant,
+  vfioEngine,
+  type VfioExporter,
+} from "./engine.js";
 import type { VfioHost } from "./host.js";
 
 export interface VfioPfnOptions {
@@ -18,6 +27,7 @@ export interface VfioPfnOptions {
 }
 
 const conforming: Variant = (backing) => ({
+  ...unpinnable,
   attach(at) {
     needPeer2peer(at, backing);
     if (at.device) needRouteByPfn(backing, at.device);
@@ -26,8 +36,7 @@ const conforming: Variant = (backing) => ({
 });
 
 const asPosted: Variant = (backing) => ({
-  pin: () => refuse("EINVAL", "pin", "the posted exporter refuses to pin"),
-  unpin() {},
+  ...unpinnable,
   getPfn: (_at, pgoff) => answer(backing, pgoff, () => 0),
 });
 

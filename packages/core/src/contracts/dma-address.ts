@@ -1,100 +1,301 @@
 /** Linux 6.13, the base of the debate: the exporter maps, the importer sees DMA addresses. */
 import type { Contract, Row } from "../contract.js";
-import type { Run } from "../run.js";
-import { mappedWindow } from "./window.js";
+import { dmaOnly, mappedWindow } from "../window.js";
 
-const source = "Linux 6.13, drivers/dma-buf/dma-buf.c and include/linux/dma-buf.h";
+type Given = Pick<Row, "does" | "resv"> & Partial<Omit<Row, "id" | "party" | "kernelName">>;
 
-function row(
-  call: string,
-  party: Row["party"],
-  rest: Omit<Row, "id" | "party" | "kernelName" | "source" | "errors" | "maySleep" | "owner"> &
-    Partial<Pick<Row, "errors" | "maySleep" | "owner" | "kernelName">>,
-): Row {
+function row(party: Row["party"], kernelName: Row["kernelName"], source: string, given: Given): Row {
   return {
-    id: `dma-address/${call}`,
+    id: `dma-address/${kernelName["6.13"]}`,
     party,
+    presence: party === "framework" ? "mandatory" : "optional",
+    inside: "leaves",
     maySleep: true,
     owner: "nothing is returned",
     errors: {},
-    kernelName: { "6.13": call },
-    source,
-    ...rest,
+    findings: [],
+    kernelName,
+    source: `Linux 6.13, ${source}`,
+    ...given,
   };
 }
+
+/** A callback of the exporter. `resv: "free"` ones may take the reservation, `"held"` ones must not. */
+const callback = (name: string, given: Given): Row =>
+  row("exporter", { "6.13": name, "7.3": name }, `include/linux/dma-buf.h: struct dma_buf_ops.${name}`, {
+    inside: given.resv === "free" ? "may-take" : "leaves",
+    ...given,
+  });
+
+/** A call into the core; `renamed` is its name in 7.3. */
+const call = (name: string, given: Given, renamed = name): Row =>
+  row("framework", { "6.13": name, "7.3": renamed }, `drivers/dma-buf/dma-buf.c: ${name}()`, given);
+
+const NOT_HELD = "the reservation is not held";
+const HELD = "the reservation is held, and the call takes it";
 
 export const dmaAddress: Contract = {
   id: "dma-address",
   title: "The exporter maps for the attached device; the importer sees DMA addresses only (Linux 6.13).",
   base: "6.13",
   rows: {
-    attach: row("attach", "exporter", {
-      presence: "optional",
+    attach: callback("attach", {
+      does: "Says whether this importer can be served; may clear peer2peer, before the attachment is on the list.",
       resv: "free",
       errors: { EBUSY: "the backing cannot be moved to where this device reaches it", EOPNOTSUPP: "no peer-to-peer" },
     }),
-    detach: row("detach", "exporter", { presence: "optional", resv: "free" }),
-    pin: row("pin", "exporter", {
-      presence: "optional",
-      pairedWith: "unpin",
+    detach: callback("detach", { does: "Undoes attach, after the attachment left the list.", resv: "free" }),
+    pin: callback("pin", {
+      does: "Keeps the backing where it is. Makes the exporter a dynamic one.",
       resv: "held",
-      errors: { EINVAL: "not pinnable" },
+      pairedWith: "unpin",
+      errors: { EBUSY: "it cannot stay", EINVAL: "it cannot be pinned" },
+      findings: ["EBUSY for a static importer"],
     }),
-    unpin: row("unpin", "exporter", { presence: "optional", pairedWith: "pin", resv: "held" }),
-    mapDmaBuf: row("map_dma_buf", "exporter", {
+    unpin: callback("unpin", { does: "Undoes pin.", resv: "held", pairedWith: "pin" }),
+    mapDmaBuf: callback("map_dma_buf", {
+      does: "Maps the backing for the attached device: a new table each time.",
+      resv: "held",
       presence: "mandatory",
       pairedWith: "unmapDmaBuf",
+      owner: "the exporter; valid until unmap_dma_buf, or until it invalidates",
+      errors: { ENOMEM: "no memory", EINTR: "a signal", ENODEV: "revoked", EINVAL: "no route" },
+      findings: ["no table", "a table that is out already"],
+    }),
+    unmapDmaBuf: callback("unmap_dma_buf", {
+      does: "Takes a table back. Cannot fail.",
       resv: "held",
-      owner: "the exporter; valid until unmap_dma_buf, or until it calls move_notify",
-      errors: { ENOMEM: "no memory, or NULL returned", EINTR: "a signal", ENODEV: "revoked", EINVAL: "no route" },
-    }),
-    unmapDmaBuf: row("unmap_dma_buf", "exporter", { presence: "mandatory", pairedWith: "mapDmaBuf", resv: "held" }),
-    release: row("release", "exporter", { presence: "mandatory", resv: "free" }),
-    invalidateMappings: row("move_notify", "importer", { presence: "mandatory", resv: "held" }),
-    export: row("dma_buf_export", "framework", {
       presence: "mandatory",
-      resv: "either",
-      maySleep: false,
-      owner: "the caller: one reference",
-      errors: { EINVAL: "operations or priv missing, or a callback without its pair" },
+      pairedWith: "mapDmaBuf",
     }),
-    dynamicAttach: row("dma_buf_dynamic_attach", "framework", {
-      presence: "mandatory",
+    release: callback("release", {
+      does: "Ends the buffer: the last reference is gone.",
       resv: "free",
-      owner: "the importer, until detach; takes no reference to the buffer",
-      errors: { EINVAL: "no device, or dynamic without move_notify", ENOMEM: "no memory" },
-    }),
-    detachAttachment: row("dma_buf_detach", "framework", { presence: "mandatory", resv: "free" }),
-    mapAttachment: row("dma_buf_map_attachment", "framework", {
       presence: "mandatory",
-      pairedWith: "unmapAttachment",
+    }),
+    beginCpuAccess: callback("begin_cpu_access", {
+      does: "Makes the bytes coherent for the CPU, before the core waits for fences.",
+      resv: "free",
+      errors: { ERESTARTSYS: "a signal", EINTR: "a signal" },
+    }),
+    endCpuAccess: callback("end_cpu_access", {
+      does: "Makes the bytes coherent for devices.",
+      resv: "free",
+      errors: { EINVAL: "begin_cpu_access was not called" },
+    }),
+    mmap: callback("mmap", {
+      does: "Fills a CPU mapping, or says who will; the size was checked.",
+      resv: "free",
+      errors: { EINVAL: "not mappable", ENODEV: "revoked" },
+    }),
+    vmap: callback("vmap", {
+      does: "Maps the whole buffer for the kernel: the first user's call only.",
       resv: "held",
-      owner: "the exporter; one unmap for each map",
-      errors: { EINVAL: "not attached", ENOMEM: "the exporter returned no table" },
+      owner: "all users share one mapping, until the last vunmap",
+      errors: { ENOMEM: "no memory" },
+      findings: ["any error"],
     }),
-    unmapAttachment: row("dma_buf_unmap_attachment", "framework", {
-      presence: "mandatory",
-      pairedWith: "mapAttachment",
-      resv: "held",
+    vunmap: callback("vunmap", { does: "Undoes vmap: the last user's call only.", resv: "held" }),
+    invalidateMappings: row(
+      "importer",
+      { "6.13": "move_notify", "7.3": "invalidate_mappings" },
+      "include/linux/dma-buf.h: struct dma_buf_attach_ops.move_notify",
+      {
+        does: "The backing moves or is revoked: stop using it, and map again later.",
+        resv: "held",
+        presence: "mandatory",
+      },
+    ),
+    export: call("dma_buf_export", {
+      does: "Makes a buffer out of an exporter's operations.",
+      resv: "either",
+      owner: "the caller: one reference",
+      errors: {
+        EINVAL: "operations or priv missing, or a callback without its pair",
+        ENOENT: "the owner is unloading",
+        ENOMEM: "no memory",
+      },
+      findings: ["operations or priv missing, or a callback without its pair"],
     }),
-    pinAttachment: row("dma_buf_pin", "framework", {
-      presence: "mandatory",
-      pairedWith: "unpinAttachment",
-      resv: "held",
+    fd: call("dma_buf_fd", {
+      does: "Puts the buffer into the file table.",
+      resv: "free",
+      owner: "the fd: the caller's reference is consumed; on an error the caller keeps it",
+      errors: { EINVAL: "no buffer", EMFILE: "the table is full" },
     }),
-    unpinAttachment: row("dma_buf_unpin", "framework", {
-      presence: "mandatory",
-      pairedWith: "pinAttachment",
-      resv: "held",
+    getByFd: call("dma_buf_get", {
+      does: "The buffer behind an fd.",
+      resv: "free",
+      owner: "the caller: one reference",
+      errors: { EBADF: "no such fd", EINVAL: "not a dma-buf" },
     }),
-    invalidate: row("dma_buf_move_notify", "framework", { presence: "mandatory", resv: "held" }),
-    get: row("get_dma_buf", "framework", {
-      presence: "mandatory",
+    get: call("get_dma_buf", {
+      does: "Takes a reference.",
       resv: "either",
       maySleep: false,
       owner: "the caller: one reference",
+      source: "Linux 6.13, include/linux/dma-buf.h: get_dma_buf()",
     }),
-    put: row("dma_buf_put", "framework", { presence: "mandatory", resv: "free" }),
+    put: call("dma_buf_put", {
+      does: "Gives a reference back; the last one releases.",
+      resv: "free",
+      findings: ["no buffer", "attachments left", "kernel mappings or an armed poll left"],
+    }),
+    staticAttach: call("dma_buf_attach", {
+      does: "Attaches an importer that brings no operations: its mappings stay where they are.",
+      resv: "free",
+      inside: "takes",
+      owner: "the importer, until detach",
+      errors: { EINVAL: "no buffer, or no device", ENOMEM: "no memory" },
+      findings: ["no buffer, or no device"],
+    }),
+    dynamicAttach: call("dma_buf_dynamic_attach", {
+      does: "Attaches an importer; asks the exporter first.",
+      resv: "free",
+      inside: "takes",
+      owner: "the importer, until detach; takes no reference to the buffer",
+      errors: { EINVAL: "no buffer, no device, or dynamic without move_notify", ENOMEM: "no memory" },
+      findings: ["no buffer, no device, or dynamic without move_notify", HELD],
+    }),
+    detachAttachment: call("dma_buf_detach", {
+      does: "Detaches. Cannot fail.",
+      resv: "free",
+      inside: "takes",
+      findings: ["not attached here", "still mapped", "still pinned", HELD],
+    }),
+    pinAttachment: call("dma_buf_pin", {
+      does: "Pins for a dynamic importer; succeeds without pinning where the exporter has no pin.",
+      resv: "held",
+      pairedWith: "unpinAttachment",
+      findings: ["a static importer", NOT_HELD],
+    }),
+    unpinAttachment: call("dma_buf_unpin", {
+      does: "Undoes a pin.",
+      resv: "held",
+      pairedWith: "pinAttachment",
+      findings: ["a static importer", "not pinned", NOT_HELD],
+    }),
+    mapAttachment: call("dma_buf_map_attachment", {
+      does: "Maps; waits for KERNEL fences if the importer is static.",
+      resv: "held",
+      pairedWith: "unmapAttachment",
+      owner: "the exporter; one unmap for each map, in the same direction",
+      errors: {
+        EINVAL: "not attached",
+        ENOMEM: "the exporter returned no table",
+        EBUSY: "cached at attach for another direction",
+        ERESTARTSYS: "a signal while waiting for fences; the mapping is undone",
+      },
+      findings: ["not attached", NOT_HELD],
+    }),
+    unmapAttachment: call("dma_buf_unmap_attachment", {
+      does: "Gives a mapping back. Cannot fail.",
+      resv: "held",
+      pairedWith: "mapAttachment",
+      findings: ["not mapped", "another direction than the map's", NOT_HELD],
+    }),
+    mapAttachmentUnlocked: call("dma_buf_map_attachment_unlocked", {
+      does: "Map, with the reservation taken and given back around it.",
+      resv: "free",
+      inside: "takes",
+      owner: "as dma_buf_map_attachment",
+      errors: { EINVAL: "not attached" },
+      findings: ["not attached", HELD],
+    }),
+    unmapAttachmentUnlocked: call("dma_buf_unmap_attachment_unlocked", {
+      does: "Unmap, with the reservation taken and given back around it.",
+      resv: "free",
+      inside: "takes",
+      findings: ["not mapped", HELD],
+    }),
+    invalidate: call(
+      "dma_buf_move_notify",
+      {
+        does: "Calls every importer that brought the callback, newest attachment first.",
+        resv: "held",
+        findings: [NOT_HELD],
+      },
+      "dma_buf_invalidate_mappings",
+    ),
+    beginAccess: call("dma_buf_begin_cpu_access", {
+      does: "Before the CPU reads or writes: the exporter's callback, then WRITE fences, for a writer READ too.",
+      resv: "free",
+      inside: "may-take",
+      errors: { EINVAL: "no buffer", ERESTARTSYS: "a signal while waiting; the callback is not undone" },
+      findings: ["no buffer", HELD],
+    }),
+    endAccess: call("dma_buf_end_cpu_access", {
+      does: "After the CPU read or wrote: the exporter's callback. Pairing is not tracked.",
+      resv: "free",
+      inside: "may-take",
+      findings: ["no buffer: an oops", HELD],
+    }),
+    mmapBuffer: call("dma_buf_mmap", {
+      does: "Maps pages of the buffer into a VMA that an importer was asked to fill.",
+      resv: "free",
+      inside: "may-take",
+      owner: "the VMA holds a reference until it is closed",
+      errors: { EINVAL: "no buffer, no mmap callback, or beyond the end", EOVERFLOW: "the page offset wraps" },
+      findings: ["no buffer or VMA"],
+    }),
+    mmapFile: call("dma_buf_mmap_internal", {
+      does: "mmap(2) on the fd.",
+      resv: "free",
+      inside: "may-take",
+      owner: "the VMA holds a reference until it is closed",
+      errors: { EINVAL: "no mmap callback, or beyond the end" },
+    }),
+    vmapBuffer: call("dma_buf_vmap", {
+      does: "The kernel's mapping of the whole buffer; counted.",
+      resv: "held",
+      pairedWith: "vunmapBuffer",
+      owner: "shared by all users; one vunmap for each vmap",
+      errors: { EINVAL: "no buffer, or no vmap callback" },
+      findings: ["no buffer", NOT_HELD],
+    }),
+    vunmapBuffer: call("dma_buf_vunmap", {
+      does: "Gives a kernel mapping back.",
+      resv: "held",
+      pairedWith: "vmapBuffer",
+      findings: ["not mapped, or another mapping: BUG", NOT_HELD],
+    }),
+    vmapBufferUnlocked: call("dma_buf_vmap_unlocked", {
+      does: "Vmap, with the reservation taken and given back around it.",
+      resv: "free",
+      inside: "takes",
+      owner: "as dma_buf_vmap",
+      errors: { EINVAL: "no buffer, or no vmap callback" },
+      findings: [HELD],
+    }),
+    vunmapBufferUnlocked: call("dma_buf_vunmap_unlocked", {
+      does: "Vunmap, with the reservation taken and given back around it.",
+      resv: "free",
+      inside: "takes",
+      findings: [HELD],
+    }),
+    llseek: call("dma_buf_llseek", {
+      does: "lseek(2): tells the size. The file's position does not move.",
+      resv: "either",
+      maySleep: false,
+      owner: "a size, bytes",
+      errors: { EINVAL: "neither SEEK_SET nor SEEK_END, or an offset that is not 0" },
+    }),
+    poll: call("dma_buf_poll", {
+      does: "poll(2): EPOLLIN when a reader, EPOLLOUT when a writer need not wait.",
+      resv: "free",
+      inside: "takes",
+      owner: "an armed direction holds a reference until its fence signals",
+    }),
+    ioctl: call("dma_buf_ioctl", {
+      does: "ioctl(2): SYNC, SET_NAME, and what is added: sync files.",
+      resv: "free",
+      inside: "may-take",
+      errors: {
+        EINVAL: "flags that are none, or a name of 32 characters or more",
+        EFAULT: "the argument cannot be read",
+        ENOTTY: "no such command",
+      },
+    }),
   },
   lifeCycle: {
     attached: ["mapAttachment", "pinAttachment", "unpinAttachment", "detachAttachment"],
@@ -107,23 +308,11 @@ export const dmaAddress: Contract = {
     invalidate: "mandatory",
     drain: ["fences"],
     backing: ["mapDmaBuf"],
+    cacheSgtMapping: true,
+    moveNotifyOption: true,
   },
+  defects: [],
   *open(fw, at, direction) {
-    return mappedWindow(fw, at, direction, (run) =>
-      dmaOnly(run, () =>
-        fw.report(
-          "violation",
-          "mapDmaBuf",
-          "exporter",
-          `a run of kind ${run.kind}: this contract carries DMA addresses only`,
-        ),
-      ),
-    );
+    return mappedWindow(fw, at, direction, dmaOnly(fw));
   },
 };
-
-/** The contract by withholding: whatever else an exporter puts into its table, the importer sees the address alone. */
-function dmaOnly(run: Run, violation: () => void): Run {
-  if (run.kind !== "dma") violation();
-  return { kind: "dma", offset: run.offset, sizeBytes: run.sizeBytes, address: run.address as never };
-}

@@ -1,9 +1,25 @@
 /** The RFC of 7 January 2025 as posted (Xu Yilun, patch 01/12): the importer asks for PFNs and maps itself. */
-import { defineContract, type Contract } from "../contract.js";
+import { type Contract, defineContract, type Row } from "../contract.js";
+import { pfnWindow } from "../window.js";
 import { dmaAddress } from "./dma-address.js";
-import { pfnWindow } from "./window.js";
 
 const source = "RFC PATCH 01/12, 20250107142719.179636-1, dma-buf: Introduce dma_buf_get_pfn_unlocked() kAPI";
+
+/** The exporter's callback, as posted; the locked contract has it too. */
+export const getPfnRow: Row = {
+  id: "pfn/get_pfn",
+  party: "exporter",
+  does: "Tells the page frame at a page offset, and how large an aligned run around it may be mapped.",
+  presence: "optional",
+  resv: "held",
+  inside: "leaves",
+  maySleep: true,
+  owner: "nobody: a number, true while the reservation is held",
+  errors: { EINVAL: "page offset beyond the end", ENODEV: "revoked" },
+  findings: [],
+  kernelName: { "6.13": "get_pfn", "7.3": "get_pfn" },
+  source,
+};
 
 export const pfn: Contract = defineContract(dmaAddress, {
   id: "pfn",
@@ -17,25 +33,18 @@ export const pfn: Contract = defineContract(dmaAddress, {
     },
   },
   add: {
-    getPfn: {
-      id: "pfn/get_pfn",
-      party: "exporter",
-      presence: "optional",
-      resv: "held",
-      maySleep: true,
-      owner: "nobody: a number, true while the reservation is held",
-      errors: { EINVAL: "page offset beyond the end", ENODEV: "revoked" },
-      kernelName: { "6.13": "get_pfn" },
-      source,
-    },
+    getPfn: getPfnRow,
     getPfnUnlocked: {
       id: "pfn/dma_buf_get_pfn_unlocked",
       party: "framework",
+      does: "Takes the reservation, asks the exporter, gives it back.",
       presence: "mandatory",
       resv: "free",
+      inside: "takes",
       maySleep: true,
       owner: "nobody: there is no put; after move_notify the PFN is dead",
       errors: { EINVAL: "the exporter has no get_pfn", ENOENT: "dynamic exporter without CONFIG_DMABUF_MOVE_NOTIFY" },
+      findings: ["the exporter has no get_pfn", "the reservation is held: it waits for itself"],
       kernelName: { "6.13": "dma_buf_get_pfn_unlocked" },
       source,
     },
@@ -45,7 +54,20 @@ export const pfn: Contract = defineContract(dmaAddress, {
     mapped: ["mapAttachment", "unmapAttachment", "getPfnUnlocked", "pinAttachment", "unpinAttachment"],
   },
   policy: { device: "unless-no-map", backing: ["mapDmaBuf", "getPfn"] },
+  defects: [
+    { id: "pfn/defect-null-attach", what: "the attachment is read before it is tested for NULL: an oops", source },
+    {
+      id: "pfn/defect-pin-leak",
+      what: "a static importer's pin is forgotten at detach if the exporter does not map",
+      source,
+    },
+    {
+      id: "pfn/defect-no-fence-wait",
+      what: "the page frame is told although a KERNEL fence still moves the memory",
+      source,
+    },
+  ],
   *open(fw, at) {
-    return pfnWindow(fw, at);
+    return pfnWindow(fw, at, "free");
   },
 });

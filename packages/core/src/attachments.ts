@@ -1,0 +1,120 @@
+/** The third layer: attaching and detaching. */
+import { MappingCalls } from "./mappings.js";
+import type { DmaBuf, DmaBufAttachment, DmaBufAttachOps } from "./dma-buf.js";
+import type { Device } from "./host.js";
+import type { OwnedAttachment, OwnedBuf } from "./ledger.js";
+import type { Op } from "./op.js";
+
+/** Who attaches, for findings and the trace, and the importer's operations. */
+export interface Importer {
+  readonly name: string;
+  /** `null`: a static importer. */
+  readonly ops: DmaBufAttachOps | null;
+}
+
+export class AttachmentCalls extends MappingCalls {
+  /** A static attachment: the importer brings no operations. Linux: `dma_buf_attach()`. */
+  staticAttach(buf: DmaBuf, device: Device | null, importerName: string): Op<DmaBufAttachment> {
+    return this.dynamicAttach(buf, device, { name: importerName, ops: null });
+  }
+
+  /**
+   * Attaches. Call without the reservation. The attachment takes no reference to the buffer: hold one as long. The
+   * exporter's `attach` runs before the attachment is on the list: an invalidate between the two does not reach it.
+   * @throws DmaBufError `EINVAL`, with a `warn` finding, without a device where the policy wants one, or for a
+   * dynamic importer without the invalidate callback where that is mandatory; `ENOMEM`; or what the exporter refuses with.
+   */
+  *dynamicAttach(buf: DmaBuf, device: Device | null, importer: Importer): Op<DmaBufAttachment> {
+    this.#checkAttach(buf, device, importer);
+    const own = this.own(buf, "dynamicAttach");
+    this.expectResv("dynamicAttach", buf, null, importer.name);
+    this.env.alloc(this.rule("dynamicAttach"), "attach");
+    const at = newAttachment(own, device, importer);
+    yield* this.ask(buf, "attach", at);
+    this.#checkPeer2peer(at);
+    {
+      using _held = yield* buf.resv.lock();
+      own.attachments.unshift(at);
+    }
+    try {
+      if (this.policy.bridgeStatic === "at-attach") yield* this.bridge(at);
+    } catch (error) {
+      yield* this.detachAttachment(buf, at);
+      throw error;
+    }
+    this.#event("dma_buf_dynamic_attach", at);
+    return at;
+  }
+
+  /** Detaches. Call without the reservation. Cannot fail: what is left mapped or pinned is a finding. Linux: `dma_buf_detach()`. */
+  *detachAttachment(buf: DmaBuf, attachment: DmaBufAttachment): Op<void> {
+    const at = attachment as OwnedAttachment | null;
+    const report = (level: "warn" | "violation", message: string): void =>
+      this.report(level, "detachAttachment", "importer", message);
+    if (!buf || !at) return report("warn", "detach without a buffer or an attachment");
+    const who = at.importerName;
+    if (at.buf !== buf || at.detached) return report("warn", `${who} detaches what is not attached here`);
+    this.expectResv("detachAttachment", buf, null, who);
+    yield* this.unbridge(at);
+    if (at.liveMaps > 0) report("violation", `${who} detaches with ${at.liveMaps} mapping(s) left`);
+    if (at.pins > 0) report("violation", `${who} detaches with ${at.pins} pin(s) left`);
+    {
+      using _held = yield* buf.resv.lock();
+      at.buf.attachments.splice(at.buf.attachments.indexOf(at), 1);
+    }
+    at.detached = true;
+    yield* this.ask(buf, "detach", at);
+    this.#event("dma_buf_detach", at);
+  }
+
+  /** Can this importer be told to stop? An exporter that revokes asks in `attach`. Linux 7.3: `dma_buf_attach_revocable()`. */
+  isRevocable(attachment: DmaBufAttachment): boolean {
+    return attachment.importer?.invalidateMappings !== undefined;
+  }
+
+  #checkAttach(buf: DmaBuf, device: Device | null, importer: Importer): void {
+    const { device: wanted, invalidate } = this.policy;
+    const refuse = (rule: string): never =>
+      this.refuse("EINVAL", "dynamicAttach", "attach", rule, { importer: importer.name });
+    if (!buf) refuse("no buffer: get one by its fd");
+    const needsDevice = wanted === "always" || (wanted === "unless-no-map" && buf.ops.mapDmaBuf !== undefined);
+    if (!device && needsDevice) refuse(`${importer.name} has no struct device, and the exporter maps for one`);
+    if (importer.ops && !importer.ops.invalidateMappings && invalidate === "mandatory")
+      refuse(`${importer.name} is dynamic but has no ${this.rule("invalidateMappings").op}`);
+  }
+
+  /** Only the exporter's attach may change it, and only to `false`. */
+  #checkPeer2peer(at: OwnedAttachment): void {
+    if (!at.peer2peer || at.importer?.allowPeer2peer) return;
+    this.report(
+      "violation",
+      "attach",
+      "exporter",
+      `${at.buf.exporterName} raises peer2peer, which ${at.importerName} does not take`,
+    );
+    at.peer2peer = false;
+  }
+
+  #event(name: string, at: OwnedAttachment): void {
+    this.event(
+      name,
+      at.buf,
+      ` attachment:${at.importerName} is_dynamic=${Number(at.importer !== null)} dev_name=${at.device?.name ?? "(null)"}`,
+    );
+  }
+}
+
+function newAttachment(buf: OwnedBuf, device: Device | null, importer: Importer): OwnedAttachment {
+  return {
+    buf,
+    device,
+    importer: importer.ops,
+    importerName: importer.name,
+    peer2peer: importer.ops?.allowPeer2peer ?? false,
+    liveMaps: 0,
+    pins: 0,
+    maps: [],
+    cached: null,
+    detached: false,
+  };
+}

@@ -1,0 +1,289 @@
+/** The second layer: what an importer does with an attachment. Pin, map, ask for page frames, and being told to stop. */
+import type { Contract } from "./contract.js";
+import type { DmaBuf, DmaBufAttachment, PfnAnswer, SgTable } from "./dma-buf.js";
+import { BufferCalls } from "./buffers.js";
+import type { Env } from "./env.js";
+import { DmaBufError } from "./error.js";
+import type { LiveMap, OwnedAttachment } from "./ledger.js";
+import { type Op, point, until } from "./op.js";
+import type { Held, ResvGuard } from "./resv.js";
+import type { Direction } from "./run.js";
+import { Usage } from "./usage.js";
+
+/** How the kernel was built. */
+export interface Config {
+  /** `CONFIG_DMABUF_DEBUG`: importers get a copy of the table without its pages. @defaultValue false */
+  readonly debug?: boolean;
+  /** `CONFIG_DMABUF_MOVE_NOTIFY`, where the contract's kernel has it. @defaultValue true */
+  readonly moveNotify?: boolean;
+}
+
+export class MappingCalls extends BufferCalls {
+  readonly #debug: boolean;
+  readonly #moveNotify: boolean;
+
+  constructor(contract: Contract, env: Env, config: Config) {
+    super(contract, env);
+    this.#debug = config.debug ?? false;
+    this.#moveNotify = !contract.policy.moveNotifyOption || (config.moveNotify ?? true);
+  }
+
+  /**
+   * Maps. Call with the reservation held. A static importer waits for KERNEL fences; a dynamic one must do so itself.
+   * @throws DmaBufError `EINVAL` when it is not allowed in this state; `ENOMEM` when the exporter returns no table;
+   * `EBUSY` when a mapping for another direction is kept; `ERESTARTSYS`; or what the exporter refuses with.
+   */
+  *mapAttachment(attachment: DmaBufAttachment, direction: Direction, held: Held): Op<SgTable> {
+    const at = this.#attached(attachment);
+    const { buf } = at;
+    this.trace.emit("call", () => `dma_buf_map_attachment(${buf.exporterName}, ${direction}) by ${at.importerName}`);
+    this.expectState("mapAttachment", at);
+    this.expectResv("mapAttachment", buf, held, at.importerName);
+    if (!buf.ops.mapDmaBuf)
+      this.refuse("EINVAL", "mapAttachment", "map", "the exporter has no map_dma_buf: ask for what it offers");
+    if (!at.device && this.policy.device === "for-mapping")
+      this.refuse(
+        "EINVAL",
+        "mapAttachment",
+        "map",
+        `${at.importerName} has no struct device: only page frames are left`,
+      );
+    if (at.cached?.table) return this.#cachedTable(at.cached, direction);
+    const pins = this.#pinsOnMap(at);
+    if (pins) yield* this.#pinForMap(at, held);
+    try {
+      const table = yield* this.#makeMap(at, direction, held);
+      if (buf.ops.cacheSgtMapping && this.policy.cacheSgtMapping) at.cached = { table, direction, pinned: false };
+      return table;
+    } catch (error) {
+      if (pins) yield* this.#unpin(at, held);
+      throw error;
+    }
+  }
+
+  /** Gives a mapping back. Call with the reservation held. Cannot fail. */
+  *unmapAttachment(attachment: DmaBufAttachment, table: SgTable, direction: Direction, held: Held): Op<void> {
+    const at = attachment as OwnedAttachment | null;
+    const warn = (message: string): void => this.report("warn", "unmapAttachment", "importer", message);
+    if (!at?.buf || !table) return warn("unmap without an attachment or a table");
+    this.trace.emit("call", () => `dma_buf_unmap_attachment(${at.buf.exporterName}) by ${at.importerName}`);
+    this.expectResv("unmapAttachment", at.buf, held, at.importerName);
+    if (!at.buf.ops.unmapDmaBuf) return warn("the exporter has no unmap_dma_buf: nothing was mapped");
+    if (at.cached?.table === table) return;
+    yield* this.#endMap(at, table, direction, held);
+  }
+
+  /** {@link mapAttachment} with the reservation taken and given back inside. Call without it. */
+  *mapAttachmentUnlocked(attachment: DmaBufAttachment, direction: Direction): Op<SgTable> {
+    const { buf } = this.#attached(attachment);
+    this.expectResv("mapAttachmentUnlocked", buf, null, attachment.importerName);
+    using held = yield* buf.resv.lock();
+    return yield* this.mapAttachment(attachment, direction, held);
+  }
+
+  /** {@link unmapAttachment} with the reservation taken and given back inside. Call without it. */
+  *unmapAttachmentUnlocked(attachment: DmaBufAttachment, table: SgTable, direction: Direction): Op<void> {
+    this.expectResv("unmapAttachmentUnlocked", attachment.buf, null, attachment.importerName);
+    using held = yield* attachment.buf.resv.lock();
+    yield* this.unmapAttachment(attachment, table, direction, held);
+  }
+
+  /**
+   * Asks for a page frame. Call with the reservation held: the answer is true until it is given back.
+   * @throws DmaBufError `EINVAL` when the exporter has no `get_pfn`; or what the exporter refuses with.
+   */
+  *getPfnAttachment(attachment: DmaBufAttachment, pgoff: number, held: Held): Op<PfnAnswer> {
+    const at = this.#attached(attachment);
+    this.expectState("getPfnAttachment", at);
+    this.expectResv("getPfnAttachment", at.buf, held, at.importerName);
+    if (!at.buf.ops.getPfn)
+      this.refuse("EINVAL", "getPfnAttachment", "query", "the exporter has no get_pfn: map instead");
+    return (yield* this.ask(at.buf, "getPfn", at, pgoff, held)) as PfnAnswer;
+  }
+
+  /**
+   * The RFC's `dma_buf_get_pfn_unlocked()`: takes the reservation, asks, gives it back. Whoever calls it while
+   * holding the reservation waits for itself. The answer is true at the instant of the call; after that only the
+   * importer's own handling of invalidate keeps it from being used too late. Nothing is to be given back.
+   * @throws DmaBufError `EINVAL` when the exporter has no `get_pfn`; `ENOENT` when it is dynamic and the kernel was
+   * built without move_notify; or what the exporter refuses with.
+   */
+  *getPfnUnlocked(attachment: DmaBufAttachment, pgoff: number): Op<PfnAnswer> {
+    if (!attachment && this.defect("null-attach", "a call without an attachment"))
+      this.bug("getPfnUnlocked", "importer", "the attachment is NULL and is read: an oops");
+    const at = this.#attached(attachment);
+    const { buf } = at;
+    this.trace.emit("call", () => `dma_buf_get_pfn_unlocked(${buf.exporterName}, page ${pgoff}) by ${at.importerName}`);
+    this.expectState("getPfnUnlocked", at);
+    if (!buf.ops.getPfn) this.refuse("EINVAL", "getPfnUnlocked", "query", "the exporter has no get_pfn: map instead");
+    if (buf.ops.pin && !this.#moveNotify)
+      throw this.error(
+        "ENOENT",
+        "getPfnUnlocked",
+        "query",
+        "the exporter moves, and nobody would be told: build with move_notify",
+      );
+    this.expectResv("getPfnUnlocked", buf, null, at.importerName);
+    using held = yield* buf.resv.lock();
+    if (!buf.resv.testSignaled(Usage.KERNEL)) this.defect("no-fence-wait", `${buf.exporterName}, page ${pgoff}`);
+    return (yield* this.ask(buf, "getPfn", at, pgoff, held)) as PfnAnswer;
+  }
+
+  /** Pins the backing where it is. Call with the reservation held. Succeeds without pinning if the exporter has no pin. */
+  *pinAttachment(attachment: DmaBufAttachment, held: Held): Op<void> {
+    const at = this.#forPin("pinAttachment", attachment, held);
+    yield* this.ask(at.buf, "pin", at, held);
+    at.pins++;
+  }
+
+  /** Undoes {@link pinAttachment}. Call with the reservation held. */
+  *unpinAttachment(attachment: DmaBufAttachment, held: Held): Op<void> {
+    const at = this.#forPin("unpinAttachment", attachment, held);
+    if (at.pins === 0)
+      return this.report("violation", "unpinAttachment", "importer", `${at.importerName} has no pin to undo`);
+    yield* this.#unpin(at, held);
+  }
+
+  /**
+   * Tells every importer that the backing is going, newest attachment first. Call with the reservation held.
+   * Importers without the callback are passed over. Says nothing of why: un-revoking calls it too.
+   * Linux: `dma_buf_move_notify()` (6.13), `dma_buf_invalidate_mappings()` (7.3).
+   */
+  *invalidate(buf: DmaBuf, held: Held): Op<void> {
+    this.trace.emit("call", () => `${this.rule("invalidate").op}(${buf.exporterName})`);
+    this.expectResv("invalidate", buf, held, buf.exporterName);
+    for (const at of buf.attachments.slice()) {
+      if (!at.importer?.invalidateMappings) continue;
+      yield* point("importer.invalidateMappings");
+      yield* this.settle("invalidateMappings", "importer", at.importer.invalidateMappings(at, held));
+    }
+  }
+
+  /**
+   * What a revoke waits for after {@link invalidate}, by the contract's policy: the fences, with the reservation held;
+   * then, the reservation given back, that every mapping was unmapped. Neither has a timeout.
+   */
+  *drain(buf: DmaBuf, guard: ResvGuard): Op<void> {
+    if (this.policy.drain.includes("fences")) yield* buf.resv.waitTimeout(Usage.BOOKKEEP);
+    guard[Symbol.dispose]();
+    if (!this.policy.drain.includes("unmap")) return;
+    const mapped = (): readonly DmaBufAttachment[] => buf.attachments.filter((at) => at.liveMaps > 0);
+    yield* until(
+      "dma_buf.unmap",
+      () => mapped().length === 0,
+      () =>
+        `unmap by ${mapped()
+          .map((at) => at.importerName)
+          .join(", ")}`,
+    );
+  }
+
+  /** 6.13: where one side is static and the other dynamic, the core pins and maps once, at attach. */
+  protected *bridge(at: OwnedAttachment): Op<void> {
+    const { ops, resv } = at.buf;
+    const pinned = ops.pin !== undefined;
+    if (pinned === (at.importer !== null)) return;
+    using held = yield* resv.lock();
+    try {
+      if (pinned) yield* this.#pin(at, held);
+      at.cached = { table: null, direction: "bidirectional", pinned };
+      if (ops.mapDmaBuf) at.cached = { ...at.cached, table: yield* this.#makeMap(at, "bidirectional", held) };
+    } catch (cause) {
+      at.cached = null;
+      if (at.pins > 0) yield* this.#unpin(at, held);
+      if (!(cause instanceof DmaBufError)) throw cause;
+      throw new DmaBufError(cause.code, {
+        op: this.rule("dynamicAttach").op,
+        stage: "attach",
+        message: cause.message,
+        cause,
+      });
+    }
+  }
+
+  protected *unbridge(at: OwnedAttachment): Op<void> {
+    const { cached, buf } = at;
+    if (!cached) return;
+    using held = yield* buf.resv.lock();
+    at.cached = null;
+    if (cached.table) yield* this.#endMap(at, cached.table, cached.direction, held);
+    // As posted: without a table, the pin is forgotten.
+    else if (cached.pinned && this.defect("pin-leak", `${at.importerName} detaches from ${buf.exporterName}`)) return;
+    if (cached.pinned) yield* this.#unpin(at, held);
+  }
+
+  #cachedTable(cached: NonNullable<OwnedAttachment["cached"]>, direction: Direction): SgTable {
+    if (direction === cached.direction || cached.direction === "bidirectional") return cached.table as SgTable;
+    const rule = `kept for ${cached.direction}, asked for ${direction}: detach first, or attach once more`;
+    throw this.error("EBUSY", "mapAttachment", "map", rule, { direction });
+  }
+
+  #pinsOnMap(at: OwnedAttachment): boolean {
+    if (!at.buf.ops.pin) return false;
+    return this.policy.bridgeStatic === "at-map" ? at.importer === null : !this.#moveNotify;
+  }
+
+  *#pinForMap(at: OwnedAttachment, held: Held): Op<void> {
+    try {
+      yield* this.#pin(at, held);
+    } catch (error) {
+      if (error instanceof DmaBufError && error.code === "EBUSY")
+        this.report("warn", "pin", "exporter", `${at.buf.exporterName} cannot be pinned for a static importer`);
+      throw error;
+    }
+  }
+
+  *#pin(at: OwnedAttachment, held: Held): Op<void> {
+    yield* this.ask(at.buf, "pin", at, held);
+    at.pins++;
+  }
+
+  *#unpin(at: OwnedAttachment, held: Held): Op<void> {
+    at.pins--;
+    yield* this.ask(at.buf, "unpin", at, held);
+  }
+
+  *#makeMap(at: OwnedAttachment, direction: Direction, held: Held): Op<SgTable> {
+    const table = yield* this.ask(at.buf, "mapDmaBuf", at, direction, held);
+    if (!table) {
+      this.report("violation", "mapDmaBuf", "exporter", "no table and no errno");
+      throw this.error("ENOMEM", "mapAttachment", "map", "the exporter returned no table: it has no memory");
+    }
+    if (at.buf.attachments.some((other) => (other as OwnedAttachment).maps.some((m) => m.table === table)))
+      this.report("violation", "mapDmaBuf", "exporter", "a table that is out already: make a new one each time");
+    const live: LiveMap = { shown: this.#debug ? { runs: table.runs } : table, table, direction };
+    at.maps.push(live);
+    at.liveMaps++;
+    try {
+      if (!at.importer) yield* at.buf.resv.waitTimeout(Usage.KERNEL, { interruptible: true });
+    } catch (error) {
+      yield* this.#endMap(at, live.shown, direction, held);
+      throw error;
+    }
+    return live.shown;
+  }
+
+  *#endMap(at: OwnedAttachment, shown: SgTable, direction: Direction, held: Held): Op<void> {
+    const index = at.maps.findIndex((m) => m.shown === shown);
+    const [live] = index < 0 ? [] : at.maps.splice(index, 1);
+    if (!live)
+      return this.report("violation", "unmapAttachment", "importer", `${at.importerName} unmaps what is not mapped`);
+    if (live.direction !== direction)
+      this.report("violation", "unmapAttachment", "importer", `mapped ${live.direction}, unmapped ${direction}`);
+    yield* this.ask(at.buf, "unmapDmaBuf", at, live.table, direction, held);
+    at.liveMaps--;
+    if (!at.cached && this.#pinsOnMap(at)) yield* this.#unpin(at, held);
+  }
+
+  #attached(attachment: DmaBufAttachment | null): OwnedAttachment {
+    if (!attachment?.buf) this.refuse("EINVAL", "mapAttachment", "map", "no attachment: attach first");
+    return attachment as OwnedAttachment;
+  }
+
+  #forPin(call: "pinAttachment" | "unpinAttachment", attachment: DmaBufAttachment, held: Held): OwnedAttachment {
+    if (!attachment.importer)
+      this.report("warn", call, "importer", `${attachment.importerName} is static: its maps are pinned for it`);
+    this.expectResv(call, attachment.buf, held, attachment.importerName);
+    return attachment as OwnedAttachment;
+  }
+}

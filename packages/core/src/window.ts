@@ -1,0 +1,123 @@
+/** The shapes of a window: how an importer comes to see runs, as contracts have it. */
+import { addr, PAGE_SIZE, type PhysAddr, physOf } from "./address.js";
+import type { Window } from "./contract.js";
+import type { DmaBufAttachment, PfnAnswer, SgTable } from "./dma-buf.js";
+import type { Framework } from "./framework.js";
+import { type Op, perform } from "./op.js";
+import type { Held } from "./resv.js";
+import type { Direction, Run } from "./run.js";
+
+/** What a contract lets the importer see of a run. */
+export type Show = (run: Run) => Run;
+
+/**
+ * The exporter maps. The mapping is made at the first use under the reservation, kept until invalidate drops it, and
+ * made anew at the next use.
+ * @example
+ * *open(fw, at, direction) {
+ *   return mappedWindow(fw, at, direction, (run) => run);
+ * }
+ */
+export function mappedWindow(fw: Framework, at: DmaBufAttachment, direction: Direction, show: Show): Window {
+  let table: SgTable | null = null;
+  function* drop(held: Held): Op<void> {
+    if (!table) return;
+    const given = table;
+    table = null;
+    yield* fw.unmapAttachment(at, given, direction, held);
+  }
+  return {
+    resv: "held",
+    *runs(offset, sizeBytes, held) {
+      table ??= yield* fw.mapAttachment(at, direction, need(held));
+      return table.runs.filter((run) => overlaps(run, offset, sizeBytes)).map(show);
+    },
+    drop,
+    *close() {
+      if (!table) return;
+      using held = yield* at.buf.resv.lock();
+      yield* drop(held);
+    },
+  };
+}
+
+/** The contract by withholding: whatever else an exporter puts into its table, the importer sees the address alone. */
+export function dmaOnly(fw: Framework): Show {
+  return (run) => {
+    if (run.kind !== "dma")
+      fw.report("violation", "mapDmaBuf", "exporter", `a run of kind ${run.kind}: this contract carries DMA addresses`);
+    return { kind: "dma", offset: run.offset, sizeBytes: run.sizeBytes, address: run.address as never };
+  };
+}
+
+/** The contract by insisting: an address that does not say its space is a finding. */
+export function annotatedOnly(fw: Framework): Show {
+  return (run) => {
+    if (run.kind === "dma" || run.attributes === null)
+      fw.report("violation", "mapDmaBuf", "exporter", `a run of kind ${run.kind} does not say where it is valid`);
+    return run;
+  };
+}
+
+/** The importer asks for page frames, one run at a time: while it holds the reservation, or holding nothing. */
+export function pfnWindow(fw: Framework, at: DmaBufAttachment, resv: Window["resv"]): Window {
+  return frameWindow(resv, (pgoff, held) =>
+    resv === "held" ? fw.getPfnAttachment(at, pgoff, need(held)) : fw.getPfnUnlocked(at, pgoff),
+  );
+}
+
+/** The importer reads page frames out of a CPU mapping, faulting them in; an MMU notifier tells it when they go. */
+export function* vmaWindow(fw: Framework, at: DmaBufAttachment): Op<Window> {
+  const vma = yield* fw.mmapFile(at.buf, {
+    pgoff: 0,
+    pages: Math.floor(at.buf.sizeBytes / PAGE_SIZE),
+    buf: null,
+    fault: null,
+  });
+  const window = frameWindow("free", function* (pgoff) {
+    if (!vma.fault)
+      throw fw.error("EFAULT", "mmap", "map", `page ${pgoff} of the mapping is empty, and nobody fills it`);
+    return yield* perform(vma.fault(pgoff));
+  });
+  return { ...window, close: () => fw.munmap(vma) };
+}
+
+function frameWindow(resv: Window["resv"], ask: (pgoff: number, held: Held | null) => Op<PfnAnswer>): Window {
+  return {
+    resv,
+    *runs(offset, sizeBytes, held) {
+      const runs: Run[] = [];
+      for (let next = offset; next < offset + sizeBytes; ) {
+        const pgoff = Math.floor(next / PAGE_SIZE);
+        const run = frameRun(pgoff, yield* ask(pgoff, held));
+        runs.push(run);
+        next = run.offset + run.sizeBytes;
+      }
+      return runs;
+    },
+    *drop() {},
+    *close() {},
+  };
+}
+
+/** The aligned run of pages around the frame that was told. */
+function frameRun(pgoff: number, { pfn, maxOrder }: PfnAnswer): Run {
+  const pages = 2 ** maxOrder;
+  const before = pfn % pages;
+  return {
+    kind: "cpu-physical",
+    offset: (pgoff - before) * PAGE_SIZE,
+    sizeBytes: pages * PAGE_SIZE,
+    address: addr<PhysAddr>(physOf(pfn) - before * PAGE_SIZE),
+    attributes: null,
+  };
+}
+
+function need(held: Held | null): Held {
+  if (!held) throw new TypeError("this window's runs() needs the reservation: pass the guard you hold");
+  return held;
+}
+
+function overlaps(run: Run, offset: number, sizeBytes: number): boolean {
+  return run.offset < offset + sizeBytes && offset < run.offset + run.sizeBytes;
+}
