@@ -28,7 +28,7 @@ export class AttachmentCalls extends MappingCalls {
     this.#checkAttach(buf, device, importer);
     const own = this.own(buf, "dynamicAttach");
     this.expectResv("dynamicAttach", buf, null, importer.name);
-    this.env.alloc(this.rule("dynamicAttach"), "attach");
+    this.env.alloc(this.rule("dynamicAttach"));
     const at = newAttachment(own, device, importer);
     yield* this.ask(buf, "attach", at);
     this.#checkPeer2peer(at);
@@ -74,8 +74,7 @@ export class AttachmentCalls extends MappingCalls {
 
   #checkAttach(buf: DmaBuf, device: Device | null, importer: Importer): void {
     const { device: wanted, invalidate } = this.policy;
-    const refuse = (rule: string): never =>
-      this.refuse("EINVAL", "dynamicAttach", "attach", rule, { importer: importer.name });
+    const refuse = (rule: string): never => this.refuse("EINVAL", "dynamicAttach", rule, { importer: importer.name });
     if (!buf) refuse("no buffer: get one by its fd");
     const needsDevice = wanted === "always" || (wanted === "unless-no-map" && buf.ops.mapDmaBuf !== undefined);
     if (!device && needsDevice) refuse(`${importer.name} has no struct device, and the exporter maps for one`);

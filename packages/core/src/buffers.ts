@@ -5,7 +5,7 @@
 import { type CallName, type Contract, type ExporterCall, kernelName, type Policy, rowsOf } from "./contract.js";
 import type { DmaBuf, DmaBufExportInfo, DmaBufOps } from "./dma-buf.js";
 import type { Env, Rule } from "./env.js";
-import type { DmaBufError, ErrnoName, Stage } from "./error.js";
+import type { DmaBufError, ErrnoName } from "./error.js";
 import type { Finding } from "./finding.js";
 import { count, type Ledger, type OwnedAttachment, type OwnedBuf } from "./ledger.js";
 import { isOp, isThenable, type MaySleep, type Op, perform, point, type Wait } from "./op.js";
@@ -65,15 +65,9 @@ export class BufferCalls {
     const { exporterName, owner = null } = info;
     const values = { exporter: exporterName };
     if (owner && !owner.tryGet())
-      throw this.error(
-        "ENOENT",
-        "export",
-        "export",
-        `the owner of ${exporterName} is unloading: load it again`,
-        values,
-      );
+      throw this.error("ENOENT", "export", `the owner of ${exporterName} is unloading: load it again`, values);
     try {
-      this.env.alloc(this.rule("export"), "export");
+      this.env.alloc(this.rule("export"));
     } catch (error) {
       owner?.put();
       throw error;
@@ -138,14 +132,8 @@ export class BufferCalls {
   }
 
   /** A refusal under the row of `call`, for the caller to throw. */
-  error(
-    code: ErrnoName,
-    call: CallName,
-    stage: Stage,
-    rule: string,
-    values: Record<string, unknown> = {},
-  ): DmaBufError {
-    return this.env.error(code, this.rule(call), stage, rule, values);
+  error(code: ErrnoName, call: CallName, message: string, values?: Record<string, unknown>): DmaBufError {
+    return this.env.error(code, this.rule(call), message, values);
   }
 
   protected get policy(): Policy {
@@ -155,18 +143,13 @@ export class BufferCalls {
   protected rule(call: CallName): Rule {
     const row = this.contract.rows[call];
     const id = row?.id ?? `${this.contract.id}/${call}`;
-    return { id, op: kernelName(this.contract, call), source: row?.source ?? "this framework" };
+    const { stage = "map", source = "this framework" } = row ?? {};
+    return { id, op: kernelName(this.contract, call), stage, source };
   }
 
   /** `WARN_ON` with a return. */
-  protected refuse(
-    code: ErrnoName,
-    call: CallName,
-    stage: Stage,
-    message: string,
-    values?: Record<string, unknown>,
-  ): never {
-    return this.env.refuse(code, this.rule(call), stage, "importer", message, values);
+  protected refuse(code: ErrnoName, call: CallName, message: string, values?: Record<string, unknown>): never {
+    return this.env.refuse(code, this.rule(call), "importer", message, values);
   }
 
   protected bug(call: CallName, party: Finding["party"], message: string): never {
@@ -177,12 +160,7 @@ export class BufferCalls {
   protected defect(name: string, message: string): boolean {
     const defect = this.contract.defects.find((d) => d.id.endsWith(`/defect-${name}`));
     if (defect)
-      this.env.report(
-        "violation",
-        { id: defect.id, op: name, source: defect.source },
-        "framework",
-        `${defect.what}: ${message}`,
-      );
+      this.env.report("violation", { ...defect, op: name, stage: "query" }, "framework", `${defect.what}: ${message}`);
     return defect !== undefined;
   }
 
@@ -204,12 +182,7 @@ export class BufferCalls {
   protected expectState(call: "mapAttachment" | "getPfnAttachment" | "getPfnUnlocked", at: OwnedAttachment): void {
     const state = at.detached ? "detached" : at.liveMaps > 0 ? "mapped" : "attached";
     if (!this.contract.lifeCycle[state].includes(call))
-      this.refuse(
-        "EINVAL",
-        call,
-        call === "mapAttachment" ? "map" : "query",
-        `not allowed when ${state}: attach first`,
-      );
+      this.refuse("EINVAL", call, `not allowed when ${state}: attach first`);
   }
 
   /** Enters an exporter's callback, if there is one. Entering is a schedule point. */
@@ -264,7 +237,7 @@ export class BufferCalls {
   #checkExport(info: DmaBufExportInfo): void {
     const { ops, priv, exporterName } = info;
     const bad = (rule: string): never =>
-      this.env.refuse("EINVAL", this.rule("export"), "export", "exporter", rule, { exporter: exporterName });
+      this.env.refuse("EINVAL", this.rule("export"), "exporter", rule, { exporter: exporterName });
     if (!priv) bad("priv is missing: an exporter must be able to find its own state");
     if (!ops) bad("the operations are missing: an exporter is its operations");
     const has = (call: string): boolean => typeof (ops as Record<string, unknown>)[call] === "function";
@@ -285,6 +258,6 @@ export class BufferCalls {
 
   #trouble(kind: string, level: Finding["level"], message: string): void {
     const id = `${this.contract.id}/${kind}`;
-    this.env.report(level, { id, op: kind, source: "every call comes back" }, "framework", message);
+    this.env.report(level, { id, op: kind, stage: "lock", source: "every call comes back" }, "framework", message);
   }
 }

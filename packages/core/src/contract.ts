@@ -4,7 +4,7 @@
  * see runs of a buffer. Code reads the data; nothing branches on a contract's id.
  */
 import type { DmaBufAttachment, DmaBufOps } from "./dma-buf.js";
-import type { ErrnoName } from "./error.js";
+import type { ErrnoName, Stage } from "./error.js";
 import type { Framework } from "./framework.js";
 import type { Op } from "./op.js";
 import type { Held } from "./resv.js";
@@ -55,6 +55,8 @@ export interface Row {
   /** The requirement's id: `dma-address/map_dma_buf`. Findings and conformance cases carry it. */
   readonly id: string;
   readonly party: "exporter" | "importer" | "framework";
+  /** Where in the life of a buffer it refuses. */
+  readonly stage: Stage;
   /** One sentence. */
   readonly does: string;
   readonly presence: "mandatory" | "optional";

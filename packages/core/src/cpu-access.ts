@@ -15,7 +15,7 @@ export class CpuAccessCalls extends AttachmentCalls {
    * @throws DmaBufError `EINVAL` without a buffer; `ERESTARTSYS` while waiting: the callback is not undone.
    */
   *beginAccess(buf: DmaBuf, direction: Direction): Op<void> {
-    if (!buf) this.refuse("EINVAL", "beginAccess", "cpu-access", "no buffer: get one by its fd");
+    if (!buf) this.refuse("EINVAL", "beginAccess", "no buffer: get one by its fd");
     this.expectResv("beginAccess", buf, null, "the CPU");
     yield* this.ask(buf, "beginCpuAccess", buf, direction);
     yield* buf.resv.waitTimeout(usageRw(direction !== "from-device"), { interruptible: true });
@@ -31,15 +31,9 @@ export class CpuAccessCalls extends AttachmentCalls {
   /** mmap(2) on the buffer's fd. A last page that is not whole cannot be mapped. @throws DmaBufError `EINVAL` */
   *mmapFile(buf: DmaBuf, vma: Vma): Op<Vma> {
     const end = vma.pgoff + vma.pages;
-    if (!buf.ops.mmap)
-      throw this.error("EINVAL", "mmapFile", "mmap", `${buf.exporterName} has no mmap: import it instead`);
+    if (!buf.ops.mmap) throw this.error("EINVAL", "mmapFile", `${buf.exporterName} has no mmap: import it instead`);
     if (end > pagesOf(buf))
-      throw this.error(
-        "EINVAL",
-        "mmapFile",
-        "mmap",
-        `page ${end} is beyond the ${pagesOf(buf)} whole pages: map fewer`,
-      );
+      throw this.error("EINVAL", "mmapFile", `page ${end} is beyond the ${pagesOf(buf)} whole pages: map fewer`);
     return yield* this.#mmap("dma_buf_mmap_internal", buf, vma);
   }
 
@@ -48,23 +42,12 @@ export class CpuAccessCalls extends AttachmentCalls {
    * @throws DmaBufError `EINVAL` without a callback or beyond the end; `EOVERFLOW` when the page offset wraps.
    */
   *mmapBuffer(buf: DmaBuf, vma: Vma, pgoff: number): Op<Vma> {
-    if (!buf || !vma) this.refuse("EINVAL", "mmapBuffer", "mmap", "no buffer or no VMA: give both");
-    if (!buf.ops.mmap)
-      throw this.error("EINVAL", "mmapBuffer", "mmap", `${buf.exporterName} has no mmap: import it instead`);
+    if (!buf || !vma) this.refuse("EINVAL", "mmapBuffer", "no buffer or no VMA: give both");
+    if (!buf.ops.mmap) throw this.error("EINVAL", "mmapBuffer", `${buf.exporterName} has no mmap: import it instead`);
     if (pgoff + vma.pages >= 2 ** 64)
-      throw this.error(
-        "EOVERFLOW",
-        "mmapBuffer",
-        "mmap",
-        `page offset ${pgoff} and ${vma.pages} pages wrap: begin lower`,
-      );
+      throw this.error("EOVERFLOW", "mmapBuffer", `page offset ${pgoff} and ${vma.pages} pages wrap: begin lower`);
     if (pgoff + vma.pages > pagesOf(buf))
-      throw this.error(
-        "EINVAL",
-        "mmapBuffer",
-        "mmap",
-        `page ${pgoff + vma.pages} is beyond the ${pagesOf(buf)} whole pages`,
-      );
+      throw this.error("EINVAL", "mmapBuffer", `page ${pgoff + vma.pages} is beyond the ${pagesOf(buf)} whole pages`);
     vma.pgoff = pgoff;
     return yield* this.#mmap("dma_buf_mmap", buf, vma);
   }
@@ -78,16 +61,11 @@ export class CpuAccessCalls extends AttachmentCalls {
 
   /** The kernel's mapping of the whole buffer, shared and counted. Call with the reservation held. @throws DmaBufError `EINVAL` */
   *vmapBuffer(buf: DmaBuf, held: Held): Op<IosysMap> {
-    if (!buf) this.refuse("EINVAL", "vmapBuffer", "cpu-access", "no buffer: get one by its fd");
+    if (!buf) this.refuse("EINVAL", "vmapBuffer", "no buffer: get one by its fd");
     const own = buf as OwnedBuf;
     this.expectResv("vmapBuffer", buf, held, "the kernel");
     if (!buf.ops.vmap)
-      throw this.error(
-        "EINVAL",
-        "vmapBuffer",
-        "cpu-access",
-        `${buf.exporterName} has no vmap: the kernel cannot read it`,
-      );
+      throw this.error("EINVAL", "vmapBuffer", `${buf.exporterName} has no vmap: the kernel cannot read it`);
     if (!own.map) own.map = yield* this.#firstVmap(own, held);
     own.vmaps++;
     return own.map;
@@ -107,7 +85,7 @@ export class CpuAccessCalls extends AttachmentCalls {
 
   /** {@link vmapBuffer} with the reservation taken and given back inside. */
   *vmapBufferUnlocked(buf: DmaBuf): Op<IosysMap> {
-    if (!buf) this.refuse("EINVAL", "vmapBufferUnlocked", "cpu-access", "no buffer: get one by its fd");
+    if (!buf) this.refuse("EINVAL", "vmapBufferUnlocked", "no buffer: get one by its fd");
     this.expectResv("vmapBufferUnlocked", buf, null, "the kernel");
     using held = yield* buf.resv.lock();
     return yield* this.vmapBuffer(buf, held);

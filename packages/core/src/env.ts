@@ -1,4 +1,5 @@
 /** What every object of the core has around it: the scheduler, the trace, the findings, an allocator that may fail. */
+import { syncRows } from "./contracts/sync.js";
 import { DmaBufError, type ErrnoName, type Stage } from "./error.js";
 import { BugSignal, type Finding } from "./finding.js";
 import type { Scheduler } from "./scheduler.js";
@@ -10,6 +11,8 @@ export interface Rule {
   readonly id: string;
   /** The kernel's name of the call, for an error's `op`. */
   readonly op: string;
+  /** Where in the life of a buffer it refuses. */
+  readonly stage: Stage;
   readonly source: string;
 }
 
@@ -48,6 +51,7 @@ export class Env {
 
   /** `n` consecutive fence contexts; the first. Linux: `dma_fence_context_alloc()`; 0 is the stub's. */
   allocContexts(n: number): number {
+    if (n === 0) this.report("warn", syncRows.contextAlloc, "exporter", "no context was asked for");
     const first = this.#contexts;
     this.#contexts += n;
     return first;
@@ -67,22 +71,21 @@ export class Env {
   }
 
   /** A refusal, for the caller to throw. */
-  error(code: ErrnoName, rule: Rule, stage: Stage, message: string, values: Record<string, unknown> = {}): DmaBufError {
-    this.trace.emit("refused", () => `${code} at ${stage}: ${message}`);
-    return new DmaBufError(code, { op: rule.op, stage, message, values });
+  error(code: ErrnoName, rule: Rule, message: string, values: Record<string, unknown> = {}): DmaBufError {
+    this.trace.emit("refused", () => `${code} at ${rule.stage}: ${message}`);
+    return new DmaBufError(code, { op: rule.op, stage: rule.stage, message, values });
   }
 
   /** What the kernel does under `WARN_ON` with a return: a finding, and an errno. */
   refuse(
     code: ErrnoName,
     rule: Rule,
-    stage: Stage,
     party: Finding["party"],
     message: string,
     values: Record<string, unknown> = {},
   ): never {
     this.report("warn", rule, party, message);
-    throw this.error(code, rule, stage, message, values);
+    throw this.error(code, rule, message, values);
   }
 
   /** `BUG_ON`, or an oops: a finding, and the end of the task. */
@@ -92,7 +95,7 @@ export class Env {
   }
 
   /** @throws DmaBufError `ENOMEM` where an allocation was told to fail. */
-  alloc(rule: Rule, stage: Stage): void {
-    if (this.#allocFails(rule.op)) throw this.error("ENOMEM", rule, stage, "no memory: give some back, or retry later");
+  alloc(rule: Rule): void {
+    if (this.#allocFails(rule.op)) throw this.error("ENOMEM", rule, "no memory: give some back, or retry later");
   }
 }

@@ -143,12 +143,7 @@ export class DmaFence {
   /** As until Linux 6.17, where the call told. @throws DmaBufError `EINVAL` when it was signalled already */
   signalStrict(): void {
     if (this.checkAndSignal())
-      throw this.env.error(
-        "EINVAL",
-        rows.signalStrict,
-        "fence",
-        `${this.describe()} is signalled already: signal once`,
-      );
+      throw this.env.error("EINVAL", rows.signalStrict, `${this.describe()} is signalled already: signal once`);
   }
 
   /** Tells the issuer that somebody is interested. Linux: `dma_fence_enable_sw_signaling()`. */
@@ -162,10 +157,10 @@ export class DmaFence {
   addCallback(callback: FenceCallback): void {
     const { env } = this;
     if (typeof (callback as Partial<FenceCallback> | null)?.run !== "function")
-      env.refuse("EINVAL", rows.addCallback, "fence", "importer", "no function to call: give one");
+      env.refuse("EINVAL", rows.addCallback, "importer", "no function to call: give one");
     this.enableSignaling();
     if (this.signaledFlag)
-      throw env.error("ENOENT", rows.addCallback, "fence", `${this.describe()} is signalled: act now instead`);
+      throw env.error("ENOENT", rows.addCallback, `${this.describe()} is signalled: act now instead`);
     this.#callbacks.push(callback);
   }
 
@@ -198,7 +193,7 @@ export class DmaFence {
   *wait({ interruptible = false, timeoutTicks = Infinity }: WaitOptions = {}): Op<number> {
     const { env } = this;
     if (timeoutTicks < 0)
-      env.refuse("EINVAL", rows.wait, "fence", "importer", `timeout ${timeoutTicks} is negative: 0 asks only`);
+      env.refuse("EINVAL", rows.wait, "importer", `timeout ${timeoutTicks} is negative: 0 asks only`);
     yield* point("fence.wait");
     this.enableSignaling();
     if (this.signaled) return timeoutTicks || 1;
@@ -213,7 +208,7 @@ export class DmaFence {
         deadline,
       );
     if (this.signaledFlag) return Math.max(1, deadline - env.scheduler.now);
-    if (interrupted()) throw env.error("ERESTARTSYS", rows.wait, "fence", "a signal is pending: start the call again");
+    if (interrupted()) throw env.error("ERESTARTSYS", rows.wait, "a signal is pending: start the call again");
     return 0;
   }
 

@@ -65,10 +65,10 @@ export class Framework extends CpuAccessCalls {
    * @throws DmaBufError `EINVAL` without a buffer; `EMFILE` when the table is full: the caller keeps its reference.
    */
   fd(buf: DmaBuf): number {
-    if (!buf) throw this.error("EINVAL", "fd", "fd", "no buffer: export one");
+    if (!buf) throw this.error("EINVAL", "fd", "no buffer: export one");
     const fd = this.fds.reserve();
     if (fd === null)
-      throw this.error("EMFILE", "fd", "fd", "the file table is full: close an fd; the reference is still yours");
+      throw this.error("EMFILE", "fd", "the file table is full: close an fd; the reference is still yours");
     this.event("dma_buf_fd", buf, ` fd=${fd}`);
     this.fds.install(fd, this.file(buf));
     return fd;
@@ -83,8 +83,8 @@ export class Framework extends CpuAccessCalls {
   /** The buffer behind `fd`, with a reference. @throws DmaBufError `EBADF` when it is closed, `EINVAL` for another file */
   getByFd(fd: number): DmaBuf {
     const file = this.fds.get(fd) as (File & { buf?: DmaBuf }) | null;
-    if (!file) throw this.error("EBADF", "getByFd", "fd", `fd ${fd} is not open: open it first`);
-    if (!file.buf) throw this.error("EINVAL", "getByFd", "fd", `fd ${fd} is a ${file.kind}: give a dma-buf's`);
+    if (!file) throw this.error("EBADF", "getByFd", `fd ${fd} is not open: open it first`);
+    if (!file.buf) throw this.error("EINVAL", "getByFd", `fd ${fd} is a ${file.kind}: give a dma-buf's`);
     this.get(file.buf);
     this.event("dma_buf_get", file.buf, ` fd=${fd}`);
     return file.buf;
@@ -93,8 +93,8 @@ export class Framework extends CpuAccessCalls {
   /** lseek(2). `whence`: 0 `SEEK_SET`, 2 `SEEK_END`. Tells the size, bytes, or 0. @throws DmaBufError `EINVAL` */
   llseek(buf: DmaBuf, offset: number, whence: number): number {
     if (whence !== 0 && whence !== 2)
-      throw this.error("EINVAL", "llseek", "fd", `whence ${whence}: SEEK_SET (0) or SEEK_END (2) only`);
-    if (offset !== 0) throw this.error("EINVAL", "llseek", "fd", `offset ${offset}: 0 only`);
+      throw this.error("EINVAL", "llseek", `whence ${whence}: SEEK_SET (0) or SEEK_END (2) only`);
+    if (offset !== 0) throw this.error("EINVAL", "llseek", `offset ${offset}: 0 only`);
     return whence === 2 ? buf.sizeBytes : 0;
   }
 
@@ -120,12 +120,12 @@ export class Framework extends CpuAccessCalls {
     const added = this.#ioctls.get(command);
     if (added) return yield* this.settle("ioctl", "framework", added(this, buf, arg));
     if (!Object.values<number>(DMA_BUF_IOCTL).includes(command))
-      throw this.error("ENOTTY", "ioctl", "fd", `command ${command} is none of a dma-buf's: SYNC or SET_NAME`);
-    if (arg === null) throw this.error("EFAULT", "ioctl", "fd", "the argument cannot be read: give a valid pointer");
+      throw this.error("ENOTTY", "ioctl", `command ${command} is none of a dma-buf's: SYNC or SET_NAME`);
+    if (arg === null) throw this.error("EFAULT", "ioctl", "the argument cannot be read: give a valid pointer");
     if (command === DMA_BUF_IOCTL.SYNC) return yield* this.#sync(buf, (arg as { flags: number }).flags);
     const name = String(arg);
     if (new TextEncoder().encode(name).length >= NAME_MAX)
-      throw this.error("EINVAL", "ioctl", "fd", `the name ${name} has ${NAME_MAX} bytes or more: shorten it`);
+      throw this.error("EINVAL", "ioctl", `the name ${name} has ${NAME_MAX} bytes or more: shorten it`);
     this.own(buf, "ioctl").name = name;
     return undefined;
   }
@@ -138,7 +138,7 @@ export class Framework extends CpuAccessCalls {
   *#sync(buf: DmaBuf, flags: number): Op<void> {
     const access = flags & DMA_BUF_SYNC.RW;
     if ((flags & ~7) !== 0 || access === 0)
-      throw this.error("EINVAL", "ioctl", "fd", `flags ${flags}: READ (1), WRITE (2) or both, and END (4)`, { flags });
+      throw this.error("EINVAL", "ioctl", `flags ${flags}: READ (1), WRITE (2) or both, and END (4)`, { flags });
     const direction = access === 3 ? "bidirectional" : access === 1 ? "from-device" : "to-device";
     if ((flags & DMA_BUF_SYNC.END) !== 0) yield* this.endAccess(buf, direction);
     else yield* this.beginAccess(buf, direction);

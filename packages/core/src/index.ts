@@ -102,5 +102,5 @@ export { arrivalOrder, exhaustive, replay, replayToken, seeded, type Strategy } 
 export { Trace, type TraceEvent, type TraceKind } from "./trace.js";
 export { Usage, usageName, usageRw } from "./usage.js";
 export { withRuns } from "./use.js";
-export { annotatedOnly, dmaOnly, mappedWindow, pfnWindow, type Show, vmaWindow } from "./window.js";
+export { annotatedOnly, dmaOnly, mappedWindow, pfnWindow, type Show, vmaWindow } from "./contracts/window.js";
 export { AcquireTicket, type LockOptions, WwMutex } from "./ww-mutex.js";

@@ -40,14 +40,9 @@ export class MappingCalls extends BufferCalls {
     this.expectState("mapAttachment", at);
     this.expectResv("mapAttachment", buf, held, at.importerName);
     if (!buf.ops.mapDmaBuf)
-      this.refuse("EINVAL", "mapAttachment", "map", "the exporter has no map_dma_buf: ask for what it offers");
+      this.refuse("EINVAL", "mapAttachment", "the exporter has no map_dma_buf: ask for what it offers");
     if (!at.device && this.policy.device === "for-mapping")
-      this.refuse(
-        "EINVAL",
-        "mapAttachment",
-        "map",
-        `${at.importerName} has no struct device: only page frames are left`,
-      );
+      this.refuse("EINVAL", "mapAttachment", `${at.importerName} has no struct device: only page frames are left`);
     if (at.cached?.table) return this.#cachedTable(at.cached, direction);
     const pins = this.#pinsOnMap(at);
     if (pins) yield* this.#pinForMap(at, held);
@@ -83,6 +78,8 @@ export class MappingCalls extends BufferCalls {
 
   /** {@link unmapAttachment} with the reservation taken and given back inside. Call without it. */
   *unmapAttachmentUnlocked(attachment: DmaBufAttachment, table: SgTable, direction: Direction): Op<void> {
+    if (!attachment?.buf || !table)
+      return this.report("warn", "unmapAttachmentUnlocked", "importer", "unmap without an attachment or a table");
     this.expectResv("unmapAttachmentUnlocked", attachment.buf, null, attachment.importerName);
     using held = yield* attachment.buf.resv.lock();
     yield* this.unmapAttachment(attachment, table, direction, held);
@@ -96,8 +93,7 @@ export class MappingCalls extends BufferCalls {
     const at = this.#attached(attachment);
     this.expectState("getPfnAttachment", at);
     this.expectResv("getPfnAttachment", at.buf, held, at.importerName);
-    if (!at.buf.ops.getPfn)
-      this.refuse("EINVAL", "getPfnAttachment", "query", "the exporter has no get_pfn: map instead");
+    if (!at.buf.ops.getPfn) this.refuse("EINVAL", "getPfnAttachment", "the exporter has no get_pfn: map instead");
     return (yield* this.ask(at.buf, "getPfn", at, pgoff, held)) as PfnAnswer;
   }
 
@@ -115,12 +111,11 @@ export class MappingCalls extends BufferCalls {
     const { buf } = at;
     this.trace.emit("call", () => `dma_buf_get_pfn_unlocked(${buf.exporterName}, page ${pgoff}) by ${at.importerName}`);
     this.expectState("getPfnUnlocked", at);
-    if (!buf.ops.getPfn) this.refuse("EINVAL", "getPfnUnlocked", "query", "the exporter has no get_pfn: map instead");
+    if (!buf.ops.getPfn) this.refuse("EINVAL", "getPfnUnlocked", "the exporter has no get_pfn: map instead");
     if (buf.ops.pin && !this.#moveNotify)
       throw this.error(
         "ENOENT",
         "getPfnUnlocked",
-        "query",
         "the exporter moves, and nobody would be told: build with move_notify",
       );
     this.expectResv("getPfnUnlocked", buf, null, at.importerName);
@@ -215,7 +210,7 @@ export class MappingCalls extends BufferCalls {
   #cachedTable(cached: NonNullable<OwnedAttachment["cached"]>, direction: Direction): SgTable {
     if (direction === cached.direction || cached.direction === "bidirectional") return cached.table as SgTable;
     const rule = `kept for ${cached.direction}, asked for ${direction}: detach first, or attach once more`;
-    throw this.error("EBUSY", "mapAttachment", "map", rule, { direction });
+    throw this.error("EBUSY", "mapAttachment", rule, { direction });
   }
 
   #pinsOnMap(at: OwnedAttachment): boolean {
@@ -247,7 +242,7 @@ export class MappingCalls extends BufferCalls {
     const table = yield* this.ask(at.buf, "mapDmaBuf", at, direction, held);
     if (!table) {
       this.report("violation", "mapDmaBuf", "exporter", "no table and no errno");
-      throw this.error("ENOMEM", "mapAttachment", "map", "the exporter returned no table: it has no memory");
+      throw this.error("ENOMEM", "mapAttachment", "the exporter returned no table: it has no memory");
     }
     if (at.buf.attachments.some((other) => (other as OwnedAttachment).maps.some((m) => m.table === table)))
       this.report("violation", "mapDmaBuf", "exporter", "a table that is out already: make a new one each time");
@@ -276,7 +271,7 @@ export class MappingCalls extends BufferCalls {
   }
 
   #attached(attachment: DmaBufAttachment | null): OwnedAttachment {
-    if (!attachment?.buf) this.refuse("EINVAL", "mapAttachment", "map", "no attachment: attach first");
+    if (!attachment?.buf) this.refuse("EINVAL", "mapAttachment", "no attachment: attach first");
     return attachment as OwnedAttachment;
   }
 

@@ -86,10 +86,10 @@ export class DmaResv {
   reserveFences(held: Held, n: number): void {
     const { env } = this;
     this.#assertHeld(rows.reserveFences, held);
-    if (n === 0) env.refuse("EINVAL", rows.reserveFences, "fence", "importer", "0 fences: reserve at least 1");
+    if (n === 0) env.refuse("EINVAL", rows.reserveFences, "importer", "0 fences: reserve at least 1");
     const used = this.#list?.slots.length ?? 0;
     if (this.#list && used + n <= this.#list.max) return;
-    env.alloc(rows.reserveFences, "fence");
+    env.alloc(rows.reserveFences);
     const kept = this.#list?.slots.filter((s) => !s.fence.signaled) ?? [];
     this.#list = { slots: kept, max: capacityFor(n, used, this.#list?.max ?? 0) };
   }
@@ -133,14 +133,14 @@ export class DmaResv {
 
   /** The unsignalled fences of `usage` or stronger, each with a reference that the caller puts. @throws DmaBufError `ENOMEM` */
   getFences(usage: Usage): DmaFence[] {
-    this.env.alloc(rows.getFences, "fence");
+    this.env.alloc(rows.getFences);
     return Array.from(this.#unsignaled(usage), (s) => s.fence.get());
   }
 
   /** Takes over what `source` has unsignalled, with its usages; what was here is put. @throws DmaBufError `ENOMEM` */
   copyFences(held: Held, source: DmaResv): void {
     this.#assertHeld(rows.copyFences, held);
-    this.env.alloc(rows.copyFences, "fence");
+    this.env.alloc(rows.copyFences);
     const slots = Array.from(source.#unsignaled(Usage.BOOKKEEP), (s) => ({ ...s, fence: s.fence.get() }));
     this.fini();
     this.#list = slots.length > 0 ? { slots, max: slots.length } : null;

@@ -102,7 +102,7 @@ export class WwMutex {
   #checkTicket(ticket: AcquireTicket): void {
     const { env, name } = this;
     if (this.ticket === ticket)
-      throw env.error("EALREADY", rows.lock, "lock", `ticket ${ticket.stamp} holds ${name} already: go on with it`);
+      throw env.error("EALREADY", rows.lock, `ticket ${ticket.stamp} holds ${name} already: go on with it`);
     if (ticket.done) env.report("warn", rows.lock, "importer", `ticket ${ticket.stamp} is done and takes ${name}`);
   }
 
@@ -132,9 +132,9 @@ export class WwMutex {
     }
     // As the kernel's loop: a free lock is taken even by who was told to die or was sent a signal.
     if (!this.#owner) return;
-    if (interrupted()) throw env.error("EINTR", rows.lock, "lock", "a signal is pending: start the call again");
+    if (interrupted()) throw env.error("EINTR", rows.lock, "a signal is pending: start the call again");
     if (ticket) ticket.contending = this;
-    throw env.error("EDEADLK", rows.lock, "lock", `${this.#heldBy()}: give every lock back, then lockSlow this one`);
+    throw env.error("EDEADLK", rows.lock, `${this.#heldBy()}: give every lock back, then lockSlow this one`);
   }
 
   /** Behind the last older ticket; without a ticket, last. */

@@ -3,7 +3,7 @@
  * space it is valid and how it may be reached. A reading of 5f588dac and 6612c40d, over Linux 7.3.
  */
 import { type Contract, defineContract } from "../contract.js";
-import { annotatedOnly, mappedWindow } from "../window.js";
+import { annotatedOnly, mappedWindow } from "./window.js";
 import { linux73 } from "./linux-7.3.js";
 
 const source = "5f588dac (16 January 2025) and 6612c40d (22 January 2025), König; a reading";
@@ -18,7 +18,11 @@ export const annotatedAddress: Contract = defineContract(linux73, {
       findings: ["no table", "a table that is out already", "a run that does not say its space"],
       source,
     },
-    dynamicAttach: { errors: { EINVAL: "no buffer", ENOMEM: "no memory" }, findings: ["no buffer"], source },
+    dynamicAttach: {
+      errors: { EINVAL: "no buffer", ENOMEM: "no memory" },
+      findings: ["no buffer", "the reservation is held, and the call takes it"],
+      source,
+    },
   },
   policy: { device: "optional" },
   *open(fw, at, direction) {

@@ -1,8 +1,8 @@
 /** Linux 6.13, the base of the debate: the exporter maps, the importer sees DMA addresses. */
 import type { Contract, Row } from "../contract.js";
-import { dmaOnly, mappedWindow } from "../window.js";
+import { dmaOnly, mappedWindow } from "./window.js";
 
-type Given = Pick<Row, "does" | "resv"> & Partial<Omit<Row, "id" | "party" | "kernelName">>;
+type Given = Pick<Row, "does" | "resv" | "stage"> & Partial<Omit<Row, "id" | "party" | "kernelName">>;
 
 function row(party: Row["party"], kernelName: Row["kernelName"], source: string, given: Given): Row {
   return {
@@ -40,20 +40,27 @@ export const dmaAddress: Contract = {
   base: "6.13",
   rows: {
     attach: callback("attach", {
+      stage: "attach",
       does: "Says whether this importer can be served; may clear peer2peer, before the attachment is on the list.",
       resv: "free",
       errors: { EBUSY: "the backing cannot be moved to where this device reaches it", EOPNOTSUPP: "no peer-to-peer" },
     }),
-    detach: callback("detach", { does: "Undoes attach, after the attachment left the list.", resv: "free" }),
+    detach: callback("detach", {
+      stage: "attach",
+      does: "Undoes attach, after the attachment left the list.",
+      resv: "free",
+    }),
     pin: callback("pin", {
+      stage: "pin",
       does: "Keeps the backing where it is. Makes the exporter a dynamic one.",
       resv: "held",
       pairedWith: "unpin",
       errors: { EBUSY: "it cannot stay", EINVAL: "it cannot be pinned" },
       findings: ["EBUSY for a static importer"],
     }),
-    unpin: callback("unpin", { does: "Undoes pin.", resv: "held", pairedWith: "pin" }),
+    unpin: callback("unpin", { stage: "pin", does: "Undoes pin.", resv: "held", pairedWith: "pin" }),
     mapDmaBuf: callback("map_dma_buf", {
+      stage: "map",
       does: "Maps the backing for the attached device: a new table each time.",
       resv: "held",
       presence: "mandatory",
@@ -63,50 +70,58 @@ export const dmaAddress: Contract = {
       findings: ["no table", "a table that is out already"],
     }),
     unmapDmaBuf: callback("unmap_dma_buf", {
+      stage: "map",
       does: "Takes a table back. Cannot fail.",
       resv: "held",
       presence: "mandatory",
       pairedWith: "mapDmaBuf",
     }),
     release: callback("release", {
+      stage: "export",
       does: "Ends the buffer: the last reference is gone.",
       resv: "free",
       presence: "mandatory",
     }),
     beginCpuAccess: callback("begin_cpu_access", {
+      stage: "cpu-access",
       does: "Makes the bytes coherent for the CPU, before the core waits for fences.",
       resv: "free",
       errors: { ERESTARTSYS: "a signal", EINTR: "a signal" },
     }),
     endCpuAccess: callback("end_cpu_access", {
+      stage: "cpu-access",
       does: "Makes the bytes coherent for devices.",
       resv: "free",
       errors: { EINVAL: "begin_cpu_access was not called" },
     }),
     mmap: callback("mmap", {
+      stage: "mmap",
       does: "Fills a CPU mapping, or says who will; the size was checked.",
       resv: "free",
       errors: { EINVAL: "not mappable", ENODEV: "revoked" },
     }),
     vmap: callback("vmap", {
+      stage: "cpu-access",
       does: "Maps the whole buffer for the kernel: the first user's call only.",
       resv: "held",
       owner: "all users share one mapping, until the last vunmap",
       errors: { ENOMEM: "no memory" },
       findings: ["any error"],
     }),
-    vunmap: callback("vunmap", { does: "Undoes vmap: the last user's call only.", resv: "held" }),
+    vunmap: callback("vunmap", { stage: "cpu-access", does: "Undoes vmap: the last user's call only.", resv: "held" }),
     invalidateMappings: row(
       "importer",
       { "6.13": "move_notify", "7.3": "invalidate_mappings" },
       "include/linux/dma-buf.h: struct dma_buf_attach_ops.move_notify",
       {
+        stage: "map",
         does: "The backing moves or is revoked: stop using it, and map again later.",
         resv: "held",
         presence: "mandatory",
       },
     ),
     export: call("dma_buf_export", {
+      stage: "export",
       does: "Makes a buffer out of an exporter's operations.",
       resv: "either",
       owner: "the caller: one reference",
@@ -118,18 +133,21 @@ export const dmaAddress: Contract = {
       findings: ["operations or priv missing, or a callback without its pair"],
     }),
     fd: call("dma_buf_fd", {
+      stage: "fd",
       does: "Puts the buffer into the file table.",
       resv: "free",
       owner: "the fd: the caller's reference is consumed; on an error the caller keeps it",
       errors: { EINVAL: "no buffer", EMFILE: "the table is full" },
     }),
     getByFd: call("dma_buf_get", {
+      stage: "fd",
       does: "The buffer behind an fd.",
       resv: "free",
       owner: "the caller: one reference",
       errors: { EBADF: "no such fd", EINVAL: "not a dma-buf" },
     }),
     get: call("get_dma_buf", {
+      stage: "fd",
       does: "Takes a reference.",
       resv: "either",
       maySleep: false,
@@ -137,11 +155,13 @@ export const dmaAddress: Contract = {
       source: "Linux 6.13, include/linux/dma-buf.h: get_dma_buf()",
     }),
     put: call("dma_buf_put", {
+      stage: "fd",
       does: "Gives a reference back; the last one releases.",
       resv: "free",
       findings: ["no buffer", "attachments left", "kernel mappings or an armed poll left"],
     }),
     staticAttach: call("dma_buf_attach", {
+      stage: "attach",
       does: "Attaches an importer that brings no operations: its mappings stay where they are.",
       resv: "free",
       inside: "takes",
@@ -150,6 +170,7 @@ export const dmaAddress: Contract = {
       findings: ["no buffer, or no device"],
     }),
     dynamicAttach: call("dma_buf_dynamic_attach", {
+      stage: "attach",
       does: "Attaches an importer; asks the exporter first.",
       resv: "free",
       inside: "takes",
@@ -158,24 +179,28 @@ export const dmaAddress: Contract = {
       findings: ["no buffer, no device, or dynamic without move_notify", HELD],
     }),
     detachAttachment: call("dma_buf_detach", {
+      stage: "attach",
       does: "Detaches. Cannot fail.",
       resv: "free",
       inside: "takes",
       findings: ["not attached here", "still mapped", "still pinned", HELD],
     }),
     pinAttachment: call("dma_buf_pin", {
+      stage: "pin",
       does: "Pins for a dynamic importer; succeeds without pinning where the exporter has no pin.",
       resv: "held",
       pairedWith: "unpinAttachment",
       findings: ["a static importer", NOT_HELD],
     }),
     unpinAttachment: call("dma_buf_unpin", {
+      stage: "pin",
       does: "Undoes a pin.",
       resv: "held",
       pairedWith: "pinAttachment",
       findings: ["a static importer", "not pinned", NOT_HELD],
     }),
     mapAttachment: call("dma_buf_map_attachment", {
+      stage: "map",
       does: "Maps; waits for KERNEL fences if the importer is static.",
       resv: "held",
       pairedWith: "unmapAttachment",
@@ -189,12 +214,14 @@ export const dmaAddress: Contract = {
       findings: ["not attached", NOT_HELD],
     }),
     unmapAttachment: call("dma_buf_unmap_attachment", {
+      stage: "map",
       does: "Gives a mapping back. Cannot fail.",
       resv: "held",
       pairedWith: "mapAttachment",
       findings: ["not mapped", "another direction than the map's", NOT_HELD],
     }),
     mapAttachmentUnlocked: call("dma_buf_map_attachment_unlocked", {
+      stage: "map",
       does: "Map, with the reservation taken and given back around it.",
       resv: "free",
       inside: "takes",
@@ -203,6 +230,7 @@ export const dmaAddress: Contract = {
       findings: ["not attached", HELD],
     }),
     unmapAttachmentUnlocked: call("dma_buf_unmap_attachment_unlocked", {
+      stage: "map",
       does: "Unmap, with the reservation taken and given back around it.",
       resv: "free",
       inside: "takes",
@@ -211,6 +239,7 @@ export const dmaAddress: Contract = {
     invalidate: call(
       "dma_buf_move_notify",
       {
+        stage: "map",
         does: "Calls every importer that brought the callback, newest attachment first.",
         resv: "held",
         findings: [NOT_HELD],
@@ -218,6 +247,7 @@ export const dmaAddress: Contract = {
       "dma_buf_invalidate_mappings",
     ),
     beginAccess: call("dma_buf_begin_cpu_access", {
+      stage: "cpu-access",
       does: "Before the CPU reads or writes: the exporter's callback, then WRITE fences, for a writer READ too.",
       resv: "free",
       inside: "may-take",
@@ -225,12 +255,14 @@ export const dmaAddress: Contract = {
       findings: ["no buffer", HELD],
     }),
     endAccess: call("dma_buf_end_cpu_access", {
+      stage: "cpu-access",
       does: "After the CPU read or wrote: the exporter's callback. Pairing is not tracked.",
       resv: "free",
       inside: "may-take",
       findings: ["no buffer: an oops", HELD],
     }),
     mmapBuffer: call("dma_buf_mmap", {
+      stage: "mmap",
       does: "Maps pages of the buffer into a VMA that an importer was asked to fill.",
       resv: "free",
       inside: "may-take",
@@ -239,6 +271,7 @@ export const dmaAddress: Contract = {
       findings: ["no buffer or VMA"],
     }),
     mmapFile: call("dma_buf_mmap_internal", {
+      stage: "mmap",
       does: "mmap(2) on the fd.",
       resv: "free",
       inside: "may-take",
@@ -246,6 +279,7 @@ export const dmaAddress: Contract = {
       errors: { EINVAL: "no mmap callback, or beyond the end" },
     }),
     vmapBuffer: call("dma_buf_vmap", {
+      stage: "cpu-access",
       does: "The kernel's mapping of the whole buffer; counted.",
       resv: "held",
       pairedWith: "vunmapBuffer",
@@ -254,12 +288,14 @@ export const dmaAddress: Contract = {
       findings: ["no buffer", NOT_HELD],
     }),
     vunmapBuffer: call("dma_buf_vunmap", {
+      stage: "cpu-access",
       does: "Gives a kernel mapping back.",
       resv: "held",
       pairedWith: "vmapBuffer",
       findings: ["not mapped, or another mapping: BUG", NOT_HELD],
     }),
     vmapBufferUnlocked: call("dma_buf_vmap_unlocked", {
+      stage: "cpu-access",
       does: "Vmap, with the reservation taken and given back around it.",
       resv: "free",
       inside: "takes",
@@ -268,12 +304,14 @@ export const dmaAddress: Contract = {
       findings: [HELD],
     }),
     vunmapBufferUnlocked: call("dma_buf_vunmap_unlocked", {
+      stage: "cpu-access",
       does: "Vunmap, with the reservation taken and given back around it.",
       resv: "free",
       inside: "takes",
       findings: [HELD],
     }),
     llseek: call("dma_buf_llseek", {
+      stage: "fd",
       does: "lseek(2): tells the size. The file's position does not move.",
       resv: "either",
       maySleep: false,
@@ -281,12 +319,14 @@ export const dmaAddress: Contract = {
       errors: { EINVAL: "neither SEEK_SET nor SEEK_END, or an offset that is not 0" },
     }),
     poll: call("dma_buf_poll", {
+      stage: "fd",
       does: "poll(2): EPOLLIN when a reader, EPOLLOUT when a writer need not wait.",
       resv: "free",
       inside: "takes",
       owner: "an armed direction holds a reference until its fence signals",
     }),
     ioctl: call("dma_buf_ioctl", {
+      stage: "fd",
       does: "ioctl(2): SYNC, SET_NAME, and what is added: sync files.",
       resv: "free",
       inside: "may-take",

@@ -4,7 +4,7 @@ import { dmaAddress } from "./dma-address.js";
 
 const core = "Linux 7.3, drivers/dma-buf/dma-buf.c";
 
-const added = (name: string, given: Pick<Row, "does" | "resv" | "owner"> & Partial<Row>): Row => ({
+const added = (name: string, given: Pick<Row, "does" | "resv" | "owner" | "stage"> & Partial<Row>): Row => ({
   id: `linux-7.3/${name}`,
   party: "framework",
   presence: "mandatory",
@@ -50,16 +50,19 @@ export const linux73: Contract = defineContract(dmaAddress, {
   }),
   add: {
     fdInstall: added("dma_buf_fd_install", {
+      stage: "fd",
       does: "Puts the buffer into an fd that was reserved before.",
       resv: "free",
       owner: "the fd: the caller's reference is consumed",
     }),
     isRevocable: added("dma_buf_attach_revocable", {
+      stage: "attach",
       does: "Can this importer be told to stop? An exporter that revokes asks it in attach.",
       resv: "either",
       owner: "an answer",
     }),
     nextBuffer: added("dma_buf_iter_next", {
+      stage: "fd",
       does: "The next of all buffers, with a reference; gives the one before back. Dying ones are passed over.",
       resv: "free",
       maySleep: true,

@@ -3,7 +3,7 @@
  * revoke. Never posted as code; written here over Linux 7.3.
  */
 import { type Contract, defineContract } from "../contract.js";
-import { pfnWindow } from "../window.js";
+import { pfnWindow } from "./window.js";
 import { linux73 } from "./linux-7.3.js";
 import { getPfnRow } from "./pfn.js";
 
@@ -17,6 +17,7 @@ export const pfnLocked: Contract = defineContract(linux73, {
     unmapDmaBuf: { presence: "optional", source },
     invalidateMappings: { presence: "mandatory", source },
     dynamicAttach: {
+      findings: ["no buffer, or dynamic without invalidate_mappings", "the reservation is held, and the call takes it"],
       errors: { EINVAL: "no buffer, or dynamic without invalidate_mappings", ENOMEM: "no memory" },
       source,
     },
@@ -26,6 +27,7 @@ export const pfnLocked: Contract = defineContract(linux73, {
     getPfnAttachment: {
       id: "pfn-locked/dma_buf_get_pfn",
       party: "framework",
+      stage: "query",
       does: "Asks the exporter; the answer is true until the reservation is given back, or until invalidate.",
       presence: "mandatory",
       resv: "held",

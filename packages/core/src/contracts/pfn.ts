@@ -1,6 +1,6 @@
 /** The RFC of 7 January 2025 as posted (Xu Yilun, patch 01/12): the importer asks for PFNs and maps itself. */
 import { type Contract, defineContract, type Row } from "../contract.js";
-import { pfnWindow } from "../window.js";
+import { pfnWindow } from "./window.js";
 import { dmaAddress } from "./dma-address.js";
 
 const source = "RFC PATCH 01/12, 20250107142719.179636-1, dma-buf: Introduce dma_buf_get_pfn_unlocked() kAPI";
@@ -9,6 +9,7 @@ const source = "RFC PATCH 01/12, 20250107142719.179636-1, dma-buf: Introduce dma
 export const getPfnRow: Row = {
   id: "pfn/get_pfn",
   party: "exporter",
+  stage: "query",
   does: "Tells the page frame at a page offset, and how large an aligned run around it may be mapped.",
   presence: "optional",
   resv: "held",
@@ -37,6 +38,7 @@ export const pfn: Contract = defineContract(dmaAddress, {
     getPfnUnlocked: {
       id: "pfn/dma_buf_get_pfn_unlocked",
       party: "framework",
+      stage: "query",
       does: "Takes the reservation, asks the exporter, gives it back.",
       presence: "mandatory",
       resv: "free",

@@ -20,7 +20,8 @@ type Rest = Partial<Pick<SyncRow, "resv" | "maySleep" | "errors" | "findings">>;
 function row(file: string, op: string, does: string, rest: Rest): SyncRow {
   const id = `sync/${op}`;
   const source = `Linux 7.3, ${file}`;
-  return { id, op, source, does, resv: "either", maySleep: false, errors: {}, findings: [], ...rest };
+  const stage = file.endsWith("resv.c") ? "lock" : "fence";
+  return { id, op, stage, source, does, resv: "either", maySleep: false, errors: {}, findings: [], ...rest };
 }
 const resv = (op: string, does: string, rest: Rest = {}): SyncRow => row("drivers/dma-buf/dma-resv.c", op, does, rest);
 const fence = (op: string, does: string, rest: Rest = {}): SyncRow =>

@@ -3,7 +3,7 @@
  * it when that entry goes. Written as a contract over the same calls, so that it can stand beside the others.
  */
 import { type Contract, defineContract } from "../contract.js";
-import { vmaWindow } from "../window.js";
+import { vmaWindow } from "./window.js";
 import { dmaAddress } from "./dma-address.js";
 
 const source = "Linux 6.13, virt/kvm/kvm_main.c: kvm_follow_pfn(), mmu_notifier_ops; mm/memory.c";
@@ -19,11 +19,17 @@ export const vma: Contract = defineContract(dmaAddress, {
     mmap: {
       presence: "mandatory",
       does: "Fills a CPU mapping, or gives the handler that fills it at a fault.",
+      errors: { EINVAL: "not mappable", ENODEV: "revoked", EFAULT: "a page is empty, and nobody fills it" },
       source,
     },
     staticAttach: { kernelName: { "6.13": "mmap" }, source },
     dynamicAttach: { does: "Registers a notifier.", kernelName: { "6.13": "mmu_notifier_register" }, source },
-    detachAttachment: { does: "Takes the notifier away.", kernelName: { "6.13": "mmu_notifier_unregister" }, source },
+    detachAttachment: {
+      findings: ["not attached here", "the reservation is held, and the call takes it"],
+      does: "Takes the notifier away.",
+      kernelName: { "6.13": "mmu_notifier_unregister" },
+      source,
+    },
     invalidateMappings: { kernelName: { "6.13": "invalidate_range_start" }, source },
     invalidate: {
       does: "Clears the CPU's entries; each notifier is called.",

@@ -1,11 +1,11 @@
 /** The shapes of a window: how an importer comes to see runs, as contracts have it. */
-import { addr, PAGE_SIZE, type PhysAddr, physOf } from "./address.js";
-import type { Window } from "./contract.js";
-import type { DmaBufAttachment, PfnAnswer, SgTable } from "./dma-buf.js";
-import type { Framework } from "./framework.js";
-import { type Op, perform } from "./op.js";
-import type { Held } from "./resv.js";
-import type { Direction, Run } from "./run.js";
+import { addr, PAGE_SIZE, type PhysAddr, physOf } from "../address.js";
+import type { Window } from "../contract.js";
+import type { DmaBufAttachment, PfnAnswer, SgTable } from "../dma-buf.js";
+import type { Framework } from "../framework.js";
+import { type Op, perform } from "../op.js";
+import type { Held } from "../resv.js";
+import type { Direction, Run } from "../run.js";
 
 /** What a contract lets the importer see of a run. */
 export type Show = (run: Run) => Run;
@@ -75,8 +75,7 @@ export function* vmaWindow(fw: Framework, at: DmaBufAttachment): Op<Window> {
     fault: null,
   });
   const window = frameWindow("free", function* (pgoff) {
-    if (!vma.fault)
-      throw fw.error("EFAULT", "mmap", "map", `page ${pgoff} of the mapping is empty, and nobody fills it`);
+    if (!vma.fault) throw fw.error("EFAULT", "mmap", `page ${pgoff} of the mapping is empty, and nobody fills it`);
     return yield* perform(vma.fault(pgoff));
   });
   return { ...window, close: () => fw.munmap(vma) };
