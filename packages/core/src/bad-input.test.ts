@@ -378,7 +378,7 @@ describe("reservation and fence", () => {
     fenceCallback: {
       "it sleeps"(env) {
         const fence = newFence(env);
-        fence.addCallback({ run: () => point("sleep") } as never);
+        fence.addCallback({ run: () => point("sleep") });
         fence.signal();
       },
       "it takes the lock under which it is called"(env) {

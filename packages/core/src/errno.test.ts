@@ -153,7 +153,7 @@ function mapOf(k: Kit, ops: object, importerOps: typeof importer | null = import
 }
 
 function queryOf(k: Kit, ops: object): void {
-  const at = k.attach(k.exported(ops as never), device);
+  const at = k.attach(k.exported(ops), device);
   if (!k.fw.contract.rows.getPfnAttachment) return void k.complete(k.fw.getPfnUnlocked(at, 99));
   using held = k.hold(at.buf.resv);
   k.complete(k.fw.getPfnAttachment(at, 99, held));

@@ -82,7 +82,7 @@ export class Framework extends CpuAccessCalls {
 
   /** The buffer behind `fd`, with a reference. @throws DmaBufError `EBADF` when it is closed, `EINVAL` for another file */
   getByFd(fd: number): DmaBuf {
-    const file = this.fds.get(fd) as (File & { buf?: DmaBuf }) | null;
+    const file: (File & { readonly buf?: DmaBuf }) | null = this.fds.get(fd);
     if (!file) throw this.error("EBADF", "getByFd", `fd ${fd} is not open: open it first`);
     if (!file.buf) throw this.error("EINVAL", "getByFd", `fd ${fd} is a ${file.kind}: give a dma-buf's`);
     this.get(file.buf);
@@ -121,12 +121,12 @@ export class Framework extends CpuAccessCalls {
     if (added) return yield* this.settle("ioctl", "framework", added(this, buf, arg));
     if (!Object.values<number>(DMA_BUF_IOCTL).includes(command))
       throw this.error("ENOTTY", "ioctl", `command ${command} is none of a dma-buf's: SYNC or SET_NAME`);
-    if (arg === null) throw this.error("EFAULT", "ioctl", "the argument cannot be read: give a valid pointer");
-    if (command === DMA_BUF_IOCTL.SYNC) return yield* this.#sync(buf, (arg as { flags: number }).flags);
-    const name = String(arg);
-    if (new TextEncoder().encode(name).length >= NAME_MAX)
-      throw this.error("EINVAL", "ioctl", `the name ${name} has ${NAME_MAX} bytes or more: shorten it`);
-    this.own(buf, "ioctl").name = name;
+    if (command === DMA_BUF_IOCTL.SYNC && isSync(arg)) return yield* this.#sync(buf, arg.flags);
+    if (typeof arg !== "string" || command === DMA_BUF_IOCTL.SYNC)
+      throw this.error("EFAULT", "ioctl", "the argument cannot be read: give a valid pointer");
+    if (new TextEncoder().encode(arg).length >= NAME_MAX)
+      throw this.error("EINVAL", "ioctl", `the name ${arg} has ${NAME_MAX} bytes or more: shorten it`);
+    this.own(buf, "ioctl").name = arg;
     return undefined;
   }
 
@@ -160,4 +160,8 @@ export class Framework extends CpuAccessCalls {
     });
     return true;
   }
+}
+
+function isSync(arg: unknown): arg is { readonly flags: number } {
+  return typeof (arg as { flags?: unknown } | null)?.flags === "number";
 }

@@ -65,7 +65,8 @@ export class MappingCalls extends BufferCalls {
     this.expectResv("unmapAttachment", at.buf, held, at.importerName);
     if (!at.buf.ops.unmapDmaBuf) return warn("the exporter has no unmap_dma_buf: nothing was mapped");
     if (at.cached?.table === table) return;
-    yield* this.#endMap(at, table, direction, held);
+    const ended = yield* this.#endMap(at, table, direction, held);
+    if (ended && this.#pinsOnMap(at)) yield* this.#unpin(at, held);
   }
 
   /** {@link mapAttachment} with the reservation taken and given back inside. Call without it. */
@@ -258,16 +259,18 @@ export class MappingCalls extends BufferCalls {
     return live.shown;
   }
 
-  *#endMap(at: OwnedAttachment, shown: SgTable, direction: Direction, held: Held): Op<void> {
+  *#endMap(at: OwnedAttachment, shown: SgTable, direction: Direction, held: Held): Op<boolean> {
     const index = at.maps.findIndex((m) => m.shown === shown);
     const [live] = index < 0 ? [] : at.maps.splice(index, 1);
-    if (!live)
-      return this.report("violation", "unmapAttachment", "importer", `${at.importerName} unmaps what is not mapped`);
+    if (!live) {
+      this.report("violation", "unmapAttachment", "importer", `${at.importerName} unmaps what is not mapped`);
+      return false;
+    }
     if (live.direction !== direction)
       this.report("violation", "unmapAttachment", "importer", `mapped ${live.direction}, unmapped ${direction}`);
     yield* this.ask(at.buf, "unmapDmaBuf", at, live.table, direction, held);
     at.liveMaps--;
-    if (!at.cached && this.#pinsOnMap(at)) yield* this.#unpin(at, held);
+    return true;
   }
 
   #attached(attachment: DmaBufAttachment | null): OwnedAttachment {

@@ -90,7 +90,9 @@ export class DmaResv {
     const used = this.#list?.slots.length ?? 0;
     if (this.#list && used + n <= this.#list.max) return;
     env.alloc(rows.reserveFences);
-    const kept = this.#list?.slots.filter((s) => !s.fence.signaled) ?? [];
+    const [kept, done]: [Slot[], Slot[]] = [[], []];
+    for (const slot of this.#list?.slots ?? []) (slot.fence.signaled ? done : kept).push(slot);
+    for (const { fence } of done) fence.put();
     this.#list = { slots: kept, max: capacityFor(n, used, this.#list?.max ?? 0) };
   }
 

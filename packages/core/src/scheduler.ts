@@ -227,7 +227,7 @@ export function describeEnd(end: RunEnd): string {
 
 function checkYield(value: Wait): Wait {
   if (typeof (value as Partial<Wait> | undefined)?.site === "string") return value;
-  const what = isThenable(value) ? "a Promise" : String(value);
+  const what = isThenable(value) ? "a Promise" : typeof value;
   throw new ForeignYieldError(`a task yielded ${what}: yield* an Op, or return a value`);
 }
 
