@@ -1,6 +1,7 @@
 // The layering, checked: an arrow may point only where this table says. A package that is missing here may use nothing.
 const uses = {
   core: [],
+  fence: ["core"],
   "page-table": ["core"],
   pci: ["core"],
   machine: ["core", "page-table", "pci"],

@@ -1,0 +1,190 @@
+/** A fence behind an fd. Linux: `struct sync_file`. */
+import {
+  type DmaFence,
+  type Env,
+  type FdTable,
+  type File,
+  type IoctlHandler,
+  type Op,
+  usageRw,
+  Usage,
+} from "@dma-buf/core";
+import { fenceRows } from "./rows.js";
+import { getSingleton } from "./singleton.js";
+import { stubFence } from "./stub.js";
+import { leaves, mergeFences } from "./unwrap.js";
+
+/** A file that holds a reference to its fence. */
+export interface SyncFile extends File {
+  readonly kind: "sync_file";
+  readonly fence: DmaFence;
+  readonly name: string;
+}
+
+/** What `SYNC_IOC_FILE_INFO` tells of one fence. */
+export interface FenceInfo {
+  readonly timeline: string;
+  readonly driver: string;
+  /** 0 active, 1 done, negative: an errno. */
+  readonly status: number;
+  /** Modelled ticks. */
+  readonly timestamp: number;
+}
+
+export interface SyncFileInfo {
+  readonly name: string;
+  readonly status: number;
+  readonly numFences: number;
+  readonly fences: readonly FenceInfo[];
+}
+
+/** Commands of a dma-buf's fd that this package adds. Linux: `include/uapi/linux/dma-buf.h`. */
+export const SYNC_FILE_IOCTL = { EXPORT: 0xc0086202, IMPORT: 0x40086203 } as const;
+
+/** The arguments that must be 0. */
+export interface Reserved {
+  readonly flags?: number;
+  readonly pad?: number;
+}
+
+/** Takes a reference to `fence`. The default name is `<driver>-<timeline><context>-<seqno>`. */
+export function createSyncFile(fence: DmaFence, name?: string): SyncFile {
+  fence.get();
+  return {
+    kind: "sync_file",
+    fence,
+    name: name ?? `${fence.driverName}-${fence.timelineName}${fence.context}-${fence.seqno}`,
+    *release() {
+      fence.put();
+    },
+  };
+}
+
+/** Is `file` a sync file? */
+export function isSyncFile(file: File | null): file is SyncFile {
+  return file?.kind === "sync_file";
+}
+
+/**
+ * `SYNC_IOC_MERGE`: a new fd for the fences of `file` and of the sync file at `fd2`. Checks in the kernel's order.
+ * @throws DmaBufError `EMFILE`, `EINVAL`, `ENOENT`, `ENOMEM`; the reserved fd is given back.
+ */
+export function syncFileMerge(
+  env: Env,
+  fds: FdTable,
+  file: SyncFile,
+  fd2: number,
+  name: string,
+  reserved: Reserved = {},
+): number {
+  const row = fenceRows.syncMerge;
+  const fd = reserveFd(env, fds, row);
+  try {
+    if (reserved.flags || reserved.pad)
+      throw env.error("EINVAL", row, "flags and pad must be 0: set them so", { ...reserved });
+    const other = fds.get(fd2);
+    if (!isSyncFile(other)) throw env.error("ENOENT", row, `fd ${fd2} is no sync file: give one`);
+    env.alloc(row);
+    const fence = mergeFences(env, [file.fence, other.fence]);
+    fds.install(fd, createSyncFile(fence, name));
+    fence.put();
+    return fd;
+  } catch (error) {
+    fds.unreserve(fd);
+    throw error;
+  }
+}
+
+/**
+ * `SYNC_IOC_FILE_INFO`. `room` is for how many fences there is place: 0 asks for count and status alone.
+ * @throws DmaBufError `EINVAL` for too little room, or reserved fields that are not 0.
+ */
+export function syncFileInfo(file: SyncFile, room: number, reserved: Reserved = {}): SyncFileInfo {
+  const { fence, name } = file;
+  const bad = (rule: string): never => {
+    throw fence.env.error("EINVAL", fenceRows.syncInfo, rule, { room, ...reserved });
+  };
+  if (reserved.flags || reserved.pad) bad("flags and pad must be 0: set them so");
+  const all = [...leaves(fence)];
+  if (room > 0 && room < all.length) bad(`room for ${room} of ${all.length} fences: ask with 0 for the count first`);
+  return { name, status: fence.status, numFences: all.length, fences: room === 0 ? [] : all.map(info) };
+}
+
+/** `SYNC_IOC_SET_DEADLINE`. @throws DmaBufError `EINVAL` when `pad` is not 0 */
+export function syncFileDeadline(file: SyncFile, at: number, pad = 0): void {
+  if (pad !== 0) throw file.fence.env.error("EINVAL", fenceRows.syncDeadline, `pad ${pad} must be 0: set it so`);
+  file.fence.setDeadline(at);
+}
+
+/** poll(2): is it signalled? If not, `wake` is called when it does. */
+export function syncFilePoll(file: SyncFile, wake: () => void): boolean {
+  file.fence.enableSignaling();
+  if (file.fence.signaled) return true;
+  file.fence.addCallback({ run: wake });
+  return false;
+}
+
+/**
+ * Handlers for `FrameworkOptions.ioctls`. EXPORT takes `{ flags }` and gives an fd; IMPORT takes `{ flags, fd }`.
+ * `flags`: READ (1), WRITE (2) or both. With WRITE, EXPORT gives what a writer waits for, and IMPORT adds as a writer.
+ * @example
+ * const framework = new Framework({ contract: linux73, scheduler, ioctls: syncFileIoctls });
+ */
+export const syncFileIoctls: ReadonlyMap<number, IoctlHandler> = new Map<number, IoctlHandler>([
+  [
+    SYNC_FILE_IOCTL.EXPORT,
+    ({ env, fds }, buf, arg) => exportSyncFile(env, fds, (write) => getSingleton(buf.resv, usageRw(write)), arg),
+  ],
+  [SYNC_FILE_IOCTL.IMPORT, importSyncFile],
+]);
+
+function exportSyncFile(env: Env, fds: FdTable, fenceFor: (write: boolean) => DmaFence | null, arg: unknown): number {
+  const row = fenceRows.exportSyncFile;
+  const flags = checkFlags(env, row, arg);
+  const fd = reserveFd(env, fds, row);
+  try {
+    const fence = fenceFor((flags & 2) !== 0) ?? stubFence(env);
+    try {
+      env.alloc(row);
+      fds.install(fd, createSyncFile(fence));
+    } finally {
+      fence.put();
+    }
+    return fd;
+  } catch (error) {
+    fds.unreserve(fd);
+    throw error;
+  }
+}
+
+function* importSyncFile(...[{ env, fds }, buf, arg]: Parameters<IoctlHandler>): Op<void> {
+  const row = fenceRows.importSyncFile;
+  const flags = checkFlags(env, row, arg);
+  const file = fds.get((arg as { fd: number }).fd);
+  if (!isSyncFile(file))
+    throw env.error("EINVAL", row, `fd ${String((arg as { fd: number }).fd)} is no sync file: give one`);
+  const fences = [...leaves(file.fence)];
+  if (fences.length === 0) return;
+  using held = yield* buf.resv.lock();
+  env.alloc(row);
+  buf.resv.reserveFences(held, fences.length);
+  for (const fence of fences) buf.resv.addFence(held, fence, (flags & 2) === 0 ? Usage.READ : Usage.WRITE);
+}
+
+function checkFlags(env: Env, row: (typeof fenceRows)["exportSyncFile"], arg: unknown): number {
+  const flags = (arg as { flags?: unknown } | null)?.flags;
+  if (typeof flags !== "number") throw env.error("EFAULT", row, "the argument cannot be read: give a valid pointer");
+  if ((flags & ~3) !== 0 || flags === 0)
+    throw env.error("EINVAL", row, `flags ${flags}: READ (1), WRITE (2) or both`, { flags });
+  return flags;
+}
+
+function reserveFd(env: Env, fds: FdTable, row: (typeof fenceRows)["exportSyncFile"]): number {
+  const fd = fds.reserve();
+  if (fd === null) throw env.error("EMFILE", row, "the file table is full: close an fd");
+  return fd;
+}
+
+function info(fence: DmaFence): FenceInfo {
+  return { timeline: fence.timelineName, driver: fence.driverName, status: fence.status, timestamp: fence.timestamp };
+}
