@@ -41,7 +41,7 @@ export function createFenceChain(env: Env, prev: DmaFence | null, fence: DmaFenc
     },
     release() {
       node.fence.put();
-      node.prev?.put();
+      putChain(node.prev);
     },
   };
   const context = goesOn ? before.context : env.allocContexts(1);
@@ -108,4 +108,16 @@ function arm(chain: DmaFence): boolean {
     return true;
   }
   return false;
+}
+
+/** A chain can be long: nodes that nobody else holds are put one after the other, not one inside the other. */
+function putChain(prev: DmaFence | null): void {
+  let at = prev;
+  for (let node = at && chainNode(at); at?.refs === 1 && node; node = at && chainNode(at)) {
+    const last: DmaFence = at;
+    at = node.prev;
+    node.prev = null;
+    last.put();
+  }
+  at?.put();
 }
