@@ -2,6 +2,7 @@
 const uses = {
   core: [],
   fence: ["core"],
+  conformance: ["core"],
   "page-table": ["core"],
   pci: ["core"],
   machine: ["core", "page-table", "pci"],

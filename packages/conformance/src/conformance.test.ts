@@ -1,0 +1,254 @@
+/** The kit under test: what keeps the rules passes under every contract, and each broken plugin fails its rule alone. */
+import {
+  annotatedAddress,
+  type Contract,
+  type DmaBufAttachment,
+  DmaBufError,
+  type DmaBufOps,
+  dmaAddress,
+  type Held,
+  linux73,
+  type Op,
+  pfn,
+  pfnLocked,
+  type Run,
+  vma,
+} from "@dma-buf/core";
+import { describe, expect, it } from "vitest";
+import { check, conformance } from "./check.js";
+import { referenceExporter, ReferenceImporter } from "./reference.js";
+import type { ExporterCapability, ExporterSubject, ImporterSubject } from "./subject.js";
+
+const contracts = [dmaAddress, vma, pfn, pfnLocked, annotatedAddress, linux73];
+
+function exporterOf(
+  contract: Contract,
+  change: (ops: { revoked: () => boolean }) => Partial<DmaBufOps> = () => ({}),
+  more: Partial<ExporterSubject> = {},
+): ExporterSubject {
+  const has = (call: keyof Contract["rows"]): boolean => contract.rows[call] !== undefined;
+  const capabilities: ExporterCapability[] = ["mmap", "revoke"];
+  if (has("mapDmaBuf")) capabilities.push("map", "pin", "static");
+  if (has("getPfn")) capabilities.push("get_pfn");
+  return {
+    kind: "exporter",
+    name: "reference exporter",
+    contract,
+    capabilities,
+    create(fw) {
+      const made: { it?: ReturnType<typeof referenceExporter> } = {};
+      return {
+        export: () => (made.it = referenceExporter(fw, change({ revoked: () => made.it?.revoked ?? false }))).buf,
+        revoke: () => made.it?.revoke() as Op<void>,
+        *restore() {
+          made.it?.restore();
+        },
+      };
+    },
+    ...more,
+  };
+}
+
+class Plain extends ReferenceImporter {}
+
+function importerOf(contract: Contract, Importer: typeof Plain = Plain, keepsReference = true): ImporterSubject {
+  return {
+    kind: "importer",
+    name: "reference importer",
+    contract,
+    capabilities: ["invalidate", "peer2peer"],
+    create(fw, host) {
+      const importer = new Importer(fw);
+      let buf: Parameters<ReferenceImporter["attach"]>[0];
+      return {
+        *attach(to) {
+          buf = to;
+          fw.get(to);
+          try {
+            yield* importer.attach(to, contract.rows.mapAttachment ? host.device : null);
+          } catch (error) {
+            if (keepsReference) yield* fw.put(to);
+            throw error;
+          }
+        },
+        use: () => importer.use(),
+        holds: () => importer.runs.length,
+        *detach() {
+          yield* importer.detach();
+          if (keepsReference) yield* fw.put(buf);
+        },
+      };
+    },
+  };
+}
+
+const failing = (subject: ExporterSubject | ImporterSubject) =>
+  check(subject)
+    .filter((c) => c.breaches.length > 0)
+    .map((c) => c.requirement);
+
+for (const contract of contracts) {
+  conformance({ describe, it }, exporterOf(contract));
+  conformance({ describe, it }, importerOf(contract));
+}
+
+describe("a broken plugin fails exactly the requirement it breaks", () => {
+  const one = { runs: [] as Run[] };
+  const dmaRun = (at: DmaBufAttachment): Run => ({
+    kind: "dma",
+    offset: 0,
+    sizeBytes: 16384,
+    address: at.device?.dma.mapPhys(0x100000 as never, 16384, "bidirectional", { mmio: true }) as never,
+  });
+  const broken: [string, ExporterSubject | ImporterSubject, string][] = [
+    [
+      "an exporter that hands out one table twice",
+      exporterOf(linux73, ({ revoked }) => ({
+        mapDmaBuf(at) {
+          if (revoked()) throw new DmaBufError("ENODEV", { op: "x", stage: "map", message: "revoked" });
+          if (one.runs.length === 0) one.runs.push(dmaRun(at));
+          return one;
+        },
+        unmapDmaBuf(at) {
+          const run = at.liveMaps === 1 ? one.runs.pop() : undefined;
+          if (run?.kind === "dma") at.device?.dma.unmapPhys(run.address, run.sizeBytes);
+        },
+      })),
+      "linux-7.3/map_dma_buf",
+    ],
+    [
+      "one that keeps the DMA mapping at unmap",
+      exporterOf(linux73, () => ({ unmapDmaBuf() {} })),
+      "linux-7.3/unmap_dma_buf",
+    ],
+    [
+      "one with an async attach",
+      exporterOf(linux73, () => ({ attach: (async () => {}) as never })),
+      "linux-7.3/attach",
+    ],
+    [
+      "one that comes back from detach holding the lock",
+      exporterOf(linux73, () => ({
+        *detach(at) {
+          yield* at.buf.resv.lock();
+        },
+      })),
+      "linux-7.3/detach",
+    ],
+    [
+      "one that pins without unpin",
+      exporterOf(linux73, () => ({ unpin: undefined }) as never),
+      "linux-7.3/dma_buf_export",
+    ],
+    [
+      "one whose order promises too much",
+      exporterOf(pfn, ({ revoked }) => ({
+        getPfn(_at, pgoff) {
+          if (revoked()) throw new DmaBufError("ENODEV", { op: "x", stage: "query", message: "revoked" });
+          if (pgoff >= 4) throw new DmaBufError("EINVAL", { op: "x", stage: "query", message: "beyond" });
+          return { pfn: (0x101 + pgoff * 3) as never, maxOrder: pgoff === 1 ? 1 : 0 };
+        },
+      })),
+      "pfn/get_pfn",
+    ],
+    [
+      "one with a kernel mapping that it does not declare",
+      exporterOf(linux73, () => ({ vmap: () => ({ address: 1, isIomem: false }), vunmap() {} })),
+      "linux-7.3/vmap",
+    ],
+    [
+      "one that answers begin_cpu_access with an errno of its own",
+      exporterOf(linux73, () => ({
+        beginCpuAccess() {
+          throw new DmaBufError("EIO", { op: "x", stage: "cpu-access", message: "no" });
+        },
+      })),
+      "linux-7.3/begin_cpu_access",
+    ],
+    [
+      "one that revokes and tells nobody",
+      exporterOf(linux73, undefined, {
+        create(fw) {
+          let revoked = false;
+          const no = () => {
+            throw new DmaBufError("ENODEV", { op: "x", stage: "map", message: "revoked" });
+          };
+          return {
+            export: () => referenceExporter(fw, { mapDmaBuf: (at) => (revoked ? no() : { runs: [dmaRun(at)] }) }).buf,
+            *revoke() {
+              revoked = true;
+            },
+            *restore() {
+              revoked = false;
+            },
+          };
+        },
+      }),
+      "linux-7.3/dma_buf_invalidate_mappings",
+    ],
+    [
+      "an importer that ignores the invalidate",
+      importerOf(
+        linux73,
+        class extends Plain {
+          override *dropped(): Op<void> {}
+        },
+      ),
+      "linux-7.3/invalidate_mappings",
+    ],
+    [
+      "one that detaches still mapped",
+      importerOf(
+        linux73,
+        class extends Plain {
+          override *closed(): Op<void> {}
+        },
+      ),
+      "linux-7.3/dma_buf_detach",
+    ],
+    ["one that forgets its reference", importerOf(linux73, Plain, false), "linux-7.3/dma_buf_put"],
+    [
+      "one that takes the lock inside the query",
+      importerOf(
+        pfn,
+        class extends Plain {
+          override *use(): Op<void> {
+            using _held: Held & Disposable = yield* this.attachment.buf.resv.lock();
+            yield* super.use();
+          }
+        },
+      ),
+      "pfn/dma_buf_get_pfn_unlocked",
+    ],
+  ];
+  it.each(broken)("%s", (_name, subject, requirement) => expect(failing(subject)).toEqual([requirement]));
+});
+
+it("an importer that does not look again before it installs is caught by the race, in the order that shows it", () => {
+  class NoRetry extends Plain {
+    protected override readonly retries: boolean = false;
+  }
+  expect(failing(importerOf(pfn, NoRetry))).toEqual(["pfn/move_notify"]);
+});
+
+it("binding throws with every way in which a requirement was broken", () => {
+  const bodies: (() => void)[] = [];
+  const runner = {
+    describe: (_n: string, body: () => void) => body(),
+    it: (_n: string, body: () => void) => void bodies.push(body),
+  };
+  conformance(
+    runner,
+    exporterOf(linux73, () => ({ unmapDmaBuf() {} })),
+  );
+  const errors = bodies.flatMap((body) => {
+    try {
+      body();
+      return [];
+    } catch (error) {
+      return [(error as Error).message];
+    }
+  });
+  expect(errors).toEqual([expect.stringMatching(/^reference exporter breaks linux-7.3\/unmap_dma_buf: 1 DMA mapping/)]);
+  expect(bodies.length).toBe(check(exporterOf(linux73)).length);
+});

@@ -1,0 +1,184 @@
+/** What is done with an exporter to see whether it keeps the rules: one short life each, in a fresh world. */
+import {
+  type DmaBuf,
+  DmaBufError,
+  type Device,
+  type Op,
+  PAGE_SIZE,
+  type PfnAnswer,
+  type Run,
+  type Vma,
+} from "@dma-buf/core";
+import type { Recorder } from "./recorder.js";
+import type { RecordingHost } from "./recording-host.js";
+import { ReferenceImporter } from "./reference.js";
+import { CALLBACK_OF, type ExporterCapability, type ExporterSubject, type ExporterUnderTest } from "./subject.js";
+
+/** A world with the exporter in it. */
+export interface ExporterWorld {
+  readonly subject: ExporterSubject;
+  readonly fw: Recorder;
+  readonly host: RecordingHost;
+  readonly exporter: ExporterUnderTest;
+}
+
+type Drive = (world: ExporterWorld, buf: DmaBuf) => Op<void>;
+
+/** Whether `capability` is declared. */
+const can = ({ subject }: ExporterWorld, capability: ExporterCapability): boolean =>
+  subject.capabilities.includes(capability);
+
+/** A device where the contract wants one, and to map; else none, as KVM has none. */
+const deviceOf = ({ fw, host, subject }: ExporterWorld): Device | null =>
+  fw.contract.policy.device === "always" || subject.capabilities.includes("map") ? host.device : null;
+
+/** Every drive exports first and puts last, so release is part of each. */
+export const exporterDrives: readonly Drive[] = [
+  function* use(world, buf) {
+    for (const _ of ["first", "again"]) {
+      const importer = new ReferenceImporter(world.fw);
+      yield* importer.attach(buf, deviceOf(world));
+      yield* importer.use();
+      checkCover(world, buf, importer.runs);
+      yield* importer.detach();
+      checkGivenBack(world);
+    }
+  },
+  function* twoTables(world, buf) {
+    if (!can(world, "map")) return;
+    const importer = new ReferenceImporter(world.fw);
+    yield* importer.attach(buf, world.host.device);
+    const { attachment } = importer;
+    const tables = [];
+    for (const _ of [1, 2]) tables.push(yield* world.fw.mapAttachmentUnlocked(attachment, "to-device"));
+    for (const table of tables) yield* world.fw.unmapAttachmentUnlocked(attachment, table, "to-device");
+    yield* importer.detach();
+    checkGivenBack(world);
+  },
+  function* revoked(world, buf) {
+    const { fw, exporter } = world;
+    if (!can(world, "revoke") || !exporter.revoke || !exporter.restore) return;
+    const importer = new ReferenceImporter(fw);
+    yield* importer.attach(buf, deviceOf(world));
+    yield* importer.use();
+    yield* exporter.revoke();
+    if (importer.runs.length > 0) fw.breach("invalidate", "revoke does not invalidate: the importer still holds runs");
+    const call = can(world, "map") ? "mapDmaBuf" : "getPfn";
+    if (yield* accepted(importer.use())) fw.breach(call, "gives memory that is revoked: refuse until it is restored");
+    yield* exporter.restore();
+    if (!(yield* accepted(importer.use()))) fw.breach(call, "refuses after restore");
+    yield* importer.detach();
+    checkGivenBack(world);
+  },
+  function* staticImporter(world, buf) {
+    if (!world.fw.contract.rows.mapAttachment) return;
+    const before = world.host.liveMappings;
+    const { fw, host } = world;
+    const ok = yield* accepted(staticUse(world, buf));
+    if (ok !== can(world, "static"))
+      fw.breach("attach", ok ? "serves a static importer, undeclared" : "refuses a static importer, which it declares");
+    if (!ok && host.liveMappings !== before) fw.breach("attach", "a refused attach leaves DMA mappings behind");
+  },
+  function* frames(world, buf) {
+    if (!can(world, "get_pfn")) return;
+    const importer = new ReferenceImporter(world.fw);
+    yield* importer.attach(buf, deviceOf(world));
+    yield* checkFrames(world, importer, buf.sizeBytes / PAGE_SIZE);
+    yield* importer.detach();
+  },
+  function* optional(world, buf) {
+    for (const capability of ["pin", "cpu-access", "mmap", "vmap"] as const) {
+      const call = CALLBACK_OF[capability];
+      if (!call || !(call in world.fw.contract.rows)) continue;
+      const before = world.fw.calls[call] ?? 0;
+      const ok = yield* accepted(tryOut(world, buf, capability));
+      const worked = ok && (world.fw.calls[call] ?? 0) > before;
+      if (worked !== can(world, capability))
+        world.fw.breach(call, worked ? "works, undeclared: declare it" : "is declared and does not work");
+    }
+  },
+];
+
+function* staticUse({ fw, host }: ExporterWorld, buf: DmaBuf): Op<void> {
+  const at = yield* fw.staticAttach(buf, host.device, "static importer");
+  try {
+    const table = yield* fw.mapAttachmentUnlocked(at, "bidirectional");
+    yield* fw.unmapAttachmentUnlocked(at, table, "bidirectional");
+  } finally {
+    yield* fw.detachAttachment(buf, at);
+  }
+}
+
+/** Does one thing and undoes it. */
+function* tryOut({ fw, host }: ExporterWorld, buf: DmaBuf, capability: ExporterCapability): Op<void> {
+  if (capability === "cpu-access") {
+    yield* fw.beginAccess(buf, "bidirectional");
+    yield* fw.endAccess(buf, "bidirectional");
+  } else if (capability === "mmap") {
+    const vma: Vma = { pgoff: 0, pages: 1, buf: null, fault: null };
+    yield* fw.munmap(yield* fw.mmapFile(buf, vma));
+  } else if (capability === "vmap") {
+    yield* fw.vunmapBufferUnlocked(buf, yield* fw.vmapBufferUnlocked(buf));
+  } else {
+    const importer = new ReferenceImporter(fw);
+    yield* importer.attach(buf, host.device);
+    try {
+      using held = yield* buf.resv.lock();
+      yield* fw.pinAttachment(importer.attachment, held);
+      yield* fw.unpinAttachment(importer.attachment, held);
+    } finally {
+      yield* importer.detach();
+    }
+  }
+}
+
+/** Was it accepted, rather than refused? What is no refusal goes on. */
+function* accepted(op: Op<unknown>): Op<boolean> {
+  try {
+    yield* op;
+    return true;
+  } catch (error) {
+    if (error instanceof DmaBufError) return false;
+    throw error;
+  }
+}
+
+/** Every byte once, in order, inside the buffer. */
+function checkCover({ fw, subject }: ExporterWorld, buf: DmaBuf, runs: readonly Run[]): void {
+  const call = subject.capabilities.includes("map") ? "mapDmaBuf" : "getPfn";
+  let next = 0;
+  for (const run of runs) {
+    if (run.offset !== next || run.sizeBytes <= 0)
+      return fw.breach(
+        call,
+        `a run at ${run.offset} of ${run.sizeBytes} bytes where ${next} is next: cover each byte once`,
+      );
+    next += run.sizeBytes;
+  }
+  if (next !== buf.sizeBytes) fw.breach(call, `the runs cover ${next} of ${buf.sizeBytes} bytes`);
+}
+
+function checkGivenBack({ fw, host }: ExporterWorld): void {
+  if (host.liveMappings > 0)
+    fw.breach("unmapDmaBuf", `${host.liveMappings} DMA mapping(s) left: give back what map took`);
+}
+
+/** Each page on its own must agree with what the order of its neighbours promised; one page too many is refused. */
+function* checkFrames({ fw }: ExporterWorld, { attachment }: ReferenceImporter, pages: number): Op<void> {
+  const answers: PfnAnswer[] = [];
+  for (let pgoff = 0; pgoff < pages; pgoff++) answers.push(yield* askFrame(fw, attachment, pgoff));
+  for (const [pgoff, { pfn, maxOrder }] of answers.entries()) {
+    const first = pgoff - (pfn % 2 ** maxOrder);
+    for (let page = first; page < first + 2 ** maxOrder; page++)
+      if (answers[page]?.pfn !== pfn - pgoff + page)
+        return fw.breach("getPfn", `page ${pgoff} promises order ${maxOrder}, which page ${page} does not keep`);
+  }
+  if (yield* accepted(askFrame(fw, attachment, pages)))
+    fw.breach("getPfn", `tells a frame for page ${pages}, beyond the end`);
+}
+
+function* askFrame(fw: Recorder, at: ReferenceImporter["attachment"], pgoff: number): Op<PfnAnswer> {
+  if (!fw.contract.rows.getPfnAttachment) return yield* fw.getPfnUnlocked(at, pgoff);
+  using held = yield* at.buf.resv.lock();
+  return yield* fw.getPfnAttachment(at, pgoff, held);
+}

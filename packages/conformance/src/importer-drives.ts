@@ -1,0 +1,103 @@
+/** What is done with an importer to see whether it keeps the rules: one short life each, in a fresh world. */
+import { DmaBufError, type Op } from "@dma-buf/core";
+import type { Recorder } from "./recorder.js";
+import { type ReferenceExporter } from "./reference.js";
+import type { ImporterSubject, ImporterUnderTest } from "./subject.js";
+
+export interface ImporterWorld {
+  readonly subject: ImporterSubject;
+  readonly fw: Recorder;
+  readonly importer: ImporterUnderTest;
+  readonly exporter: ReferenceExporter;
+}
+
+type Drive = (world: ImporterWorld) => Op<void>;
+
+const invalidates = ({ subject }: ImporterWorld): boolean => subject.capabilities.includes("invalidate");
+
+/** In each, the kit puts the exporter's reference last: what the importer keeps shows. */
+export const importerDrives: readonly Drive[] = [
+  function* use(world) {
+    const { importer, exporter, fw } = world;
+    yield* importer.attach(exporter.buf);
+    if (exporter.buf.refs < 2) fw.breach("get", "attached without a reference of its own: the buffer may go under it");
+    for (const _ of ["first", "again"]) yield* importer.use();
+    if (importer.holds() === 0) fw.breach("mapAttachment", "use() installs nothing");
+    checkPeer2peer(world);
+    yield* importer.detach();
+  },
+  function* unused({ importer, exporter }) {
+    yield* importer.attach(exporter.buf);
+    yield* importer.detach();
+  },
+  function* invalidated(world) {
+    const { importer, exporter, fw } = world;
+    yield* importer.attach(exporter.buf);
+    yield* importer.use();
+    if (invalidates(world)) {
+      // Twice, and once with nothing moved: it must be idempotent.
+      for (const _ of ["moved", "again"]) {
+        using held = yield* exporter.buf.resv.lock();
+        yield* fw.invalidate(exporter.buf, held);
+      }
+      if (importer.holds() > 0) fw.breach("invalidateMappings", `${importer.holds()} run(s) outlive the invalidate`);
+      yield* importer.use();
+    }
+    yield* importer.detach();
+  },
+  function* refusedAttach({ importer, exporter, fw }) {
+    exporter.refuseAttach = true;
+    if (yield* accepted(importer.attach(exporter.buf))) {
+      fw.breach("dynamicAttach", "the exporter's refusal is swallowed");
+      yield* importer.detach();
+    }
+  },
+  function* refusedUse(world) {
+    const { importer, exporter, fw } = world;
+    if (!invalidates(world)) return;
+    yield* importer.attach(exporter.buf);
+    yield* exporter.revoke();
+    if (yield* accepted(importer.use())) fw.breach("mapAttachment", "the exporter's refusal is swallowed");
+    exporter.restore();
+    yield* importer.use();
+    yield* importer.detach();
+  },
+];
+
+/** Using against a revoke: afterwards nothing may be left installed, in any order. */
+export function* revokeRace(
+  world: ImporterWorld,
+  spawn: (name: string, op: Op<void>) => { readonly state: string },
+): Op<void> {
+  const { importer, exporter, fw } = world;
+  yield* importer.attach(exporter.buf);
+  const tasks = [spawn("importer", quiet(importer.use())), spawn("exporter", exporter.revoke())];
+  yield {
+    site: "join",
+    ready: () => tasks.every((t) => t.state !== "runnable"),
+    blockedOn: () => "importer and exporter",
+  };
+  if (importer.holds() > 0)
+    fw.breach("invalidateMappings", "installed what was revoked meanwhile: look again before installing");
+  yield* importer.detach();
+}
+
+function checkPeer2peer({ subject, exporter, fw }: ImporterWorld): void {
+  const declared = subject.capabilities.includes("peer2peer");
+  const { peer2peer = declared } = exporter.buf.attachments[0] ?? {};
+  if (peer2peer !== declared) fw.breach("dynamicAttach", `allow_peer2peer is ${peer2peer}, declared ${declared}`);
+}
+
+function* quiet(op: Op<void>): Op<void> {
+  yield* accepted(op);
+}
+
+function* accepted(op: Op<unknown>): Op<boolean> {
+  try {
+    yield* op;
+    return true;
+  } catch (error) {
+    if (error instanceof DmaBufError) return false;
+    throw error;
+  }
+}

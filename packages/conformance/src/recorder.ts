@@ -1,0 +1,100 @@
+/** A framework that listens: every callback of exporter and importer goes through it and leaves a record. */
+import {
+  type CallName,
+  type Device,
+  type DmaBuf,
+  type DmaBufAttachment,
+  type DmaBufExportInfo,
+  DmaBufError,
+  type DmaBufOps,
+  Framework,
+  type FrameworkOptions,
+  type Importer,
+  isOp,
+  type Op,
+} from "@dma-buf/core";
+
+/** A requirement that was not kept. */
+export interface Breach {
+  /** The row's id. */
+  readonly requirement: string;
+  readonly message: string;
+}
+
+/** Collects breaches: its own, and the framework's findings. */
+export class Recorder extends Framework {
+  /** Calls of each callback so far. */
+  readonly calls: Partial<Record<CallName, number>> = {};
+  #released = false;
+
+  constructor(options: FrameworkOptions) {
+    super({ ...options, trace: false });
+  }
+
+  /**
+   * What the first break of a rule was, in order: all of that requirement. What comes after another rule was broken
+   * may only follow from it, and is not counted: mend the first, and check again.
+   */
+  get breaches(): readonly Breach[] {
+    const [first] = this.findings;
+    return this.findings.filter((f) => f.requirement === first?.requirement);
+  }
+
+  /** Books a breach of the row of `call`. */
+  breach(call: CallName, message: string): void {
+    this.report("violation", call, this.contract.rows[call]?.party ?? "exporter", message);
+  }
+
+  override export(info: DmaBufExportInfo): DmaBuf {
+    return super.export({ ...info, ops: this.#listen(info.ops) });
+  }
+
+  override *dynamicAttach(buf: DmaBuf, device: Device | null, importer: Importer): Op<DmaBufAttachment> {
+    const { ops } = importer;
+    const { invalidateMappings } = ops ?? {};
+    if (!ops || !invalidateMappings) return yield* super.dynamicAttach(buf, device, importer);
+    const listened = this.#wrap("invalidateMappings", invalidateMappings.bind(ops) as (...args: unknown[]) => unknown);
+    return yield* super.dynamicAttach(buf, device, {
+      ...importer,
+      ops: { ...ops, invalidateMappings: listened as never },
+    });
+  }
+
+  #listen(ops: DmaBufOps): DmaBufOps {
+    const listened: Record<string, unknown> = { ...ops };
+    for (const [call, callback] of Object.entries(ops))
+      if (typeof callback === "function") listened[call] = this.#wrap(call as CallName, callback.bind(ops));
+    return listened;
+  }
+
+  #wrap(call: CallName, callback: (...args: unknown[]) => unknown): (...args: unknown[]) => unknown {
+    return (...args) => {
+      this.calls[call] = (this.calls[call] ?? 0) + 1;
+      if (this.#released) this.breach(call === "release" ? "release" : call, `${call} is called after release`);
+      if (call === "release") this.#released = true;
+      try {
+        const result = callback(...args);
+        return isOp(result) ? this.#watch(call, result) : result;
+      } catch (error) {
+        throw this.#judge(call, error);
+      }
+    };
+  }
+
+  *#watch(call: CallName, op: Op<unknown>): Op<unknown> {
+    try {
+      return yield* op;
+    } catch (error) {
+      throw this.#judge(call, error);
+    }
+  }
+
+  /** A refusal is an errno of the row; anything else that is thrown is a broken plugin. */
+  #judge(call: CallName, error: unknown): unknown {
+    const { errors = {} } = this.contract.rows[call] ?? {};
+    const code = error instanceof DmaBufError ? error.code : null;
+    const allowed = Object.keys(errors).join(", ") || "no errno";
+    if (code === null || !(code in errors)) this.breach(call, `throws ${String(error)}: the row lists ${allowed}`);
+    return error;
+  }
+}

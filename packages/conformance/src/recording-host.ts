@@ -1,0 +1,122 @@
+/** A host that implements every host interface core states, and remembers what was asked of it. */
+import {
+  type AccessResult,
+  addr,
+  type Device,
+  type DmaAddr,
+  type DmaApi,
+  DmaBufError,
+  type P2pProvider,
+  PAGE_SIZE,
+  type PhysAddr,
+  type Space,
+  type TableMemory,
+} from "@dma-buf/core";
+
+/** Addresses that the host hands out begin here, so that a physical address is never taken for one by accident. */
+const IOVA_BASE = 0x4000_0000;
+const TABLES_BASE = 0x8000_0000;
+
+/**
+ * One device on one bus, in a domain of its own. Every DMA mapping is a range of the domain; what is left of them is
+ * {@link liveMappings}.
+ * @example
+ * const host = new RecordingHost();
+ * gpuImporter()(framework, host.device);
+ */
+export class RecordingHost {
+  readonly #mappings = new Map<number, { readonly physical: PhysAddr; readonly sizeBytes: number }>();
+  readonly #domain: Space = { kind: "iova", domain: this };
+  readonly #bus: Space = { kind: "pci-bus", bridge: this };
+  #next = IOVA_BASE;
+  /** What was asked, in order: `mapPhys 0x1000`, `write 0x40000000`. */
+  readonly log: string[] = [];
+  readonly device: Device;
+  readonly tables: TableMemory;
+
+  /** The verdict for every client: reachable, straight over the bus. */
+  readonly provider: P2pProvider = {
+    busOffsetBytes: 0,
+    verdict: () => ({ mapType: "through-host-bridge", distance: 2, reason: "the recording host says so" }),
+  };
+
+  constructor(name = "recording device") {
+    this.device = {
+      name,
+      dma: this.#dma(),
+      spaces: [this.#bus, this.#domain],
+      write: this.#access,
+      read: this.#access,
+    };
+    this.tables = tableMemory();
+  }
+
+  /** DMA mappings made and not given back. */
+  get liveMappings(): number {
+    return this.#mappings.size;
+  }
+
+  /** Where the device's address goes, or `null`: it would fault. */
+  translate(address: number): PhysAddr | null {
+    for (const [iova, { physical, sizeBytes }] of this.#mappings)
+      if (iova <= address && address < iova + sizeBytes) return addr<PhysAddr>(physical + address - iova);
+    return null;
+  }
+
+  #dma(): DmaApi {
+    return {
+      mapPhys: (physical, sizeBytes) => {
+        this.log.push(`mapPhys ${physical}`);
+        const iova = this.#next;
+        this.#next += Math.ceil(sizeBytes / PAGE_SIZE) * PAGE_SIZE;
+        this.#mappings.set(iova, { physical, sizeBytes });
+        return addr<DmaAddr>(iova);
+      },
+      unmapPhys: (address, sizeBytes) => {
+        this.log.push(`unmapPhys ${address}`);
+        if (this.#mappings.get(address)?.sizeBytes !== sizeBytes)
+          throw new RangeError(
+            `unmapPhys(${address}, ${sizeBytes}): no such mapping; give back what was mapped, whole`,
+          );
+        this.#mappings.delete(address);
+      },
+    };
+  }
+
+  // An access answers with zeros or a fault: the kit asks where an address leads, not what lies there.
+  readonly #access = function* (
+    this: void,
+    address: number,
+    bytes: Uint8Array | number,
+  ): Generator<never, AccessResult, void> {
+    const size = typeof bytes === "number" ? bytes : bytes.length;
+    if (address < IOVA_BASE) return { kind: "fault", by: "recording host", reason: `nothing at ${address}` };
+    return { kind: "done", bytes: new Uint8Array(size) };
+  };
+}
+
+function tableMemory(): TableMemory {
+  const sizeBytes = 64 * PAGE_SIZE;
+  const bytes = new ArrayBuffer(sizeBytes);
+  const free = Array.from({ length: 64 }, (_, i) => TABLES_BASE + i * PAGE_SIZE);
+  return {
+    basePhys: addr<PhysAddr>(TABLES_BASE),
+    sizeBytes,
+    words: new Int32Array(bytes),
+    doubles: new Float64Array(bytes),
+    allocTable() {
+      const table = free.shift();
+      if (table === undefined)
+        throw new DmaBufError("ENOMEM", {
+          op: "allocTable",
+          stage: "map",
+          message: "64 tables are out: give some back",
+        });
+      return addr<PhysAddr>(table);
+    },
+    freeTable: (table) => void free.push(table),
+    get liveTables() {
+      return 64 - free.length;
+    },
+  };
+}

@@ -1,0 +1,56 @@
+/** What is checked: a plugin, the contract it claims, and what it says it can do. */
+import type { Contract, DmaBuf, ExporterCall, Framework, Op } from "@dma-buf/core";
+import type { RecordingHost } from "./recording-host.js";
+
+/** What an exporter may declare. What it does not declare must be absent, or refuse. */
+export type ExporterCapability = "map" | "get_pfn" | "pin" | "cpu-access" | "mmap" | "vmap" | "static" | "revoke";
+
+/** What an importer may declare. */
+export type ImporterCapability = "invalidate" | "peer2peer";
+
+/** The callback behind a capability. */
+export const CALLBACK_OF: Readonly<Partial<Record<ExporterCapability, ExporterCall>>> = {
+  map: "mapDmaBuf",
+  get_pfn: "getPfn",
+  pin: "pin",
+  "cpu-access": "beginCpuAccess",
+  mmap: "mmap",
+  vmap: "vmap",
+};
+
+interface Subject {
+  readonly name: string;
+  readonly contract: Contract;
+}
+
+/** One exporter in a fresh world. */
+export interface ExporterUnderTest {
+  /** Exports a buffer of at least two whole pages; the caller gets the reference. */
+  export(): DmaBuf;
+  /** With capability `revoke`: takes it away, and gives it back. */
+  revoke?(): Op<void>;
+  restore?(): Op<void>;
+}
+
+export interface ExporterSubject extends Subject {
+  readonly kind: "exporter";
+  readonly capabilities: readonly ExporterCapability[];
+  create(framework: Framework, host: RecordingHost): ExporterUnderTest;
+}
+
+/** One importer in a fresh world. */
+export interface ImporterUnderTest {
+  /** Attaches, and takes a reference of its own. */
+  attach(buf: DmaBuf): Op<void>;
+  /** Gets at the buffer: maps or asks, as its contract has it, and installs what it was told. */
+  use(): Op<void>;
+  /** How many runs it has installed now. */
+  holds(): number;
+  detach(): Op<void>;
+}
+
+export interface ImporterSubject extends Subject {
+  readonly kind: "importer";
+  readonly capabilities: readonly ImporterCapability[];
+  create(framework: Framework, host: RecordingHost): ImporterUnderTest;
+}
