@@ -138,6 +138,23 @@ describe("bad use and bad input end with 2, one message, nothing on stdout", () 
   });
 });
 
+describe("contract", () => {
+  it("prints one, two, JSON, and refuses what there is none of", () => {
+    expect(dmaBuf("contract", "pfn").out).toContain("dma_buf_get_pfn_unlocked");
+    expect(dmaBuf("contract", "pfn", "dma-address").out).toContain("Only pfn");
+    expect(JSON.parse(dmaBuf("contract", "vma", "--json").out)).toMatchObject({
+      schemaVersion: 1,
+      id: "vma",
+      base: "6.13",
+    });
+    expect(dmaBuf("contract", "pfm")).toMatchObject({
+      code: 2,
+      out: "",
+      err: "dma-buf: pfm: no such contract. There are dma-address, vma, pfn, pfn-locked, annotated-address, linux-7.3\n",
+    });
+  });
+});
+
 describe("the table", () => {
   const base: Result = {
     scenario: "S1",

@@ -1,7 +1,9 @@
 /** The `dma-buf` command as a function: words in, text and an exit code out. */
 import { catalogue, compare, explain, type Explanation, UsageError } from "@dma-buf/compare";
+import { type Contract, contracts } from "@dma-buf/core";
 import { type Capture, CaptureError } from "@dma-buf/pci";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { compareContracts, renderContract, renderDifference } from "./contract.js";
 import { InputError } from "./errors.js";
 import { readMachine } from "./input.js";
 import type { Io } from "./io.js";
@@ -93,6 +95,18 @@ function build(version: string, io: Io, exit: (code: ExitCode) => void): Command
       print(options.json, found, () => renderExplanation(found));
     });
 
+  command("contract", "print a contract, or what one has and another has not")
+    .argument("<id>", `one of ${contracts.map((c) => c.id).join(", ")}`)
+    .argument("[other]", "the one to set it against")
+    .action((id: string, otherId: string | undefined, options: { json?: boolean }) => {
+      const first = contractNamed(id);
+      const second = otherId === undefined ? null : contractNamed(otherId);
+      const value = second ? compareContracts(first, second) : first;
+      print(options.json, { schemaVersion: 1, ...value }, () =>
+        second ? renderDifference(first, second, io) : renderContract(first, io),
+      );
+    });
+
   command("machine", "show what was read from a capture")
     .argument("<file>", "output of `lspci -vvv`")
     .action((file: string, options: { json?: boolean }) => {
@@ -106,6 +120,12 @@ function ids(value: string, before: string[] | undefined): string[] {
   const list = value.split(",").map((s) => s.trim());
   if (list.includes("")) throw new InvalidArgumentError("an id is empty: separate ids by single commas");
   return [...(before ?? []), ...list];
+}
+
+function contractNamed(id: string): Contract {
+  const found = contracts.find((c) => c.id === id);
+  if (!found) throw new InputError(`${id}: no such contract. There are ${contracts.map((c) => c.id).join(", ")}`);
+  return found;
 }
 
 function renderExplanation({ result, run: which, replayToken, trace }: Explanation): string {

@@ -1,25 +1,20 @@
 /** The kit under test: what keeps the rules passes under every contract, and each broken plugin fails its rule alone. */
 import {
-  annotatedAddress,
+  contracts,
   type Contract,
   type DmaBufAttachment,
   DmaBufError,
   type DmaBufOps,
-  dmaAddress,
   type Held,
   linux73,
   type Op,
   pfn,
-  pfnLocked,
   type Run,
-  vma,
 } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import { check, conformance } from "./check.js";
 import { referenceExporter, ReferenceImporter } from "./reference.js";
 import type { ExporterCapability, ExporterSubject, ImporterSubject } from "./subject.js";
-
-const contracts = [dmaAddress, vma, pfn, pfnLocked, annotatedAddress, linux73];
 
 function exporterOf(
   contract: Contract,

@@ -4,13 +4,8 @@
  */
 import { describe, expect, it } from "vitest";
 import { type CallName, rowsOf } from "./contract.js";
-import { annotatedAddress } from "./contracts/annotated-address.js";
-import { dmaAddress } from "./contracts/dma-address.js";
-import { linux73 } from "./contracts/linux-7.3.js";
-import { pfn } from "./contracts/pfn.js";
-import { pfnLocked } from "./contracts/pfn-locked.js";
+import { contracts } from "./contracts/all.js";
 import { type SyncCall, syncRows } from "./contracts/sync.js";
-import { vma } from "./contracts/vma.js";
 import type { DmaBuf, DmaBufAttachment } from "./dma-buf.js";
 import { Env } from "./env.js";
 import { DmaBufError } from "./error.js";
@@ -23,7 +18,6 @@ import { asks, device, importer, type Kit, kit, maps, mock, moves, refuse, table
 import { Usage } from "./usage.js";
 import { AcquireTicket } from "./ww-mutex.js";
 
-const contracts = [dmaAddress, vma, pfn, pfnLocked, annotatedAddress, linux73];
 const vmaps = { vmap: () => ({ address: 4096, isIomem: false }), vunmap() {} };
 const everything = { ...maps, ...asks, ...vmaps, mmap() {} };
 const nothing = null as never;

@@ -1,13 +1,8 @@
 /** Every errno of the tables is reached by a case here; a row or an errno without one fails. */
 import { describe, expect, it } from "vitest";
 import { type CallName, type Contract, rowsOf } from "./contract.js";
-import { annotatedAddress } from "./contracts/annotated-address.js";
-import { dmaAddress } from "./contracts/dma-address.js";
-import { linux73 } from "./contracts/linux-7.3.js";
-import { pfn } from "./contracts/pfn.js";
-import { pfnLocked } from "./contracts/pfn-locked.js";
+import { contracts } from "./contracts/all.js";
 import { type SyncCall, syncRows } from "./contracts/sync.js";
-import { vma } from "./contracts/vma.js";
 import { Env } from "./env.js";
 import { DmaBufError, type ErrnoName } from "./error.js";
 import { FdTable } from "./fd-table.js";
@@ -19,8 +14,6 @@ import { asks, device, importer, type Kit, kit, maps, mock, moves, refuse } from
 import { Usage } from "./usage.js";
 import { AcquireTicket } from "./ww-mutex.js";
 import { DmaFence } from "./fence.js";
-
-const contracts = [dmaAddress, vma, pfn, pfnLocked, annotatedAddress, linux73];
 
 /** An exporter that every contract takes. */
 const everything = { ...maps, ...asks, mmap() {}, vmap: () => ({ address: 4096, isIomem: false }), vunmap() {} };

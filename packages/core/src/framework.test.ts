@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { addr, type Pfn } from "./address.js";
-import { type Contract, defineContract } from "./contract.js";
+import { type Contract, defineContract, rowsOf } from "./contract.js";
+import { contracts } from "./contracts/all.js";
 import { dmaAddress } from "./contracts/dma-address.js";
 import { pfn } from "./contracts/pfn.js";
 import type { DmaBufAttachOps, DmaBufOps, SgTable } from "./dma-buf.js";
@@ -291,7 +292,33 @@ describe("windows", () => {
 });
 
 describe("contracts", () => {
-  const contracts = [dmaAddress, pfn];
+  it("every row of the framework is a method of it, and every method that takes a buffer has a row", () => {
+    const rows = new Set(
+      contracts.flatMap((c) => rowsOf(c).flatMap(([call, row]) => (row.party === "framework" ? [call] : []))),
+    );
+    const methods: string[] = [];
+    for (let at = Framework.prototype as object; at !== Object.prototype; at = Object.getPrototypeOf(at) as object)
+      methods.push(...Object.getOwnPropertyNames(at));
+    expect([...rows].filter((call) => !methods.includes(call))).toEqual([]);
+    // What the model has and the kernel has not, or what layers share.
+    const own = [
+      "constructor",
+      "contract",
+      "env",
+      "scheduler",
+      "trace",
+      "findings",
+      "ledger",
+      "report",
+      "error",
+      "open",
+    ];
+    const shared = ["policy", "rule", "refuse", "bug", "defect", "expectResv", "expectState", "ask", "settle", "event"];
+    const more = ["isNull", "own", "bridge", "unbridge", "file", "drain", "munmap"];
+    const known = [...rows, ...own, ...shared, ...more] as string[];
+    expect(methods.filter((name) => !known.includes(name))).toEqual([]);
+  });
+
   it.each(contracts)("$id: row ids are its own and unique, and pairs are mutual", ({ id, rows }) => {
     const ids = Object.values(rows).map((r) => r.id);
     expect(ids.filter((i) => !i.startsWith(`${id}/`))).toEqual([]);

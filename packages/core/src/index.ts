@@ -38,6 +38,7 @@ export {
   rowsOf,
   type Window,
 } from "./contract.js";
+export { contracts } from "./contracts/all.js";
 export { annotatedAddress } from "./contracts/annotated-address.js";
 export { dmaAddress } from "./contracts/dma-address.js";
 export { linux73 } from "./contracts/linux-7.3.js";
