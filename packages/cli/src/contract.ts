@@ -94,7 +94,7 @@ function facts(contract: Contract, call: CallName, row: Row): Facts {
     reservation: `${RESV[row.resv]}${row.inside === "leaves" ? "" : `; ${INSIDE[row.inside]}`}`,
     sleeps: row.maySleep ? "may sleep" : "must not sleep",
     result: row.owner,
-    errors: list(row.errors as Record<string, string>),
+    errors: list(row.errors),
     findings: row.findings.join(", "),
   };
 }
