@@ -41,10 +41,13 @@ function program(core) {
       const framework = new Framework({ contract: dmaAddress, scheduler });
       const fence = new DmaFence(framework.env, names, 1, 1);
       scheduler.spawn("importer", life(framework, fence));
-      scheduler.spawn("gpu", (function* () {
-        yield { site: "job", ready: null };
-        fence.signal();
-      })());
+      scheduler.spawn(
+        "gpu",
+        (function* () {
+          yield { site: "job", ready: null };
+          fence.signal();
+        })(),
+      );
       const end = scheduler.run();
       return { end, ledger: framework.ledger, findings: framework.findings.length };
     },
