@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export { type Case, check, conformance, type Runner } from "./check.js";
+export { checkPlugin } from "./check-plugin.js";
 export { RecordingHost } from "./recording-host.js";
 export { referenceExporter, type ReferenceExporter, ReferenceImporter, referencePage } from "./reference.js";
 export type {

@@ -85,21 +85,14 @@ export class AttachmentCalls extends MappingCalls {
   /** Only the exporter's attach may change it, and only to `false`. */
   #checkPeer2peer(at: OwnedAttachment): void {
     if (!at.peer2peer || at.importer?.allowPeer2peer) return;
-    this.report(
-      "violation",
-      "attach",
-      "exporter",
-      `${at.buf.exporterName} raises peer2peer, which ${at.importerName} does not take`,
-    );
+    const what = `${at.buf.exporterName} raises peer2peer, which ${at.importerName} does not take`;
+    this.report("violation", "attach", "exporter", what);
     at.peer2peer = false;
   }
 
   #event(name: string, at: OwnedAttachment): void {
-    this.event(
-      name,
-      at.buf,
-      ` attachment:${at.importerName} is_dynamic=${Number(at.importer !== null)} dev_name=${at.device?.name ?? "(null)"}`,
-    );
+    const who = `attachment:${at.importerName} is_dynamic=${Number(at.importer !== null)}`;
+    this.event(name, at.buf, ` ${who} dev_name=${at.device?.name ?? "(null)"}`);
   }
 }
 

@@ -5,7 +5,8 @@
 import { type CallName, type Contract, type ExporterCall, kernelName, type Policy, rowsOf } from "./contract.js";
 import type { DmaBuf, DmaBufExportInfo, DmaBufOps } from "./dma-buf.js";
 import type { Env, Rule } from "./env.js";
-import type { DmaBufError, ErrnoName } from "./error.js";
+import type { DmaBufError } from "./error.js";
+import type { ErrnoName } from "./contracts/errno.js";
 import type { Finding } from "./finding.js";
 import { count, type Ledger, type OwnedAttachment, type OwnedBuf } from "./ledger.js";
 import { isOp, isThenable, type MaySleep, type Op, perform, point, type Wait } from "./op.js";
@@ -170,12 +171,7 @@ export class BufferCalls {
     if (rule === "held" && !(held?.live && held.resv === buf.resv))
       this.report("violation", call, "importer", `${who} calls ${call} without holding ${buf.resv.name}`);
     if (rule === "free" && this.#holds(buf))
-      this.report(
-        "violation",
-        call,
-        "importer",
-        `${who} calls ${call} while holding ${buf.resv.name}, which it takes itself`,
-      );
+      this.report("violation", call, "importer", `${who} holds ${buf.resv.name} and calls ${call}, which takes it`);
   }
 
   /** Is the call allowed in the state of the attachment's life? @throws DmaBufError `EINVAL`, with a `warn` finding */
@@ -196,12 +192,7 @@ export class BufferCalls {
     yield* point(`exporter.${call}`);
     const result = yield* this.settle(call, "exporter", callback.apply(buf.ops, args));
     if (this.contract.rows[call]?.resv === "free" && this.#holds(buf))
-      this.report(
-        "violation",
-        call,
-        "exporter",
-        `${buf.exporterName} comes back from ${call} holding ${buf.resv.name}`,
-      );
+      this.report("violation", call, "exporter", `${buf.exporterName} returns from ${call} holding ${buf.resv.name}`);
     return result;
   }
 
@@ -215,10 +206,8 @@ export class BufferCalls {
 
   /** An event of the kernel's `dma_buf` system, in its text format. */
   protected event(name: string, buf: DmaBuf, more = ""): void {
-    this.trace.emit(
-      "tracepoint",
-      () => `${name}: exp_name=${buf.exporterName} size=${buf.sizeBytes} ino=${buf.ino}${more}`,
-    );
+    const { exporterName, sizeBytes, ino } = buf;
+    this.trace.emit("tracepoint", () => `${name}: exp_name=${exporterName} size=${sizeBytes} ino=${ino}${more}`);
   }
 
   /** `WARN_ON(!dmabuf)` of a call that then does nothing. */

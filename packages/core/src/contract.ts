@@ -4,7 +4,8 @@
  * see runs of a buffer. Code reads the data; nothing branches on a contract's id.
  */
 import type { DmaBufAttachment, DmaBufOps } from "./dma-buf.js";
-import type { ErrnoName, Stage } from "./error.js";
+import type { Stage } from "./error.js";
+import type { ErrnoName } from "./contracts/errno.js";
 import type { Framework } from "./framework.js";
 import type { Op } from "./op.js";
 import type { Held } from "./resv.js";

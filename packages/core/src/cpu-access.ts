@@ -30,10 +30,7 @@ export class CpuAccessCalls extends AttachmentCalls {
 
   /** mmap(2) on the buffer's fd. A last page that is not whole cannot be mapped. @throws DmaBufError `EINVAL` */
   *mmapFile(buf: DmaBuf, vma: Vma): Op<Vma> {
-    const end = vma.pgoff + vma.pages;
-    if (!buf.ops.mmap) throw this.error("EINVAL", "mmapFile", `${buf.exporterName} has no mmap: import it instead`);
-    if (end > pagesOf(buf))
-      throw this.error("EINVAL", "mmapFile", `page ${end} is beyond the ${pagesOf(buf)} whole pages: map fewer`);
+    this.#checkMmap("mmapFile", buf, vma.pgoff + vma.pages);
     return yield* this.#mmap("dma_buf_mmap_internal", buf, vma);
   }
 
@@ -43,11 +40,7 @@ export class CpuAccessCalls extends AttachmentCalls {
    */
   *mmapBuffer(buf: DmaBuf, vma: Vma, pgoff: number): Op<Vma> {
     if (!buf || !vma) this.refuse("EINVAL", "mmapBuffer", "no buffer or no VMA: give both");
-    if (!buf.ops.mmap) throw this.error("EINVAL", "mmapBuffer", `${buf.exporterName} has no mmap: import it instead`);
-    if (pgoff + vma.pages >= 2 ** 64)
-      throw this.error("EOVERFLOW", "mmapBuffer", `page offset ${pgoff} and ${vma.pages} pages wrap: begin lower`);
-    if (pgoff + vma.pages > pagesOf(buf))
-      throw this.error("EINVAL", "mmapBuffer", `page ${pgoff + vma.pages} is beyond the ${pagesOf(buf)} whole pages`);
+    this.#checkMmap("mmapBuffer", buf, pgoff + vma.pages);
     vma.pgoff = pgoff;
     return yield* this.#mmap("dma_buf_mmap", buf, vma);
   }
@@ -107,6 +100,13 @@ export class CpuAccessCalls extends AttachmentCalls {
     }
   }
 
+  #checkMmap(call: "mmapFile" | "mmapBuffer", buf: DmaBuf, end: number): void {
+    const whole = Math.floor(buf.sizeBytes / PAGE_SIZE);
+    if (!buf.ops.mmap) throw this.error("EINVAL", call, `${buf.exporterName} has no mmap: import it instead`);
+    if (end >= 2 ** 64) throw this.error("EOVERFLOW", call, `page ${end} does not fit 64 bits: begin lower`);
+    if (end > whole) throw this.error("EINVAL", call, `page ${end} is beyond the ${whole} whole pages: map fewer`);
+  }
+
   /** The VMA's reference comes first: what the exporter does in its callback happens to a buffer that lives. */
   *#mmap(event: string, buf: DmaBuf, vma: Vma): Op<Vma> {
     this.event(event, buf);
@@ -120,9 +120,4 @@ export class CpuAccessCalls extends AttachmentCalls {
     }
     return vma;
   }
-}
-
-/** Whole pages: what can be mapped. */
-function pagesOf(buf: DmaBuf): number {
-  return Math.floor(buf.sizeBytes / PAGE_SIZE);
 }

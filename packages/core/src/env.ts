@@ -1,6 +1,7 @@
 /** What every object of the core has around it: the scheduler, the trace, the findings, an allocator that may fail. */
 import { syncRows } from "./contracts/sync.js";
-import { DmaBufError, type ErrnoName, type Stage } from "./error.js";
+import { DmaBufError, type Stage } from "./error.js";
+import type { ErrnoName } from "./contracts/errno.js";
 import { BugSignal, type Finding } from "./finding.js";
 import type { Scheduler } from "./scheduler.js";
 import { Trace } from "./trace.js";

@@ -40,12 +40,9 @@ export function explore<R>(world: (scheduler: Scheduler) => R, options: ExploreO
     const result = world(scheduler);
     explored++;
     const found = { result, token: replayToken(strategy.choices()), steps: scheduler.steps };
-    if (!worst || isWorse(badness(result) - badness(worst.result), found.steps - worst.steps)) worst = found;
+    const worse = worst ? badness(result) - badness(worst.result) || worst.steps - found.steps : 1;
+    if (worse > 0) worst = found;
   }
   if (!worst) throw new RangeError("explore: the strategy offered no run");
   return { kind: "exhausted", explored, ordersMax, worst };
-}
-
-function isWorse(badness: number, steps: number): boolean {
-  return badness > 0 || (badness === 0 && steps < 0);
 }

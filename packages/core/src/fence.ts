@@ -1,7 +1,7 @@
 /** A fence: work that will be done. Linux: `struct dma_fence`. Containers are `@dma-buf/fence`'s. */
 import { syncRows as rows } from "./contracts/sync.js";
 import type { Env } from "./env.js";
-import { ERRNO } from "./error.js";
+import { ERRNO } from "./contracts/errno.js";
 import { isOp, isThenable, type Op, point, until } from "./op.js";
 
 /** What the issuer of a fence does. Called under the fence's lock unless said otherwise: must not sleep. */
@@ -84,8 +84,7 @@ export class DmaFence {
 
   /** 0: active. 1: done. Negative: the errno with which it ended. Linux: `dma_fence_get_status()`. */
   get status(): number {
-    if (!this.signaled) return 0;
-    return this.#error === 0 ? 1 : this.#error;
+    return this.signaled ? this.#error || 1 : 0;
   }
 
   /** When it signalled, modelled ticks; 0 before. */
@@ -199,14 +198,9 @@ export class DmaFence {
     if (this.signaled) return timeoutTicks || 1;
     const task = env.scheduler.current;
     const interrupted = (): boolean => interruptible && (task?.signalPending ?? false);
+    const over = (): boolean => this.signaledFlag || interrupted();
     const deadline = env.scheduler.now + timeoutTicks;
-    if (timeoutTicks > 0)
-      yield* until(
-        "fence.wait",
-        () => this.signaledFlag || interrupted(),
-        () => this.describe(),
-        deadline,
-      );
+    if (timeoutTicks > 0) yield* until("fence.wait", over, () => this.describe(), deadline);
     if (this.signaledFlag) return Math.max(1, deadline - env.scheduler.now);
     if (interrupted()) throw env.error("ERESTARTSYS", rows.wait, "a signal is pending: start the call again");
     return 0;
@@ -239,11 +233,7 @@ export class DmaFence {
 
   /** The fence's lock is held exactly while it runs its callbacks; a callback that takes it waits for itself. */
   #takeLock(call: string): void {
-    if (this.#state === "signalling")
-      this.env.bug(
-        rows.fenceCallback,
-        "importer",
-        `a callback of ${this.describe()} calls ${call}, which takes its lock`,
-      );
+    if (this.#state !== "signalling") return;
+    this.env.bug(rows.fenceCallback, "importer", `a callback of ${this.describe()} calls ${call}: it takes its lock`);
   }
 }

@@ -121,7 +121,8 @@ export class Framework extends CpuAccessCalls {
     if (added) return yield* this.settle("ioctl", "framework", added(this, buf, arg));
     if (!Object.values<number>(DMA_BUF_IOCTL).includes(command))
       throw this.error("ENOTTY", "ioctl", `command ${command} is none of a dma-buf's: SYNC or SET_NAME`);
-    if (command === DMA_BUF_IOCTL.SYNC && isSync(arg)) return yield* this.#sync(buf, arg.flags);
+    const flags = (arg as { flags?: unknown } | null)?.flags;
+    if (command === DMA_BUF_IOCTL.SYNC && typeof flags === "number") return yield* this.#sync(buf, flags);
     if (typeof arg !== "string" || command === DMA_BUF_IOCTL.SYNC)
       throw this.error("EFAULT", "ioctl", "the argument cannot be read: give a valid pointer");
     if (new TextEncoder().encode(arg).length >= NAME_MAX)
@@ -160,8 +161,4 @@ export class Framework extends CpuAccessCalls {
     });
     return true;
   }
-}
-
-function isSync(arg: unknown): arg is { readonly flags: number } {
-  return typeof (arg as { flags?: unknown } | null)?.flags === "number";
 }

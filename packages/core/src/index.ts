@@ -59,7 +59,8 @@ export type {
   SgTable,
   Vma,
 } from "./dma-buf.js";
-export { DmaBufError, type DmaBufErrorInit, ERRNO, type ErrnoName, type Stage } from "./error.js";
+export { ERRNO, type ErrnoName } from "./contracts/errno.js";
+export { DmaBufError, type DmaBufErrorInit, type Stage } from "./error.js";
 export { type Exploration, type Explored, explore, type ExploreOptions } from "./explore.js";
 export { Env, type EnvOptions, type Rule } from "./env.js";
 export { FdTable } from "./fd-table.js";
@@ -85,7 +86,7 @@ export type {
 export type { Ledger, PollDirection } from "./ledger.js";
 export type { Config } from "./mappings.js";
 export { isOp, isThenable, type MaySleep, type Op, perform, point, until, type Wait } from "./op.js";
-export { checkPlugin, type PluginFactory, type PluginModule } from "./plugin.js";
+export type { PluginFactory, PluginModule } from "./plugin.js";
 export { DmaResv, type Held, type ResvGuard } from "./resv.js";
 export { FenceCursor, type Slot, type SlotList } from "./resv-fences.js";
 export type { Attributes, Direction, Run, Space } from "./run.js";

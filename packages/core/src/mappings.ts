@@ -114,11 +114,7 @@ export class MappingCalls extends BufferCalls {
     this.expectState("getPfnUnlocked", at);
     if (!buf.ops.getPfn) this.refuse("EINVAL", "getPfnUnlocked", "the exporter has no get_pfn: map instead");
     if (buf.ops.pin && !this.#moveNotify)
-      throw this.error(
-        "ENOENT",
-        "getPfnUnlocked",
-        "the exporter moves, and nobody would be told: build with move_notify",
-      );
+      throw this.error("ENOENT", "getPfnUnlocked", "the exporter moves and would tell nobody: build with move_notify");
     this.expectResv("getPfnUnlocked", buf, null, at.importerName);
     using held = yield* buf.resv.lock();
     if (!buf.resv.testSignaled(Usage.KERNEL)) this.defect("no-fence-wait", `${buf.exporterName}, page ${pgoff}`);
@@ -127,9 +123,7 @@ export class MappingCalls extends BufferCalls {
 
   /** Pins the backing where it is. Call with the reservation held. Succeeds without pinning if the exporter has no pin. */
   *pinAttachment(attachment: DmaBufAttachment, held: Held): Op<void> {
-    const at = this.#forPin("pinAttachment", attachment, held);
-    yield* this.ask(at.buf, "pin", at, held);
-    at.pins++;
+    yield* this.#pin(this.#forPin("pinAttachment", attachment, held), held);
   }
 
   /** Undoes {@link pinAttachment}. Call with the reservation held. */
@@ -163,15 +157,9 @@ export class MappingCalls extends BufferCalls {
     if (this.policy.drain.includes("fences")) yield* buf.resv.waitTimeout(Usage.BOOKKEEP);
     guard[Symbol.dispose]();
     if (!this.policy.drain.includes("unmap")) return;
-    const mapped = (): readonly DmaBufAttachment[] => buf.attachments.filter((at) => at.liveMaps > 0);
-    yield* until(
-      "dma_buf.unmap",
-      () => mapped().length === 0,
-      () =>
-        `unmap by ${mapped()
-          .map((at) => at.importerName)
-          .join(", ")}`,
-    );
+    const mapped = (): string[] => buf.attachments.flatMap((at) => (at.liveMaps > 0 ? [at.importerName] : []));
+    const unmapped = (): boolean => mapped().length === 0;
+    yield* until("dma_buf.unmap", unmapped, () => `unmap by ${mapped().join(", ")}`);
   }
 
   /** 6.13: where one side is static and the other dynamic, the core pins and maps once, at attach. */
@@ -188,12 +176,8 @@ export class MappingCalls extends BufferCalls {
       at.cached = null;
       if (at.pins > 0) yield* this.#unpin(at, held);
       if (!(cause instanceof DmaBufError)) throw cause;
-      throw new DmaBufError(cause.code, {
-        op: this.rule("dynamicAttach").op,
-        stage: "attach",
-        message: cause.message,
-        cause,
-      });
+      const { code, message } = cause;
+      throw new DmaBufError(code, { op: this.rule("dynamicAttach").op, stage: "attach", message, cause });
     }
   }
 

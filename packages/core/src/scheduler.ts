@@ -46,6 +46,8 @@ interface Cell extends Task {
   readonly op: Op<unknown>;
 }
 
+const FRESH = { state: "runnable", wait: null, signalPending: false, result: undefined, error: undefined } as const;
+
 /**
  * Runs tasks, one step at a time, in the order that its strategy chooses.
  * @example
@@ -90,16 +92,7 @@ export class Scheduler {
 
   /** Adds a task. Nothing of it runs before {@link run}. */
   spawn<T>(name: string, op: Op<T>): Task<T> {
-    const cell: Cell = {
-      id: this.#ids++,
-      name,
-      op,
-      state: "runnable",
-      wait: null,
-      signalPending: false,
-      result: undefined,
-      error: undefined,
-    };
+    const cell: Cell = { ...FRESH, id: this.#ids++, name, op };
     this.#live.push(cell);
     return cell as Task<T>;
   }

@@ -110,23 +110,15 @@ export class WwMutex {
     const { env, name } = this;
     const task = env.scheduler.current;
     if (task && this.holder === task)
-      env.report(
-        "violation",
-        rows.lock,
-        "importer",
-        `${task.name} holds ${name} and locks it again: it waits for itself`,
-      );
+      env.report("violation", rows.lock, "importer", `${task.name} holds ${name} and locks it again: waits for itself`);
     const waiter: Waiter = { ticket, task };
     this.#waiters.splice(this.#place(ticket), 0, waiter);
     const dies = (): boolean => this.#mustDie(waiter);
     const interrupted = (): boolean => interruptible && (task?.signalPending ?? false);
     const turn = (): boolean => !this.#owner && this.#waiters[0] === waiter;
+    const over = (): boolean => dies() || interrupted() || turn();
     try {
-      yield* until(
-        "resv.lock",
-        () => dies() || interrupted() || turn(),
-        () => this.#heldBy(),
-      );
+      yield* until("resv.lock", over, () => this.#heldBy());
     } finally {
       this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
     }

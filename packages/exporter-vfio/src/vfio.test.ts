@@ -1,5 +1,5 @@
 import { addr, DmaBufError, dmaAddress, Framework, type Op, type P2pVerdict, pfn, Scheduler } from "@dma-buf/core";
-import { checkPlugin } from "@dma-buf/core";
+import { checkPlugin } from "@dma-buf/conformance";
 import { describe, expect, it } from "vitest";
 import * as dmaAddressVariant from "./dma-address.js";
 import type { VfioHost } from "./host.js";

@@ -1,6 +1,6 @@
 /** The rules of reservation and fence, as data: the same in every contract. Linux 7.3.4. */
 import type { Rule } from "../env.js";
-import type { ErrnoName } from "../error.js";
+import type { ErrnoName } from "./errno.js";
 
 /** What is promised of one call on a reservation or a fence. */
 export interface SyncRow extends Rule {
