@@ -2,6 +2,7 @@
 const uses = {
   core: [],
   fence: ["core"],
+  scatterlist: ["core"],
   conformance: ["core"],
   "page-table": ["core"],
   pci: ["core"],

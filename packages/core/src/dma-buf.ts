@@ -8,7 +8,7 @@ import type { Direction, Run } from "./run.js";
 /** What a map callback returns. Linux: `struct sg_table`. Owned by the exporter; given back to unmap. */
 export interface SgTable {
   /** The DMA half: what an importer may look at. */
-  readonly runs: readonly Run[];
+  readonly runs: Iterable<Run>;
   /** The CPU half. No importer may look at it; with `CONFIG_DMABUF_DEBUG` none can. */
   readonly pages?: readonly Pfn[];
 }

@@ -132,7 +132,8 @@ describe("dma-address", () => {
     const { fw, exporter, complete } = kit(dmaAddressVariant, of);
     const buf = exporter.export({ regionIndex: 0, ranges: [{ offset: 0, length: PAGE }] });
     const at = complete(fw.dynamicAttach(buf, device(), importer));
-    expect(complete(fw.mapAttachmentUnlocked(at, "bidirectional")).runs.map((r) => r.address)).toEqual([expected]);
+    const { runs } = complete(fw.mapAttachmentUnlocked(at, "bidirectional"));
+    expect(Array.from(runs, (r) => r.address)).toEqual([expected]);
   });
 });
 

@@ -30,7 +30,9 @@ export function mappedWindow(fw: Framework, at: DmaBufAttachment, direction: Dir
     resv: "held",
     *runs(offset, sizeBytes, held) {
       table ??= yield* fw.mapAttachment(at, direction, need(held));
-      return table.runs.filter((run) => overlaps(run, offset, sizeBytes)).map(show);
+      const seen: Run[] = [];
+      for (const run of table.runs) if (overlaps(run, offset, sizeBytes)) seen.push(show(run));
+      return seen;
     },
     drop,
     *close() {
