@@ -172,32 +172,25 @@ export interface ContractChanges {
  * });
  */
 export function defineContract(base: Contract, changes: ContractChanges): Contract {
+  const { remove = [], change = {}, add = {}, ...rest } = changes;
   const rows: Partial<Record<CallName, Row>> = {};
   for (const [call, row] of entries(base.rows))
-    rows[call] = { ...row, id: row.id.replace(`${base.id}/`, `${changes.id}/`) };
-  for (const call of changes.remove ?? []) {
-    need(rows[call], call, "removes");
+    rows[call] = { ...row, id: row.id.replace(`${base.id}/`, `${rest.id}/`) };
+  for (const call of remove) {
+    need(call, "removes");
     delete rows[call];
   }
-  for (const [call, change] of entries(changes.change ?? {}))
-    rows[call] = { ...need(rows[call], call, "changes"), ...change };
-  for (const [call, row] of entries(changes.add ?? {})) {
-    if (rows[call]) throw new TypeError(`contract ${changes.id} adds ${call}, which ${base.id} has: use change`);
+  for (const [call, changed] of entries(change)) rows[call] = { ...need(call, "changes"), ...changed };
+  for (const [call, row] of entries(add)) {
+    if (rows[call]) throw new TypeError(`contract ${rest.id} adds ${call}, which ${base.id} has: use change`);
     rows[call] = row;
   }
-  return {
-    id: changes.id,
-    title: changes.title,
-    base: changes.base ?? base.base,
-    rows,
-    lifeCycle: { ...base.lifeCycle, ...changes.lifeCycle },
-    policy: { ...base.policy, ...changes.policy },
-    defects: changes.defects ?? base.defects,
-    open: changes.open ?? base.open,
-  };
+  const lifeCycle = { ...base.lifeCycle, ...rest.lifeCycle };
+  return { ...base, ...rest, rows, lifeCycle, policy: { ...base.policy, ...rest.policy } };
 
-  function need(row: Row | undefined, call: CallName, verb: string): Row {
-    if (!row) throw new TypeError(`contract ${changes.id} ${verb} ${call}, which ${base.id} has not`);
+  function need(call: CallName, verb: string): Row {
+    const row = rows[call];
+    if (!row) throw new TypeError(`contract ${rest.id} ${verb} ${call}, which ${base.id} has not`);
     return row;
   }
 }

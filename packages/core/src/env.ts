@@ -45,11 +45,6 @@ export class Env {
     this.#allocFails = options.allocFails ?? (() => false);
   }
 
-  /** Is a signal pending for the task whose step is being taken? */
-  get signalPending(): boolean {
-    return this.scheduler.current?.signalPending ?? false;
-  }
-
   /** `n` consecutive fence contexts; the first. Linux: `dma_fence_context_alloc()`; 0 is the stub's. */
   allocContexts(n: number): number {
     if (n === 0) this.report("warn", syncRows.contextAlloc, "exporter", "no context was asked for");

@@ -33,15 +33,18 @@ export interface ExploreOptions<R> {
 export function explore<R>(world: (scheduler: Scheduler) => R, options: ExploreOptions<R>): Exploration<R> {
   const { ordersMax = 20_000, badness, strategy = exhaustive() } = options;
   let worst: Explored<R> | undefined;
+  let worstBadness = -Infinity;
   let explored = 0;
   while (strategy.begin()) {
     if (explored === ordersMax) return { kind: "bounded", explored, ordersMax, worst: worst as Explored<R> };
     const scheduler = new Scheduler(strategy);
     const result = world(scheduler);
     explored++;
-    const found = { result, token: replayToken(strategy.choices()), steps: scheduler.steps };
-    const worse = worst ? badness(result) - badness(worst.result) || worst.steps - found.steps : 1;
-    if (worse > 0) worst = found;
+    const { steps } = scheduler;
+    const bad = badness(result);
+    if (worst && (bad < worstBadness || (bad === worstBadness && steps >= worst.steps))) continue;
+    worst = { result, token: replayToken(strategy.choices()), steps };
+    worstBadness = bad;
   }
   if (!worst) throw new RangeError("explore: the strategy offered no run");
   return { kind: "exhausted", explored, ordersMax, worst };

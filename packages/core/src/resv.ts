@@ -196,21 +196,31 @@ export class DmaResv {
 
   #guard(ticket: AcquireTicket | null): ResvGuard {
     this.env.trace.emit("lock", () => `${this.name} locked`);
-    let live = true;
-    const unlock = (): void => {
-      if (!live) return;
-      live = false;
-      if (this.#list) this.#list.max = this.#list.slots.length;
-      this.#mutex.release();
-      this.env.trace.emit("unlock", () => `${this.name} unlocked`);
-    };
-    return {
-      resv: this,
-      ticket,
-      get live() {
-        return live;
-      },
-      [Symbol.dispose]: unlock,
-    };
+    return new Guard(this, ticket, this.#unlock);
+  }
+
+  readonly #unlock = (): void => {
+    if (this.#list) this.#list.max = this.#list.slots.length;
+    this.#mutex.release();
+    this.env.trace.emit("unlock", () => `${this.name} unlocked`);
+  };
+}
+
+class Guard implements ResvGuard {
+  live = true;
+  readonly resv: DmaResv;
+  readonly ticket: AcquireTicket | null;
+  readonly #unlock: () => void;
+
+  constructor(resv: DmaResv, ticket: AcquireTicket | null, unlock: () => void) {
+    this.resv = resv;
+    this.ticket = ticket;
+    this.#unlock = unlock;
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.live) return;
+    this.live = false;
+    this.#unlock();
   }
 }

@@ -163,27 +163,6 @@ describe("ends", () => {
     });
   });
 
-  it("ends one task where it stands: its locks come back", () => {
-    const scheduler = new Scheduler();
-    const resv = new DmaResv("R", new Env(scheduler));
-    const sleeper = scheduler.spawn(
-      "sleeper",
-      (function* (): Op<void> {
-        using _ = yield* resv.lock();
-        yield* until("forever", () => false);
-      })(),
-    );
-    scheduler.spawn(
-      "killer",
-      (function* (): Op<void> {
-        yield* until("lock", () => resv.locked);
-        scheduler.end(sleeper);
-      })(),
-    );
-    expect(scheduler.run()).toEqual({ kind: "done" });
-    expect([sleeper.state, resv.locked]).toEqual(["ended", false]);
-  });
-
   it("complete() throws what the operation threw", () => {
     const fails = (function* (): Op<void> {
       yield* point("x");

@@ -46,8 +46,6 @@ interface Cell extends Task {
   readonly op: Op<unknown>;
 }
 
-const FRESH = { state: "runnable", wait: null, signalPending: false, result: undefined, error: undefined } as const;
-
 /**
  * Runs tasks, one step at a time, in the order that its strategy chooses.
  * @example
@@ -59,7 +57,7 @@ export class Scheduler {
   readonly #strategy: Strategy;
   readonly #stepsMax: number;
   readonly #observers: ((trouble: Trouble) => void)[] = [];
-  #live: Cell[] = [];
+  readonly #live: Cell[] = [];
   #current: Cell | null = null;
   #steps = 0;
   #now = 0;
@@ -92,7 +90,8 @@ export class Scheduler {
 
   /** Adds a task. Nothing of it runs before {@link run}. */
   spawn<T>(name: string, op: Op<T>): Task<T> {
-    const cell: Cell = { ...FRESH, id: this.#ids++, name, op };
+    const open = { wait: null, signalPending: false, result: undefined, error: undefined } as const;
+    const cell: Cell = { id: this.#ids++, name, op, state: "runnable", ...open };
     this.#live.push(cell);
     return cell as Task<T>;
   }
@@ -129,21 +128,14 @@ export class Scheduler {
     return task.result as T;
   }
 
-  /** Ends a task where it stands: its `finally` runs, its locks come back. Does nothing to one that is over. */
-  end(task: Task): void {
-    const cell = this.#live.find((t) => t === task);
-    if (!cell) return;
-    this.#live = this.#live.filter((t) => t !== cell);
-    this.#unwind(cell);
+  /** Who can run. Mostly everybody: then nothing is made. */
+  #ready(): readonly Cell[] {
+    for (const { wait } of this.#live) if (!this.#isReady(wait)) return this.#live.filter((t) => this.#isReady(t.wait));
+    return this.#live;
   }
 
-  #ready(): Cell[] {
-    const ready: Cell[] = [];
-    for (const task of this.#live) {
-      const { wait } = task;
-      if (!wait?.ready || wait.ready() || (wait.deadline ?? Infinity) <= this.#now) ready.push(task);
-    }
-    return ready;
+  #isReady(wait: Wait | null): boolean {
+    return !wait?.ready || wait.ready() || (wait.deadline !== undefined && wait.deadline <= this.#now);
   }
 
   /** Nobody can run: time jumps to the next deadline. `false`: there is none. */
@@ -159,15 +151,14 @@ export class Scheduler {
     this.#current = task;
     try {
       const { done, value } = task.op.next();
-      if (done) Object.assign(task, { state: "done", wait: null, result: value });
+      if (done) over(task, "done", value);
       else task.wait = checkYield(value);
     } catch (error) {
       if (error instanceof ForeignYieldError) this.#tell({ kind: "foreign", task: task.name });
-      Object.assign(task, { state: "failed", wait: null, error });
-    } finally {
-      this.#current = null;
-      if (task.state !== "runnable") this.#live = this.#live.filter((t) => t !== task);
+      over(task, "failed", undefined, error);
     }
+    this.#current = null;
+    if (task.state !== "runnable") this.#live.splice(this.#live.indexOf(task), 1);
   }
 
   #stuck(end: Exclude<RunEnd, { kind: "done" }>): RunEnd {
@@ -186,13 +177,11 @@ export class Scheduler {
     this.#current = task;
     try {
       for (let r = task.op.return(undefined), n = 0; !r.done && n < 1000; n++) r = task.op.next();
-      task.state = "ended";
+      over(task, "ended");
     } catch (error) {
-      Object.assign(task, { state: "failed", error });
-    } finally {
-      task.wait = null;
-      this.#current = outer;
+      over(task, "failed", undefined, error);
     }
+    this.#current = outer;
   }
 }
 
@@ -222,6 +211,13 @@ function checkYield(value: Wait): Wait {
   if (typeof (value as Partial<Wait> | undefined)?.site === "string") return value;
   const what = isThenable(value) ? "a Promise" : typeof value;
   throw new ForeignYieldError(`a task yielded ${what}: yield* an Op, or return a value`);
+}
+
+function over(task: Cell, state: Task["state"], result?: unknown, error?: unknown): void {
+  task.state = state;
+  task.wait = null;
+  task.result = result;
+  task.error = error;
 }
 
 function waiting(task: Cell): Waiting {
