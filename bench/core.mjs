@@ -1,6 +1,6 @@
 // What the contract's machinery costs: the scheduler, the reservation, fences, the search for orders.
 import { EventEmitter } from "node:events";
-import { addr, dmaAddress, DmaFence, DmaResv, Env, explore, Framework, point, Scheduler } from "@dma-buf/core";
+import { addr, dmaAddress, DmaFence, DmaResv, Env, explore, Framework, Scheduler } from "@dma-buf/core";
 import fc from "fast-check";
 
 const PAGE = 4096;
@@ -131,13 +131,13 @@ function orders() {
       return sum;
     },
     candidate(n) {
-      const world = (scheduler) => {
+      const race = (scheduler) => {
         const box = { value: 0 };
         for (const id of TASKS) scheduler.spawn(id === 0 ? "first" : "other", task(box));
         scheduler.run();
         return box.value;
       };
-      const found = explore(world, { badness: (value) => -value, ordersMax: n });
+      const found = explore(race, { badness: (value) => -value, ordersMax: n });
       if (found.explored !== n) throw new Error(`explored ${found.explored} orders, not ${n}`);
       return found.worst.result;
     },

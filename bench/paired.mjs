@@ -3,8 +3,7 @@
 // No benchmark library that we found interleaves: they time one candidate after the other, and on a shared host the
 // drift between the two is larger than what is to be measured.
 
-const WARM_UPS = 2;
-const TARGET_MS = 20;
+const TARGET_MS = 100;
 
 /**
  * A row: `baseline(n)` and `candidate(n)` do the same work `n` times and return a number, so that nothing is optimised
@@ -18,8 +17,9 @@ export async function measure(row, repetitions) {
   const n = row.n ?? (await calibrate(row));
   // A baseline that is a hundred times slower need not do all of it.
   const part = row.baselinePart ?? 1;
+  const warmUps = repetitions === 1 ? 0 : 4;
   const [ratios, nanoseconds] = [[], []];
-  for (let i = -WARM_UPS; i < repetitions; i++) {
+  for (let i = -warmUps; i < repetitions; i++) {
     const before = await time(row.baseline, n * part);
     const candidate = await time(row.candidate, n);
     const after = await time(row.baseline, n * part);

@@ -1,4 +1,4 @@
-// npm run bench [-- --write] [-- --only TEXT]: every figure a ratio of times in this run. Lower is faster than the baseline.
+// npm run bench [-- --write] [-- --only TEXT] [-- --once]: every figure a ratio of times in this run. Lower is faster than the baseline.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { core } from "./core.mjs";
@@ -6,7 +6,8 @@ import { loadNative } from "./native.mjs";
 import { measure } from "./paired.mjs";
 import { scatterlist } from "./scatterlist.mjs";
 
-const REPETITIONS = 9;
+// --once only sees that every row runs, and that both sides of it compute the same.
+const REPETITIONS = process.argv.includes("--once") ? 1 : 9;
 const only = process.argv[process.argv.indexOf("--only") + 1] ?? "";
 const wanted = process.argv.includes("--only") ? ({ name }) => name.includes(only) : () => true;
 
@@ -19,7 +20,7 @@ if (!native) console.log("No C compiler (set CC): the rows that have C as baseli
 
 function report(row) {
   const spread = row.low === undefined ? "counted" : `${figure(row.low)}–${figure(row.high)}`;
-  const each = typeof row.each === "string" ? row.each : `${figure(row.each)} ns a ${row.unit}`;
+  const each = typeof row.each === "string" ? row.each : `${figure(row.each)} ns per ${row.unit}`;
   const goal = row.goal === undefined ? "" : `${row.ratio <= row.goal ? "≤" : "missed:"} ${figure(row.goal)}`;
   console.log(
     `${figure(row.ratio).padStart(7)}  ${spread.padEnd(14)} ${goal.padEnd(14)} ${row.name} / ${row.baselineName} (${each})`,

@@ -72,7 +72,7 @@ try {
     );
   });
   await page.goto("http://localhost/");
-  const there = await page.evaluate(`import("/core.js").then(${program})`);
+  const there = await page.evaluate(`import("/core.js").then(${String(program)})`);
   if (errors.length > 0 || there !== here) {
     console.error("core does not answer the same in the browser:", ...errors, `\nhere:  ${here}\nthere: ${there}`);
     process.exitCode = 1;

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Env } from "./env.js";
 import { explore } from "./explore.js";
-import { type Op, point, until } from "./op.js";
+import { type Op, point } from "./op.js";
 import { DmaResv } from "./resv.js";
 import { Scheduler } from "./scheduler.js";
 import { arrivalOrder, exhaustive, replay, replayToken, seeded } from "./strategy.js";

@@ -90,25 +90,22 @@ export class ScatterList implements Iterable<Run> {
   /** A list in which neighbours whose addresses follow each other are one segment, as far as `segmentBytesMax` allows. */
   coalesce(): ScatterList {
     const { segmentBytesMax } = this;
-    const out = new ScatterList(this.common, { segmentBytesMax, capacity: Math.max(1, this.#length) });
+    const out = new ScatterList(this.common, { segmentBytesMax });
     const [addresses, sizes] = [this.#addresses, this.#sizes];
-    const [toAddresses, toSizes] = [out.#addresses, out.#sizes];
-    let last = -1;
-    let end = -1;
-    let room = 0;
+    // The segment that is being made is kept in locals until it is known to be done.
+    let address = addresses[0] ?? 0;
+    let size = 0;
     for (let i = 0; i < this.#length; i++) {
-      const address = addresses[i] as number;
-      const size = sizes[i] as number;
-      if (address === end && size <= room) toSizes[last] = (toSizes[last] as number) + size;
-      else {
-        toAddresses[++last] = address;
-        toSizes[last] = size;
-        room = segmentBytesMax;
+      const next = addresses[i] as number;
+      const more = sizes[i] as number;
+      if (next !== address + size || more > segmentBytesMax - size) {
+        out.#push(address, size);
+        address = next;
+        size = 0;
       }
-      room -= size;
-      end = address + size;
+      size += more;
     }
-    out.#length = last + 1;
+    if (size > 0) out.#push(address, size);
     out.#sizeBytes = this.#sizeBytes;
     return out;
   }
