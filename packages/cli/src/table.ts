@@ -79,7 +79,7 @@ function cellLines(result: Result, width: number): Line[] {
   if (schedules) say(`${schedules.explored} orders, ${schedules.exhausted ? "all tried" : "not all tried"}`);
   if (unknown)
     say(`if not (${unknown.assumed}: unknown): ${verdictText(unknown.otherwise)}`, unknown.otherwise.verdict);
-  if (!result.asExpected)
+  if (result.expected && !result.asExpected)
     say(
       `${result.contested ? "contested" : "NOT AS EXPECTED"}: ${verdictText(result.expected.conforming)}, as posted ${verdictText(result.expected.asPosted)}, blame ${result.expected.blame}`,
       "CORRUPT",

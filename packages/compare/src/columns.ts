@@ -21,6 +21,7 @@ export interface Column {
   readonly iommufd: (options: IommufdOptions) => (fw: Framework, host: IommufdHost) => IommufdImporter;
 }
 
+/** The columns that come with this package, in order. */
 export const columns: readonly Column[] = [
   { contract: dmaAddress, vfio: vfioDmaAddress, gpu: gpuDmaAddress, kvm: kvmDmaAddress, iommufd: iommufdDmaAddress },
   { contract: pfn, vfio: vfioPfn, gpu: gpuPfn, kvm: kvmPfn, iommufd: iommufdPfn },

@@ -62,10 +62,11 @@ export interface Result {
   readonly rule: string;
   /** Set when the answer depends on something unknown: what was assumed, and the verdict if it is otherwise. */
   readonly unknown?: { readonly assumed: string; readonly otherwise: Verdict };
-  readonly expected: Expected;
+  /** `null` for a column of yours: nobody said what to expect. */
+  readonly expected: Expected | null;
   /** The argument from source, where we disagree with the expected cell. */
   readonly contested?: string;
-  /** Do verdicts and blame equal the expected ones? */
+  /** Do verdicts and blame equal the expected ones? True where nothing was expected. */
   readonly asExpected: boolean;
   readonly schedules?: Schedules;
 }
