@@ -95,7 +95,7 @@ function facts(contract: Contract, call: CallName, row: Row): Facts {
     sleeps: row.maySleep ? "may sleep" : "must not sleep",
     result: row.owner,
     errors: list(row.errors),
-    findings: row.findings.join(", "),
+    findings: row.findings.join("; "),
   };
 }
 

@@ -4,6 +4,9 @@ import type { PluginModule } from "@dma-buf/core";
 /**
  * Checks `module.dmaBufPlugin`.
  * @throws TypeError naming the field, what it is and what it must be.
+ * @example
+ * const module = { dmaBufPlugin: { schemaVersion: 1, kind: "exporter", name: "mine", contracts: ["linux-7.3"], capabilities: [], create } };
+ * checkPlugin(module, "./mine.js").name; // "mine"
  */
 export function checkPlugin(module: unknown, from: string): PluginModule {
   const plugin = (module as { dmaBufPlugin?: unknown } | null)?.dmaBufPlugin as Record<string, unknown> | undefined;

@@ -22,14 +22,15 @@ const TABLES_BASE = 0x8000_0000;
  * {@link liveMappings}.
  * @example
  * const host = new RecordingHost();
- * gpuImporter()(framework, host.device);
+ * host.device.dma.mapPhys(addr<PhysAddr>(0x1000), 4096, "to-device");
+ * host.log; // ["mapPhys 4096"]
  */
 export class RecordingHost {
   readonly #mappings = new Map<number, { readonly physical: PhysAddr; readonly sizeBytes: number }>();
   readonly #domain: Space = { kind: "iova", domain: this };
   readonly #bus: Space = { kind: "pci-bus", bridge: this };
   #next = IOVA_BASE;
-  /** What was asked, in order: `mapPhys 0x1000`, `write 0x40000000`. */
+  /** What was asked, in order: `mapPhys 4096`, `write 0x40000000`. */
   readonly log: string[] = [];
   readonly device: Device;
   readonly tables: TableMemory;

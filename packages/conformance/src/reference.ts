@@ -34,7 +34,12 @@ export interface ReferenceExporter {
   restore(): void;
 }
 
-/** `change` replaces callbacks: how a broken one is made. */
+/**
+ * `change` replaces callbacks: how a broken one is made.
+ * @example
+ * const exporter = referenceExporter(framework);
+ * exporter.buf.sizeBytes; // 16384
+ */
 export function referenceExporter(fw: Framework, change: Partial<DmaBufOps> = {}): ReferenceExporter {
   let revoked = false;
   const no = (stage: "attach" | "map"): never => {
@@ -105,7 +110,15 @@ function one(run: Run): SgTable {
   return { runs: [run] };
 }
 
-/** A dynamic importer that looks through the contract's window, drops at invalidate and looks again at the next use. */
+/**
+ * A dynamic importer that looks through the contract's window, drops at invalidate and looks again at the next use.
+ * @example
+ * const importer = new ReferenceImporter(framework);
+ * yield* importer.attach(buf, host.device);
+ * yield* importer.use();
+ * importer.runs.length > 0; // true
+ * yield* importer.detach();
+ */
 export class ReferenceImporter {
   readonly #fw: Framework;
   #at: DmaBufAttachment | null = null;
@@ -174,7 +187,11 @@ export class ReferenceImporter {
   }
 }
 
-/** The physical address of the reference exporter's page `pgoff`: where a run of it must lead. */
+/**
+ * The physical address of the reference exporter's page `pgoff`: where a run of it must lead.
+ * @example
+ * referencePage(1) - referencePage(0); // 4096
+ */
 export function referencePage(pgoff: number): PhysAddr {
   return physOf(addr<Pfn>(FIRST_PFN + pgoff));
 }

@@ -32,6 +32,7 @@ export interface ExporterUnderTest {
   restore?(): Op<void>;
 }
 
+/** An exporter, for the kit. */
 export interface ExporterSubject extends Subject {
   readonly kind: "exporter";
   readonly capabilities: readonly ExporterCapability[];
@@ -49,6 +50,7 @@ export interface ImporterUnderTest {
   detach(): Op<void>;
 }
 
+/** An importer, for the kit. */
 export interface ImporterSubject extends Subject {
   readonly kind: "importer";
   readonly capabilities: readonly ImporterCapability[];

@@ -24,33 +24,61 @@ export type Gpa = Addr<"guest-physical">;
 /** A CPU page frame number: a CPU-physical address in units of {@link PAGE_SIZE}. */
 export type Pfn = Addr<"pfn">;
 
-/** log2 of the base page, bytes. */
+/**
+ * log2 of the base page.
+ * @example
+ * 2 ** PAGE_SHIFT === PAGE_SIZE; // true
+ */
 export const PAGE_SHIFT = 12;
-/** The base page, bytes. */
+/**
+ * The base page, bytes.
+ * @example
+ * buf.sizeBytes / PAGE_SIZE; // 4
+ */
 export const PAGE_SIZE: number = 4096;
 
-/** States that `value` is an address of the space the call site asks for. The only cast in the project's address code. */
+/**
+ * States that `value` is an address of the space the call site asks for. The only cast in the project's address code.
+ * @example
+ * const iova = addr<Iova>(0x1000); // 0x1000
+ */
 export function addr<A extends Addr<string>>(value: number): A {
   if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not an address: ${value}`);
   return value as A;
 }
 
-/** The page frame that holds `physical`. */
+/**
+ * The page frame that holds `physical`.
+ * @example
+ * pfnOf(addr<PhysAddr>(0x40_1000)); // 0x401
+ */
 export function pfnOf(physical: PhysAddr): Pfn {
   return addr<Pfn>(Math.floor(physical / PAGE_SIZE));
 }
 
-/** The first byte of page frame `pfn`. */
+/**
+ * The first byte of page frame `pfn`.
+ * @example
+ * physOf(addr<Pfn>(0x401)); // 0x40_1000
+ */
 export function physOf(pfn: Pfn): PhysAddr {
   return addr<PhysAddr>(pfn * PAGE_SIZE);
 }
 
-/** Is `value` a multiple of the base page? */
+/**
+ * Is `value` a multiple of the base page?
+ * @example
+ * isPageAligned(0x1800); // false
+ */
 export function isPageAligned(value: number): boolean {
   return value % PAGE_SIZE === 0;
 }
 
-/** An address as people write it: `0x4010000000`. */
+/**
+ * An address as people write it: `0x4010000000`.
+ * @example
+ * hex(0x4000_0000); // "0x40000000"
+ */
 export function hex(value: number): string {
   return `0x${value.toString(16)}`;
 }

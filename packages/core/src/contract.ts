@@ -195,12 +195,22 @@ export function defineContract(base: Contract, changes: ContractChanges): Contra
   }
 }
 
-/** The rows of a contract with their names, in the order of the contract. */
+/**
+ * The rows of a contract with their names, in the order of the contract.
+ * @example
+ * const [call, row] = rowsOf(dmaAddress)[0];
+ * row.id.startsWith("dma-address/"); // true
+ */
 export function rowsOf(contract: Contract): [CallName, Row][] {
   return entries(contract.rows);
 }
 
-/** What the kernel calls it, in the version that the contract extends. */
+/**
+ * What the kernel calls it, in the version that the contract extends.
+ * @example
+ * kernelName(dmaAddress, "invalidate"); // "dma_buf_move_notify"
+ * kernelName(linux73, "invalidate"); // "dma_buf_invalidate_mappings"
+ */
 export function kernelName(contract: Contract, call: CallName): string {
   const names = contract.rows[call]?.kernelName ?? {};
   return names[contract.base] ?? Object.values(names)[0] ?? call;

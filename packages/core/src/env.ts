@@ -17,6 +17,7 @@ export interface Rule {
   readonly source: string;
 }
 
+/** What a world may be told about itself. */
 export interface EnvOptions {
   /** Keep a trace? @defaultValue true */
   readonly trace?: boolean;

@@ -21,6 +21,7 @@ export interface Exploration<R> {
   readonly worst: Explored<R>;
 }
 
+/** How far to search, and for what. */
 export interface ExploreOptions<R> {
   /** Orders after which the search gives up. @defaultValue 20_000 */
   readonly ordersMax?: number;
@@ -29,7 +30,24 @@ export interface ExploreOptions<R> {
   readonly strategy?: Strategy;
 }
 
-/** Runs `world` once for each order. It must build everything anew and use nothing but the scheduler it is given. */
+/**
+ * Runs `world` once for each order. It must build everything anew and use nothing but the scheduler it is given.
+ * @example
+ * const found = explore(
+ *   (scheduler) => {
+ *     const seen: string[] = [];
+ *     for (const name of ["a", "b"])
+ *       scheduler.spawn(name, (function* () {
+ *         seen.push(name);
+ *         yield { site: "here", ready: null };
+ *       })());
+ *     scheduler.run();
+ *     return seen.join("");
+ *   },
+ *   { badness: (seen) => Number(seen === "ba") },
+ * );
+ * [found.kind, found.explored, found.worst.result]; // ["exhausted", 6, "ba"]
+ */
 export function explore<R>(world: (scheduler: Scheduler) => R, options: ExploreOptions<R>): Exploration<R> {
   const { ordersMax = 20_000, badness, strategy = exhaustive() } = options;
   let worst: Explored<R> | undefined;

@@ -17,7 +17,14 @@ export interface Finding {
   readonly step: number;
 }
 
-/** Ends a task that ran into a `BUG_ON`; the finding was reported before. */
+/**
+ * Ends a task that ran into a `BUG_ON`; the finding was reported before.
+ * @example
+ * const task = scheduler.spawn("importer", framework.endAccess(null, "to-device"));
+ * scheduler.run();
+ * task.error instanceof BugSignal; // true
+ * framework.findings.map((f) => f.level); // ["warn", "bug"]
+ */
 export class BugSignal extends Error {
   override readonly name = "BugSignal";
 }

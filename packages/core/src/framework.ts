@@ -18,6 +18,7 @@ import { usageRw } from "./usage.js";
 /** An ioctl that another package adds: `arg` is what userspace gave, `null` what cannot be read. */
 export type IoctlHandler = (framework: Framework, buf: DmaBuf, arg: unknown) => MaySleep<unknown>;
 
+/** A kernel: its contract, its scheduler, how it was built. */
 export interface FrameworkOptions extends Config, EnvOptions {
   readonly contract: Contract;
   readonly scheduler: Scheduler;
@@ -27,10 +28,18 @@ export interface FrameworkOptions extends Config, EnvOptions {
   readonly ioctls?: ReadonlyMap<number, IoctlHandler>;
 }
 
-/** ioctl commands of a dma-buf's fd that the core knows. Linux: `include/uapi/linux/dma-buf.h`. */
+/**
+ * ioctl commands of a dma-buf's fd that the core knows. Linux: `include/uapi/linux/dma-buf.h`.
+ * @example
+ * yield* framework.ioctl(buf, DMA_BUF_IOCTL.SET_NAME_B, "scanout");
+ */
 export const DMA_BUF_IOCTL = { SYNC: 0x40086200, SET_NAME_A: 0x40046201, SET_NAME_B: 0x40086201 } as const;
 
-/** Flags of `DMA_BUF_IOCTL_SYNC`. */
+/**
+ * Flags of `DMA_BUF_IOCTL_SYNC`.
+ * @example
+ * yield* framework.ioctl(buf, DMA_BUF_IOCTL.SYNC, { flags: DMA_BUF_SYNC.START | DMA_BUF_SYNC.READ });
+ */
 export const DMA_BUF_SYNC = { READ: 1, WRITE: 2, RW: 3, START: 0, END: 4 } as const;
 
 /** Bytes, with the NUL. */

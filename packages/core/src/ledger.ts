@@ -2,6 +2,7 @@
 import type { DmaBuf, DmaBufAttachment, IosysMap, Owner, SgTable } from "./dma-buf.js";
 import type { Direction } from "./run.js";
 
+/** `in`: may be read, `POLLIN`. `out`: may be written, `POLLOUT`. */
 export type PollDirection = "in" | "out";
 
 export type OwnedBuf = { -readonly [K in keyof DmaBuf]: DmaBuf[K] } & {

@@ -27,22 +27,38 @@ export type Op<T> = Generator<Wait, T, void>;
 /** What a callback returns: a value at once, or an operation that may sleep. A Promise is a finding. */
 export type MaySleep<T> = T | Op<T>;
 
-/** Is this the generator of an `Op`? */
+/**
+ * Is this the generator of an `Op`?
+ * @example
+ * [isOp(framework.put(buf)), isOp(4)]; // [true, false]
+ */
 export function isOp<T>(value: MaySleep<T>): value is Op<T> {
   return typeof (value as { next?: unknown } | null | undefined)?.next === "function";
 }
 
-/** Is this a Promise, or anything with a `then`? */
+/**
+ * Is this a Promise, or anything with a `then`?
+ * @example
+ * isThenable(Promise.resolve()); // true
+ */
 export function isThenable(value: unknown): boolean {
   return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }
 
-/** Runs what a callback gave back to its end. */
+/**
+ * Runs what a callback gave back to its end.
+ * @example
+ * const four = yield* perform(4); // 4
+ */
 export function* perform<T>(result: MaySleep<T>): Op<T> {
   return isOp(result) ? yield* result : result;
 }
 
-/** A schedule point: here others may run. */
+/**
+ * A schedule point: here others may run.
+ * @example
+ * yield* point("kvm.mmu_lock");
+ */
 export function* point(site: string): Op<void> {
   yield { site, ready: null };
 }
@@ -50,6 +66,9 @@ export function* point(site: string): Op<void> {
 /**
  * Sleeps until `ready` holds, or until `deadline`, a modelled time in ticks. The condition is read again at each
  * step; it must not change anything. Whether it was the deadline, the caller sees by asking again.
+ * @example
+ * fence.signal();
+ * yield* until("job", () => fence.signaled, () => fence.describe());
  */
 export function* until(
   site: string,

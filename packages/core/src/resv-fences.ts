@@ -43,6 +43,9 @@ export function slotFor(slots: readonly Slot[], fence: DmaFence, usage: Usage): 
 /**
  * Walks the unsignalled fences without the lock. It starts again when the list was made anew meanwhile; then
  * {@link restarted} is true, and what was gathered so far must be forgotten. Between two steps others may run.
+ * @example
+ * const cursor = buf.resv.forEachUnlocked(Usage.BOOKKEEP);
+ * for (let slot = cursor.next(); slot; slot = cursor.next()) console.log(slot.fence.describe(), cursor.restarted);
  */
 export class FenceCursor {
   readonly #resv: { readonly list: SlotList | null };

@@ -50,8 +50,10 @@ interface Cell extends Task {
  * Runs tasks, one step at a time, in the order that its strategy chooses.
  * @example
  * const scheduler = new Scheduler(seeded(7));
- * const task = scheduler.spawn("reader", framework.mapAttachmentUnlocked(attachment, "from-device"));
- * scheduler.run(); // { kind: "done" }; task.result is the table
+ * const framework = new Framework({ contract: linux73, scheduler });
+ * const task = scheduler.spawn("bufinfo", framework.nextBuffer(null));
+ * scheduler.run(); // { kind: "done" }
+ * task.result; // null
  */
 export class Scheduler {
   readonly #strategy: Strategy;
@@ -185,12 +187,28 @@ export class Scheduler {
   }
 }
 
-/** A task yielded a Promise or another value that the scheduler did not make: it can be suspended by `Wait` alone. */
+/**
+ * A task yielded a Promise or another value that the scheduler did not make: it can be suspended by `Wait` alone.
+ * @example
+ * const task = scheduler.spawn("async", (function* () {
+ *   yield Promise.resolve();
+ * })());
+ * scheduler.run();
+ * task.error instanceof ForeignYieldError; // true
+ */
 export class ForeignYieldError extends Error {
   override readonly name = "ForeignYieldError";
 }
 
-/** `complete` could not: the operation waits for something that nobody will give. */
+/**
+ * `complete` could not: the operation waits for something that nobody will give.
+ * @example
+ * try {
+ *   scheduler.complete("reader", until("for ever", () => false));
+ * } catch (error) {
+ *   error instanceof StuckError && error.end.kind; // "deadlock"
+ * }
+ */
 export class StuckError extends Error {
   override readonly name = "StuckError";
   readonly end: RunEnd;
@@ -200,7 +218,11 @@ export class StuckError extends Error {
   }
 }
 
-/** A run's end in one line. */
+/**
+ * A run's end in one line.
+ * @example
+ * describeEnd(scheduler.run()); // "done"
+ */
 export function describeEnd(end: RunEnd): string {
   if (end.kind === "done") return "done";
   const waits = end.waits.map((w) => `${w.task} waits at ${w.site} for ${w.blockedOn}`).join("; ");

@@ -4,6 +4,7 @@
  */
 import type { Task } from "./scheduler.js";
 
+/** Answers who goes next. */
 export interface Strategy {
   /** Starts the next run. `false`: there is none left to try. */
   begin(): boolean;
@@ -13,12 +14,20 @@ export interface Strategy {
   choices(): readonly number[];
 }
 
-/** The task that was spawned first goes first: a run without preemption. One run. */
+/**
+ * The task that was spawned first goes first: a run without preemption. One run.
+ * @example
+ * new Scheduler(arrivalOrder()).run(); // { kind: "done" }
+ */
 export function arrivalOrder(): Strategy {
   return chooser(() => 0);
 }
 
-/** A permutation drawn from `seed`; the same seed gives the same run. One run. */
+/**
+ * A permutation drawn from `seed`; the same seed gives the same run. One run.
+ * @example
+ * const scheduler = new Scheduler(seeded(7));
+ */
 export function seeded(seed: number): Strategy {
   let state = seed >>> 0;
   return chooser((width) => {
@@ -30,7 +39,13 @@ export function seeded(seed: number): Strategy {
   });
 }
 
-/** The run that `token` records. @throws RangeError when the token is of another version or not a token. */
+/**
+ * The run that `token` records. @throws RangeError when the token is of another version or not a token.
+ * @example
+ * const strategy = replay("dbs1:0.1");
+ * strategy.begin();
+ * const scheduler = new Scheduler(strategy);
+ */
 export function replay(token: string): Strategy {
   const planned = parseToken(token);
   return chooser((width, at) => {
@@ -41,7 +56,12 @@ export function replay(token: string): Strategy {
   });
 }
 
-/** Every order, depth first: each run differs from the one before in its last choice that still had another. */
+/**
+ * Every order, depth first: each run differs from the one before in its last choice that still had another.
+ * @example
+ * const strategy = exhaustive();
+ * strategy.begin(); // true
+ */
 export function exhaustive(): Strategy {
   const path: { choice: number; width: number }[] = [];
   let depth = 0;
@@ -69,7 +89,11 @@ export function exhaustive(): Strategy {
 
 const TOKEN_VERSION = "dbs1";
 
-/** A run as text: paste it into {@link replay}. Tail zeros are left out, they are what replay answers anyway. */
+/**
+ * A run as text: paste it into {@link replay}. Tail zeros are left out, they are what replay answers anyway.
+ * @example
+ * replayToken([0, 2, 1, 0]); // "dbs1:0.2.1"
+ */
 export function replayToken(choices: readonly number[]): string {
   const length = choices.findLastIndex((c) => c !== 0) + 1;
   return `${TOKEN_VERSION}:${choices.slice(0, length).join(".")}`;

@@ -1,6 +1,7 @@
 /** What happened, in order: the evidence behind a verdict. */
 import type { Scheduler } from "./scheduler.js";
 
+/** What kind of thing happened. */
 export type TraceKind =
   | "tracepoint" // an event of the kernel's `dma_buf` system, in its format
   | "call" // a dma-buf or importer call is entered
@@ -17,6 +18,7 @@ export type TraceKind =
   | "event" // revoke begins, revoke is done
   | "finding";
 
+/** One thing that happened. */
 export interface TraceEvent {
   readonly step: number;
   readonly task: string;
@@ -25,7 +27,11 @@ export interface TraceEvent {
   readonly text: string;
 }
 
-/** An append-only log. `enabled: false` keeps nothing: what a search of many orders uses. */
+/**
+ * An append-only log. `enabled: false` keeps nothing: what a search of many orders uses.
+ * @example
+ * framework.trace.events.filter((e) => e.kind === "tracepoint").map((e) => e.text.split(":")[0]); // ["dma_buf_export", "dma_buf_dynamic_attach"]
+ */
 export class Trace {
   readonly events: TraceEvent[] = [];
   readonly #scheduler: Scheduler;

@@ -8,6 +8,11 @@ import type { Run } from "./run.js";
  * Asks `window` for runs and passes them to `install`. Where the window is called with the reservation held, the
  * lock spans both; where it is called without, a revoke may come between them, and only the importer's own retry
  * inside `install` can notice.
+ * @example
+ * const window = yield* framework.open(attachment, "to-device");
+ * const addresses = yield* withRuns(attachment, window, 0, 4096, function* (runs) {
+ *   return runs.map((run) => run.address);
+ * }); // [0x1000]
  */
 export function* withRuns<T>(
   at: DmaBufAttachment,

@@ -10,6 +10,10 @@ import type { Task } from "./scheduler.js";
 /**
  * What the locks of one operation share. Linux: `struct ww_acquire_ctx`. After `EDEADLK` give every lock of the ticket
  * back, take the contended one by `lockSlow`, then the others, with the same ticket: it ages, and finally wins.
+ * @example
+ * const ticket = new AcquireTicket(env);
+ * using first = yield* buf.resv.lock(ticket);
+ * ticket.acquired; // 1
  */
 export class AcquireTicket {
   /** Smaller is older. */
@@ -34,6 +38,7 @@ export class AcquireTicket {
   }
 }
 
+/** How to wait for the lock. */
 export interface LockOptions {
   /** Does a signal end the wait, with `EINTR`? @defaultValue false */
   readonly interruptible?: boolean;
@@ -44,7 +49,13 @@ interface Waiter {
   readonly task: Task | null;
 }
 
-/** Not recursive: taking it twice in one task without a ticket waits for ever, and is a finding. */
+/**
+ * Not recursive: taking it twice in one task without a ticket waits for ever, and is a finding.
+ * @example
+ * const mutex = new WwMutex("R", env);
+ * yield* mutex.acquire(null, {});
+ * mutex.release();
+ */
 export class WwMutex {
   readonly name: string;
   readonly env: Env;

@@ -20,6 +20,8 @@ export interface ArrayOptions {
  * the last `put` of the array puts them. An empty one, and a member that is a container, are findings.
  * @example
  * const both = createFenceArray(env, [copy.get(), clear.get()]);
+ * copy.signal();
+ * clear.signal();
  * yield* both.wait();
  */
 export function createFenceArray(env: Env, fences: readonly DmaFence[], options: ArrayOptions = {}): DmaFence {
@@ -48,7 +50,11 @@ export function createFenceArray(env: Env, fences: readonly DmaFence[], options:
   return new DmaFence(env, ops, options.context ?? env.allocContexts(1), options.seqno ?? 1);
 }
 
-/** The members of an array, borrowed; `null` for any other fence. Linux: `dma_fence_array_for_each()`. */
+/**
+ * The members of an array, borrowed; `null` for any other fence. Linux: `dma_fence_array_for_each()`.
+ * @example
+ * arrayMembers(createFenceArray(env, [first.get(), second.get()])).length; // 2
+ */
 export function arrayMembers(fence: DmaFence): readonly DmaFence[] | null {
   return (fence.ops as Partial<ArrayOps> | null)?.members ?? null;
 }

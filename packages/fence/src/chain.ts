@@ -22,7 +22,8 @@ interface ChainOps extends DmaFenceOps {
  * @example
  * const one = createFenceChain(env, null, first, 1);
  * const two = createFenceChain(env, one, second, 2);
- * two.signaled; // when both first and second are
+ * first.signal();
+ * two.signaled; // false
  */
 export function createFenceChain(env: Env, prev: DmaFence | null, fence: DmaFence, seqno: number): DmaFence {
   if (chainNode(fence)) env.report("warn", fenceRows.createChain, "importer", `${fence.describe()} is a chain itself`);
@@ -48,7 +49,11 @@ export function createFenceChain(env: Env, prev: DmaFence | null, fence: DmaFenc
   return new DmaFence(env, ops, context, goesOn || !before ? seqno : Math.max(before.seqno, seqno), true);
 }
 
-/** The node of a chain, borrowed; `null` for any other fence. Linux: `to_dma_fence_chain()`. */
+/**
+ * The node of a chain, borrowed; `null` for any other fence. Linux: `to_dma_fence_chain()`.
+ * @example
+ * chainNode(createFenceChain(env, null, first, 1))?.fence === first; // true
+ */
 export function chainNode(fence: DmaFence): ChainNode | null {
   return (fence.ops as Partial<ChainOps> | null)?.node ?? null;
 }
@@ -56,6 +61,9 @@ export function chainNode(fence: DmaFence): ChainNode | null {
 /**
  * The node before `fence` that still counts, borrowed: links to nodes that have signalled are cut on the way.
  * `null` at the end, and for what is no chain. Linux: `dma_fence_chain_walk()`.
+ * @example
+ * const one = createFenceChain(env, null, first, 1);
+ * chainWalk(createFenceChain(env, one, second, 2)) === one; // true
  */
 export function chainWalk(fence: DmaFence): DmaFence | null {
   const node = chainNode(fence);
@@ -72,6 +80,10 @@ export function chainWalk(fence: DmaFence): DmaFence | null {
 /**
  * The node that must signal for point `seqno`, borrowed; `null`: all of it has signalled. 0 gives the fence itself.
  * @throws DmaBufError `EINVAL` for what is no chain, and for a point that is not there yet.
+ * @example
+ * const one = createFenceChain(env, null, first, 1);
+ * const two = createFenceChain(env, one, second, 2);
+ * findSeqno(two, 1) === one; // true
  */
 export function findSeqno(fence: DmaFence, seqno: number): DmaFence | null {
   if (seqno === 0) return fence;

@@ -22,7 +22,11 @@ function row(file: string, op: string, does: string, rest: Partial<SyncRow> = {}
   return { id, op, stage: "fence", source, does, resv: "either", maySleep: false, errors: {}, findings: [], ...rest };
 }
 
-/** One row a call. */
+/**
+ * One row a call.
+ * @example
+ * Object.keys(fenceRows.syncMerge.errors); // ["EINVAL", "ENOENT", "ENOMEM", "EMFILE"]
+ */
 export const fenceRows: Readonly<Record<FenceCall, SyncRow>> = {
   createArray: row("dma-fence-array.c", "dma_fence_array_create", "A fence that signals when all of several did.", {
     findings: ["no members", "a member is a container"],

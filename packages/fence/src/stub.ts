@@ -6,7 +6,11 @@ const ops: DmaFenceOps = { driverName: () => "stub", timelineName: () => "stub" 
 // One a world, not one a process: what belongs to an Env is found by it, and goes with it.
 const stubs = new WeakMap<Env, DmaFence>();
 
-/** The one signalled fence of `env`, context 0, seqno 0, with a reference. Linux: `dma_fence_get_stub()`. */
+/**
+ * The one signalled fence of `env`, context 0, seqno 0, with a reference. Linux: `dma_fence_get_stub()`.
+ * @example
+ * stubFence(env).status; // 1
+ */
 export function stubFence(env: Env): DmaFence {
   const known = stubs.get(env);
   if (known) return known.get();
@@ -15,7 +19,11 @@ export function stubFence(env: Env): DmaFence {
   return stub.get();
 }
 
-/** A signalled fence of its own, with a timestamp in modelled ticks. Linux: `dma_fence_allocate_private_stub()`. */
+/**
+ * A signalled fence of its own, with a timestamp in modelled ticks. Linux: `dma_fence_allocate_private_stub()`.
+ * @example
+ * privateStub(env).signaled; // true
+ */
 export function privateStub(env: Env, timestamp: number): DmaFence {
   return signalled(env, 0, 0, timestamp);
 }

@@ -31,6 +31,7 @@ export interface FenceInfo {
   readonly timestamp: number;
 }
 
+/** What `SYNC_IOC_FILE_INFO` tells. */
 export interface SyncFileInfo {
   readonly name: string;
   readonly status: number;
@@ -38,7 +39,13 @@ export interface SyncFileInfo {
   readonly fences: readonly FenceInfo[];
 }
 
-/** Commands of a dma-buf's fd that this package adds. Linux: `include/uapi/linux/dma-buf.h`. */
+/**
+ * Commands of a dma-buf's fd that this package adds. Linux: `include/uapi/linux/dma-buf.h`.
+ * @example
+ * const framework = new Framework({ contract: linux73, scheduler, ioctls: syncFileIoctls });
+ * const buf = framework.export({ exporterName: "x", ops, sizeBytes: 4096, priv: {} });
+ * scheduler.complete("export", framework.ioctl(buf, SYNC_FILE_IOCTL.EXPORT, { flags: 1 })); // 0
+ */
 export const SYNC_FILE_IOCTL = { EXPORT: 0xc0086202, IMPORT: 0x40086203 } as const;
 
 /** The arguments that must be 0. */
@@ -47,7 +54,11 @@ export interface Reserved {
   readonly pad?: number;
 }
 
-/** Takes a reference to `fence`. The default name is `<driver>-<timeline><context>-<seqno>`. */
+/**
+ * Takes a reference to `fence`. The default name is `<driver>-<timeline><context>-<seqno>`.
+ * @example
+ * createSyncFile(first, "done").name; // "done"
+ */
 export function createSyncFile(fence: DmaFence, name?: string): SyncFile {
   fence.get();
   return {
@@ -60,7 +71,11 @@ export function createSyncFile(fence: DmaFence, name?: string): SyncFile {
   };
 }
 
-/** Is `file` a sync file? */
+/**
+ * Is `file` a sync file?
+ * @example
+ * isSyncFile(createSyncFile(first)); // true
+ */
 export function isSyncFile(file: File | null): file is SyncFile {
   return file?.kind === "sync_file";
 }
@@ -68,6 +83,11 @@ export function isSyncFile(file: File | null): file is SyncFile {
 /**
  * `SYNC_IOC_MERGE`: a new fd for the fences of `file` and of the sync file at `fd2`. Checks in the kernel's order.
  * @throws DmaBufError `EMFILE`, `EINVAL`, `ENOENT`, `ENOMEM`; the reserved fd is given back.
+ * @example
+ * const file = createSyncFile(first);
+ * const fd = fds.reserve();
+ * fds.install(fd, createSyncFile(second));
+ * syncFileMerge(env, fds, file, fd, "both"); // 1
  */
 export function syncFileMerge(
   env: Env,
@@ -98,6 +118,8 @@ export function syncFileMerge(
 /**
  * `SYNC_IOC_FILE_INFO`. `room` is for how many fences there is place: 0 asks for count and status alone.
  * @throws DmaBufError `EINVAL` for too little room, or reserved fields that are not 0.
+ * @example
+ * syncFileInfo(createSyncFile(first), 0).numFences; // 1
  */
 export function syncFileInfo(file: SyncFile, room: number, reserved: Reserved = {}): SyncFileInfo {
   const { fence, name } = file;
@@ -110,13 +132,24 @@ export function syncFileInfo(file: SyncFile, room: number, reserved: Reserved = 
   return { name, status: fence.status, numFences: all.length, fences: room === 0 ? [] : all.map(info) };
 }
 
-/** `SYNC_IOC_SET_DEADLINE`. @throws DmaBufError `EINVAL` when `pad` is not 0 */
+/**
+ * `SYNC_IOC_SET_DEADLINE`. @throws DmaBufError `EINVAL` when `pad` is not 0
+ * @example
+ * syncFileDeadline(createSyncFile(first), 100);
+ */
 export function syncFileDeadline(file: SyncFile, at: number, pad = 0): void {
   if (pad !== 0) throw file.fence.env.error("EINVAL", fenceRows.syncDeadline, `pad ${pad} must be 0: set it so`);
   file.fence.setDeadline(at);
 }
 
-/** poll(2): is it signalled? If not, `wake` is called when it does. */
+/**
+ * poll(2): is it signalled? If not, `wake` is called when it does.
+ * @example
+ * let woken = false;
+ * syncFilePoll(createSyncFile(first), () => (woken = true)); // false
+ * first.signal();
+ * woken; // true
+ */
 export function syncFilePoll(file: SyncFile, wake: () => void): boolean {
   file.fence.enableSignaling();
   if (file.fence.signaled) return true;

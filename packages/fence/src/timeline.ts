@@ -6,7 +6,8 @@ import { DmaFence, type Env } from "@dma-buf/core";
  * @example
  * const ring = new Timeline(env, "ring0");
  * const job = ring.submit();
- * ring.advance(); // job is signalled
+ * ring.advance();
+ * job.status; // 1
  */
 export class Timeline {
   readonly context: number;

@@ -18,6 +18,8 @@ export function* leaves(container: DmaFence): Generator<DmaFence, void, void> {
 /**
  * One of each context, the newest, in the order of contexts. Leaves the references alone.
  * Linux: `dma_fence_dedup_array()`, which also puts those it drops.
+ * @example
+ * dedupFences([second, first, first]).length; // 2
  */
 export function dedupFences(fences: readonly DmaFence[]): DmaFence[] {
   const newest = new Map<number, DmaFence>();

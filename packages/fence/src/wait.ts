@@ -45,7 +45,13 @@ export function* waitAny(
   return { left: 0, index };
 }
 
-/** The later of two fences of one context, borrowed; `null` when it has signalled. Other contexts are a finding. */
+/**
+ * The later of two fences of one context, borrowed; `null` when it has signalled. Other contexts are a finding.
+ * @example
+ * const ring = new Timeline(env, "ring");
+ * const [a, b] = [ring.submit(), ring.submit()];
+ * laterFence(a, b) === b; // true
+ */
 export function laterFence(a: DmaFence, b: DmaFence): DmaFence | null {
   if (a.context !== b.context) {
     a.env.report("warn", fenceRows.later, "importer", `contexts ${a.context} and ${b.context} differ`);

@@ -7,9 +7,14 @@ export type Common = Run extends infer R
     : never
   : never;
 
-/** The largest page-aligned length that a segment's 32 bits hold, bytes: longer ones are split there, as Linux does. */
+/**
+ * The largest page-aligned length that a segment's 32 bits hold, bytes: longer ones are split there, as Linux does.
+ * @example
+ * SEGMENT_BYTES_MAX % 4096; // 0
+ */
 export const SEGMENT_BYTES_MAX = 0xffff_f000;
 
+/** How a list is made. */
 export interface ScatterListOptions {
   /** How many segments to make room for at once. @defaultValue 128, then doubling */
   readonly capacity?: number;

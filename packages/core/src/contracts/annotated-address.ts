@@ -8,6 +8,11 @@ import { linux73 } from "./linux-7.3.js";
 
 const source = "5f588dac (16 January 2025) and 6612c40d (22 January 2025), König; a reading";
 
+/**
+ * Addresses that say in which space they are valid.
+ * @example
+ * annotatedAddress.base; // "7.3"
+ */
 export const annotatedAddress: Contract = defineContract(linux73, {
   id: "annotated-address",
   title:

@@ -34,6 +34,11 @@ const call = (name: string, given: Given, renamed = name): Row =>
 const NOT_HELD = "the reservation is not held";
 const HELD = "the reservation is held, and the call takes it";
 
+/**
+ * What importers see in Linux 6.13: the addresses that the exporter mapped for their device, and no more.
+ * @example
+ * dmaAddress.rows.mapDmaBuf.resv; // "held"
+ */
 export const dmaAddress: Contract = {
   id: "dma-address",
   title: "The exporter maps for the attached device; the importer sees DMA addresses only (Linux 6.13).",

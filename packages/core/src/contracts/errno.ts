@@ -1,4 +1,8 @@
-/** Errnos that the kernel's dma-buf, VFIO, IOMMUFD and KVM paths return, with Linux's numbers (asm-generic). */
+/**
+ * Errnos that the kernel's dma-buf, VFIO, IOMMUFD and KVM paths return, with Linux's numbers (asm-generic).
+ * @example
+ * ERRNO.EDEADLK; // 35
+ */
 export const ERRNO = {
   EPERM: 1,
   ENOENT: 2,

@@ -28,6 +28,11 @@ function moved(changes: NonNullable<ContractChanges["change"]>): NonNullable<Con
   return all;
 }
 
+/**
+ * Linux 7.3 as it is.
+ * @example
+ * linux73.policy.bridgeStatic; // "at-map"
+ */
 export const linux73: Contract = defineContract(dmaAddress, {
   id: "linux-7.3",
   title: "Linux 7.3: as dma-address, and a revoke waits for the fences and then for the unmap.",

@@ -9,6 +9,11 @@ import { getPfnRow } from "./pfn.js";
 
 const source = "20250120175901.GP5556 (Gunthorpe), c10ae58f (König), Z5BxI3ef (Xu); derived";
 
+/**
+ * What both sides came to: page frames, under the reservation and the rules of revoke.
+ * @example
+ * pfnLocked.rows.getPfnAttachment.resv; // "held"
+ */
 export const pfnLocked: Contract = defineContract(linux73, {
   id: "pfn-locked",
   title: "As pfn, but asked with the reservation held, under the revoke rules of Linux 7.3 (agreed, never posted).",

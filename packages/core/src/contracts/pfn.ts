@@ -22,6 +22,11 @@ export const getPfnRow: Row = {
   source,
 };
 
+/**
+ * Xu Yilun's RFC as posted, with its defects named.
+ * @example
+ * pfn.defects.map((d) => d.id); // ["pfn/defect-null-attach", "pfn/defect-pin-leak", "pfn/defect-no-fence-wait"]
+ */
 export const pfn: Contract = defineContract(dmaAddress, {
   id: "pfn",
   title: "The importer asks for a CPU page frame number per page offset and maps it itself (RFC, January 2025).",

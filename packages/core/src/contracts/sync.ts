@@ -49,7 +49,11 @@ export type SyncCall =
   | "release"
   | "contextAlloc";
 
-/** One row a call, by the name it has here. */
+/**
+ * One row a call, by the name it has here.
+ * @example
+ * Object.keys(syncRows.lock.errors); // ["EALREADY", "EDEADLK", "EINTR"]
+ */
 export const syncRows: Readonly<Record<SyncCall, SyncRow>> = {
   lock: resv("dma_resv_lock", "Takes the lock; with a ticket by wait-die: the younger of two that contend gives way.", {
     resv: "free",

@@ -8,6 +8,11 @@ import { dmaAddress } from "./dma-address.js";
 
 const source = "Linux 6.13, virt/kvm/kvm_main.c: kvm_follow_pfn(), mmu_notifier_ops; mm/memory.c";
 
+/**
+ * Today's way around: the importer reads page frames out of a CPU mapping.
+ * @example
+ * vma.rows.mmap.presence; // "mandatory"
+ */
 export const vma: Contract = defineContract(dmaAddress, {
   id: "vma",
   title: "The importer takes page frames out of a CPU mapping, and an MMU notifier tells it when they go (6.13).",

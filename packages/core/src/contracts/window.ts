@@ -14,9 +14,9 @@ export type Show = (run: Run) => Run;
  * The exporter maps. The mapping is made at the first use under the reservation, kept until invalidate drops it, and
  * made anew at the next use.
  * @example
- * *open(fw, at, direction) {
+ * const mine = defineContract(linux73, { id: "mine", title: "Everything is shown.", *open(fw, at, direction) {
  *   return mappedWindow(fw, at, direction, (run) => run);
- * }
+ * } });
  */
 export function mappedWindow(fw: Framework, at: DmaBufAttachment, direction: Direction, show: Show): Window {
   let table: SgTable | null = null;
@@ -43,7 +43,13 @@ export function mappedWindow(fw: Framework, at: DmaBufAttachment, direction: Dir
   };
 }
 
-/** The contract by withholding: whatever else an exporter puts into its table, the importer sees the address alone. */
+/**
+ * The contract by withholding: whatever else an exporter puts into its table, the importer sees the address alone.
+ * @example
+ * const mine = defineContract(dmaAddress, { id: "mine", title: "Addresses alone.", *open(fw, at, direction) {
+ *   return mappedWindow(fw, at, direction, dmaOnly(fw));
+ * } });
+ */
 export function dmaOnly(fw: Framework): Show {
   return (run) => {
     if (run.kind !== "dma")
@@ -52,7 +58,13 @@ export function dmaOnly(fw: Framework): Show {
   };
 }
 
-/** The contract by insisting: an address that does not say its space is a finding. */
+/**
+ * The contract by insisting: an address that does not say its space is a finding.
+ * @example
+ * const mine = defineContract(annotatedAddress, { id: "mine", title: "Every address says its space.", *open(fw, at, direction) {
+ *   return mappedWindow(fw, at, direction, annotatedOnly(fw));
+ * } });
+ */
 export function annotatedOnly(fw: Framework): Show {
   return (run) => {
     if (run.kind === "dma" || run.attributes === null)
@@ -61,14 +73,24 @@ export function annotatedOnly(fw: Framework): Show {
   };
 }
 
-/** The importer asks for page frames, one run at a time: while it holds the reservation, or holding nothing. */
+/**
+ * The importer asks for page frames, one run at a time: while it holds the reservation, or holding nothing.
+ * @example
+ * const mine = defineContract(pfn, { id: "mine", title: "Asked by a caller that holds nothing.", *open(fw, at) {
+ *   return pfnWindow(fw, at, "free");
+ * } });
+ */
 export function pfnWindow(fw: Framework, at: DmaBufAttachment, resv: Window["resv"]): Window {
   return frameWindow(resv, (pgoff, held) =>
     resv === "held" ? fw.getPfnAttachment(at, pgoff, need(held)) : fw.getPfnUnlocked(at, pgoff),
   );
 }
 
-/** The importer reads page frames out of a CPU mapping, faulting them in; an MMU notifier tells it when they go. */
+/**
+ * The importer reads page frames out of a CPU mapping, faulting them in; an MMU notifier tells it when they go.
+ * @example
+ * const mine = defineContract(vma, { id: "mine", title: "Through a CPU mapping.", open: (fw, at) => vmaWindow(fw, at) });
+ */
 export function* vmaWindow(fw: Framework, at: DmaBufAttachment): Op<Window> {
   const vma = yield* fw.mmapFile(at.buf, {
     pgoff: 0,

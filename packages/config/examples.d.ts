@@ -1,0 +1,1 @@
+export declare function examples(root: string, scope: () => Record<string, unknown>): void;

@@ -1,0 +1,5 @@
+import { join } from "node:path";
+import { examples } from "@dma-buf/config/examples";
+import * as api from "./index.js";
+
+examples(join(import.meta.dirname, ".."), () => ({ ...api }));
