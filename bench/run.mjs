@@ -21,7 +21,8 @@ if (!native) console.log("No C compiler (set CC): the rows that have C as baseli
 function report(row) {
   const spread = row.low === undefined ? "counted" : `${figure(row.low)}–${figure(row.high)}`;
   const each = typeof row.each === "string" ? row.each : `${figure(row.each)} ns per ${row.unit}`;
-  const goal = row.goal === undefined ? "" : `${row.ratio <= row.goal ? "≤" : "missed:"} ${figure(row.goal)}`;
+  const goal =
+    row.goal === undefined || REPETITIONS === 1 ? "" : `${row.ratio <= row.goal ? "≤" : "missed:"} ${figure(row.goal)}`;
   console.log(
     `${figure(row.ratio).padStart(7)}  ${spread.padEnd(14)} ${goal.padEnd(14)} ${row.name} / ${row.baselineName} (${each})`,
   );
