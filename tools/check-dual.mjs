@@ -1,5 +1,5 @@
 // Importing a package both ways in one process must give one copy: classes and symbols would differ otherwise.
-// Also loads every plugin through core's door. Needs a build.
+// Needs a build.
 import { createRequire } from "node:module";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -25,6 +25,7 @@ function contractPage(contract, rowsOf, kernelName) {
     ["exporter", "Callbacks of the exporter"],
     ["importer", "Callbacks of the importer"],
     ["framework", "Calls into the framework"],
+    ["file", "Calls on the buffer's file"],
   ]) {
     out.push("", `## ${heading}`);
     for (const [call, row] of rowsOf(contract))

@@ -34,7 +34,7 @@ export function compareContracts(a: Contract, b: Contract): ContractDifference {
 export function renderContract(contract: Contract, io: Io): string {
   const width = Math.max(60, Math.min(io.columns, 110));
   const lines = [bold(io.colour, contract.id), ...wrap(contract.title, width), `Kernel base: ${contract.base}`, ""];
-  for (const party of ["exporter", "importer", "framework"] as const) {
+  for (const party of ["exporter", "importer", "framework", "file"] as const) {
     const rows = rowsOf(contract).filter(([, row]) => row.party === party);
     lines.push(bold(io.colour, PARTIES[party]), "");
     for (const [call, row] of rows) lines.push(...rowLines(contract, call, row, width), "");
@@ -72,6 +72,7 @@ const PARTIES = {
   exporter: "Callbacks of the exporter",
   importer: "Callbacks of the importer",
   framework: "Calls into the framework",
+  file: "Calls on the buffer's file",
 } as const;
 
 type Facts = Readonly<Record<string, string>>;

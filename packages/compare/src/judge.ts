@@ -96,9 +96,9 @@ export class Judge {
 
   /** After everybody gave back what they took: what is still out is leaked. */
   countLeftovers(): void {
-    const { buffers, attachments, mappings, references } = this.#fw.ledger;
+    const { buffers, attachments, mappings, pins, references } = this.#fw.ledger;
     const { dmaMappings, tables } = this.#machine.ledger;
-    const left = { buffers, references, attachments, mappings, dmaMappings, tables: tables - this.#tablesBefore };
+    const left = { buffers, references, attachments, mappings, pins, dmaMappings, tables: tables - this.#tablesBefore };
     const out = Object.entries(left).filter(([, n]) => n !== 0);
     if (out.length > 0) this.#mark("RESLEAK", `never given back: ${out.map(([what, n]) => `${n} ${what}`).join(", ")}`);
     if (this.#fw.findings.some((f) => f.level === "bug"))

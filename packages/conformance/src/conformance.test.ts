@@ -9,6 +9,7 @@ import {
   linux73,
   type Op,
   pfn,
+  point,
   type Run,
 } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
@@ -182,6 +183,26 @@ describe("a broken plugin fails exactly the requirement it breaks", () => {
       "linux-7.3/dma_buf_invalidate_mappings",
     ],
     [
+      "one that declares revoke and has none",
+      exporterOf(linux73, undefined, { create: (fw) => ({ export: () => referenceExporter(fw).buf }) }),
+      "linux-7.3/dma_buf_invalidate_mappings",
+    ],
+    [
+      "one that revokes and does not declare it",
+      exporterOf(linux73, undefined, { capabilities: ["map", "pin", "static", "mmap"] }),
+      "linux-7.3/dma_buf_invalidate_mappings",
+    ],
+    [
+      "one with page frames that it does not declare",
+      exporterOf(pfn, undefined, { capabilities: ["map", "pin", "static", "mmap", "revoke"] }),
+      "pfn/get_pfn",
+    ],
+    [
+      "an importer that brings the callback and does not declare it",
+      { ...importerOf(linux73), capabilities: ["peer2peer"] },
+      "linux-7.3/dma_buf_dynamic_attach",
+    ],
+    [
       "an importer that ignores the invalidate",
       importerOf(
         linux73,
@@ -224,6 +245,34 @@ it("an importer that does not look again before it installs is caught by the rac
     protected override readonly retries: boolean = false;
   }
   expect(failing(importerOf(pfn, NoRetry))).toEqual(["pfn/move_notify"]);
+});
+
+it("a race too long to be tried whole is tried at random too, and says so", () => {
+  class Long extends Plain {
+    override *use(): Op<void> {
+      yield* super.use();
+      for (let i = 0; i < 40; i++) yield* point("flush");
+    }
+  }
+  class LongNoRetry extends Long {
+    protected override readonly retries: boolean = false;
+  }
+  expect(failing(importerOf(pfn, LongNoRetry))).toEqual(["pfn/move_notify"]);
+  const [race] = check(importerOf(pfn, Long)).filter((c) => c.requirement === "pfn/move_notify");
+  expect([race?.breaches, race?.title]).toEqual([
+    [],
+    expect.stringMatching(/5000 orders in turn and 2000 at random, not all/),
+  ]);
+  const [whole] = check(importerOf(pfn)).filter((c) => c.requirement === "pfn/move_notify");
+  expect(whole?.title).toMatch(/\d+ orders, all tried/);
+});
+
+it("has no case for what a plugin of its kind cannot break", () => {
+  const asked = (subject: ExporterSubject | ImporterSubject) => check(subject).map((c) => c.requirement.split("/")[1]);
+  expect(asked(exporterOf(linux73))).not.toContain("dma_buf_poll");
+  expect(asked(exporterOf(linux73))).not.toContain("dma_buf_map_attachment");
+  expect(asked(importerOf(linux73))).toEqual(expect.arrayContaining(["dma_buf_map_attachment", "dma_buf_detach"]));
+  expect(asked(importerOf(linux73))).not.toContain("vmap");
 });
 
 it("binding throws with every way in which a requirement was broken", () => {

@@ -1,6 +1,7 @@
 /** What is done with an exporter to see whether it keeps the rules: one short life each, in a fresh world. */
 import {
   type DmaBuf,
+  type DmaBufAttachment,
   DmaBufError,
   type Device,
   type Op,
@@ -57,7 +58,10 @@ export const exporterDrives: readonly Drive[] = [
   },
   function* revoked(world, buf) {
     const { fw, exporter } = world;
-    if (!can(world, "revoke") || !exporter.revoke || !exporter.restore) return;
+    const offers = exporter.revoke !== undefined && exporter.restore !== undefined;
+    if (offers !== can(world, "revoke"))
+      return fw.breach("invalidate", offers ? "revoke() is there, undeclared" : "revoke is declared and not there");
+    if (!exporter.revoke || !exporter.restore) return;
     const importer = new ReferenceImporter(fw);
     yield* importer.attach(buf, deviceOf(world));
     yield* importer.use();
@@ -87,9 +91,10 @@ export const exporterDrives: readonly Drive[] = [
     yield* importer.detach();
   },
   function* optional(world, buf) {
-    for (const capability of ["pin", "cpu-access", "mmap", "vmap"] as const) {
+    for (const capability of ["map", "get_pfn", "pin", "cpu-access", "mmap", "vmap"] as const) {
       const call = CALLBACK_OF[capability];
       if (!call || !(call in world.fw.contract.rows)) continue;
+      if (!buf.ops[call] && !can(world, capability)) continue;
       const before = world.fw.calls[call] ?? 0;
       const ok = yield* accepted(tryOut(world, buf, capability));
       const worked = ok && (world.fw.calls[call] ?? 0) > before;
@@ -123,13 +128,21 @@ function* tryOut({ fw, host }: ExporterWorld, buf: DmaBuf, capability: ExporterC
     const importer = new ReferenceImporter(fw);
     yield* importer.attach(buf, host.device);
     try {
-      using held = yield* buf.resv.lock();
-      yield* fw.pinAttachment(importer.attachment, held);
-      yield* fw.unpinAttachment(importer.attachment, held);
+      yield* attached(fw, importer.attachment, capability);
     } finally {
       yield* importer.detach();
     }
   }
+}
+
+/** What only an attachment can be asked. */
+function* attached(fw: Recorder, at: DmaBufAttachment, capability: ExporterCapability): Op<void> {
+  if (capability === "get_pfn") return void (yield* askFrame(fw, at, 0));
+  if (capability === "map")
+    return yield* fw.unmapAttachmentUnlocked(at, yield* fw.mapAttachmentUnlocked(at, "to-device"), "to-device");
+  using held = yield* at.buf.resv.lock();
+  yield* fw.pinAttachment(at, held);
+  yield* fw.unpinAttachment(at, held);
 }
 
 /** Was it accepted, rather than refused? What is no refusal goes on. */

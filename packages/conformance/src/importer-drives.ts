@@ -24,6 +24,9 @@ export const importerDrives: readonly Drive[] = [
     for (const _ of ["first", "again"]) yield* importer.use();
     if (importer.holds() === 0) fw.breach("mapAttachment", "use() installs nothing");
     checkPeer2peer(world);
+    const brings = exporter.buf.attachments[0]?.importer?.invalidateMappings !== undefined;
+    if (brings !== invalidates(world))
+      fw.breach("dynamicAttach", `brings ${brings ? "the" : "no"} invalidate callback, which it declares otherwise`);
     yield* importer.detach();
   },
   function* unused({ importer, exporter }) {

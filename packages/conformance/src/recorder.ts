@@ -25,6 +25,8 @@ export interface Breach {
 export class Recorder extends Framework {
   /** Calls of each callback so far. */
   readonly calls: Partial<Record<CallName, number>> = {};
+  /** Framework calls that were made. */
+  readonly made: Set<CallName> = new Set();
   #released = false;
 
   constructor(options: FrameworkOptions) {
@@ -42,7 +44,13 @@ export class Recorder extends Framework {
 
   /** Books a breach of the row of `call`. */
   breach(call: CallName, message: string): void {
-    this.report("violation", call, this.contract.rows[call]?.party ?? "exporter", message);
+    const { party = "exporter" } = this.contract.rows[call] ?? {};
+    this.report("violation", call, party === "file" ? "framework" : party, message);
+  }
+
+  override enter(...args: Parameters<Framework["enter"]>): ReturnType<Framework["enter"]> {
+    this.made.add(args[0]);
+    return super.enter(...args);
   }
 
   override export(info: DmaBufExportInfo): DmaBuf {

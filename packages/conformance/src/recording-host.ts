@@ -1,6 +1,8 @@
 /** A host that implements every host interface core states, and remembers what was asked of it. */
 import {
   type AccessResult,
+  type Op,
+  perform,
   addr,
   type Device,
   type DmaAddr,
@@ -30,12 +32,12 @@ export class RecordingHost {
   readonly #domain: Space = { kind: "iova", domain: this };
   readonly #bus: Space = { kind: "pci-bus", bridge: this };
   #next = IOVA_BASE;
-  /** What was asked, in order: `mapPhys 4096`, `write 0x40000000`. */
+  /** What was asked of the DMA API, in order: `mapPhys 4096`, `unmapPhys 1073741824`. */
   readonly log: string[] = [];
   readonly device: Device;
   readonly tables: TableMemory;
 
-  /** The verdict for every client: reachable, straight over the bus. */
+  /** The verdict for every client: reachable, through the host bridge. */
   readonly provider: P2pProvider = {
     busOffsetBytes: 0,
     verdict: () => ({ mapType: "through-host-bridge", distance: 2, reason: "the recording host says so" }),
@@ -85,14 +87,14 @@ export class RecordingHost {
   }
 
   // An access answers with zeros or a fault: the kit asks where an address leads, not what lies there.
-  readonly #access = function* (
-    this: void,
-    address: number,
-    bytes: Uint8Array | number,
-  ): Generator<never, AccessResult, void> {
-    const size = typeof bytes === "number" ? bytes : bytes.length;
-    if (address < IOVA_BASE) return { kind: "fault", by: "recording host", reason: `nothing at ${address}` };
-    return { kind: "done", bytes: new Uint8Array(size) };
+  readonly #access = (address: number, bytes: Uint8Array | number): Op<AccessResult> => {
+    const reached = this.translate(address) !== null;
+    const zeros = new Uint8Array(typeof bytes === "number" ? bytes : bytes.length);
+    return perform<AccessResult>(
+      reached
+        ? { kind: "done", bytes: zeros }
+        : { kind: "fault", by: "recording host", reason: `nothing is mapped at ${address}` },
+    );
   };
 }
 

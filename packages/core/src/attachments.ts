@@ -26,8 +26,7 @@ export class AttachmentCalls extends MappingCalls {
    */
   *dynamicAttach(buf: DmaBuf, device: Device | null, importer: Importer): Op<DmaBufAttachment> {
     this.#checkAttach(buf, device, importer);
-    const own = this.own(buf, "dynamicAttach");
-    this.expectResv("dynamicAttach", buf, null, importer.name);
+    const own = this.enter("dynamicAttach", buf);
     this.env.alloc(this.rule("dynamicAttach"));
     const at = newAttachment(own, device, importer);
     yield* this.ask(buf, "attach", at);
@@ -54,15 +53,18 @@ export class AttachmentCalls extends MappingCalls {
     if (!buf || !at) return report("warn", "detach without a buffer or an attachment");
     const who = at.importerName;
     if (at.buf !== buf || at.detached) return report("warn", `${who} detaches what is not attached here`);
-    this.expectResv("detachAttachment", buf, null, who);
-    yield* this.unbridge(at);
-    if (at.liveMaps > 0) report("violation", `${who} detaches with ${at.liveMaps} mapping(s) left`);
-    if (at.pins > 0) report("violation", `${who} detaches with ${at.pins} pin(s) left`);
+    const own = this.enter("detachAttachment", buf);
+    const forgotten = yield* this.unbridge(at);
     {
       using _held = yield* buf.resv.lock();
-      at.buf.attachments.splice(at.buf.attachments.indexOf(at), 1);
+      const index = own.attachments.indexOf(at);
+      if (index < 0) return report("warn", `${who} is detached twice at the same time`);
+      own.attachments.splice(index, 1);
     }
     at.detached = true;
+    if (at.liveMaps > 0) report("violation", `${who} detaches with ${at.liveMaps} mapping(s) left`);
+    if (at.pins > forgotten) report("violation", `${who} detaches with ${at.pins - forgotten} pin(s) left`);
+    if (at.liveMaps + at.pins > 0) own.leaked.push(at);
     yield* this.ask(buf, "detach", at);
     this.#event("dma_buf_detach", at);
   }
@@ -96,6 +98,8 @@ export class AttachmentCalls extends MappingCalls {
   }
 }
 
+const FRESH = { liveMaps: 0, pins: 0, cached: null, detached: false } as const;
+
 function newAttachment(buf: OwnedBuf, device: Device | null, importer: Importer): OwnedAttachment {
   return {
     buf,
@@ -103,10 +107,7 @@ function newAttachment(buf: OwnedBuf, device: Device | null, importer: Importer)
     importer: importer.ops,
     importerName: importer.name,
     peer2peer: importer.ops?.allowPeer2peer ?? false,
-    liveMaps: 0,
-    pins: 0,
     maps: [],
-    cached: null,
-    detached: false,
+    ...FRESH,
   };
 }

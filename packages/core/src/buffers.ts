@@ -2,7 +2,15 @@
  * The first layer of the framework: what every call needs (rows, locks, entering a callback), and a buffer's life
  * from export to release.
  */
-import { type CallName, type Contract, type ExporterCall, kernelName, type Policy, rowsOf } from "./contract.js";
+import {
+  type CallName,
+  type Contract,
+  type ExporterCall,
+  type FrameworkCall,
+  kernelName,
+  type Policy,
+  rowsOf,
+} from "./contract.js";
 import type { DmaBuf, DmaBufExportInfo, DmaBufOps } from "./dma-buf.js";
 import type { Env, Rule } from "./env.js";
 import type { DmaBufError } from "./error.js";
@@ -17,13 +25,14 @@ import type { Trace } from "./trace.js";
 type Callback<C extends ExporterCall> = NonNullable<DmaBufOps[C]>;
 type Settled<R> = R extends Generator<Wait, infer T, void> ? T : R;
 
-/** `O_ACCMODE | O_NONBLOCK` */
-const FLAGS_KEPT = 0o4003;
+const FRESH = { name: null, refs: 1, vmaps: 0, map: null, released: false } as const;
 
 export class BufferCalls {
   readonly contract: Contract;
   readonly env: Env;
   readonly #live = new Set<OwnedBuf>();
+  /** Released with something left that nobody can give back any more. */
+  readonly #lost: OwnedBuf[] = [];
   #inos = 0;
 
   constructor(contract: Contract, env: Env) {
@@ -52,7 +61,7 @@ export class BufferCalls {
 
   /** What is still out. */
   get ledger(): Ledger {
-    return count(this.#live);
+    return count(this.#live, this.#lost);
   }
 
   /**
@@ -64,9 +73,9 @@ export class BufferCalls {
   export(info: DmaBufExportInfo): DmaBuf {
     this.#checkExport(info);
     const { exporterName, owner = null } = info;
-    const values = { exporter: exporterName };
+    if (info.resv && this.#holds(info.resv)) this.#whileHeld("export", info.resv);
     if (owner && !owner.tryGet())
-      throw this.error("ENOENT", "export", `the owner of ${exporterName} is unloading: load it again`, values);
+      throw this.error("ENOENT", "export", `the owner of ${exporterName} is unloading: load it again`);
     try {
       this.env.alloc(this.rule("export"));
     } catch (error) {
@@ -76,17 +85,14 @@ export class BufferCalls {
     const buf: OwnedBuf = {
       ...info,
       owner,
-      flags: (info.flags ?? 0) & FLAGS_KEPT,
+      // O_ACCMODE | O_NONBLOCK
+      flags: (info.flags ?? 0) & 0o4003,
       ino: ++this.#inos,
-      name: null,
       resv: info.resv ?? new DmaResv(`resv(${exporterName}#${this.#inos - 1})`, this.env),
       ownsResv: info.resv === undefined,
       attachments: [],
-      refs: 1,
-      vmaps: 0,
-      map: null,
-      polls: { in: false, out: false },
-      released: false,
+      leaked: [],
+      ...FRESH,
     };
     this.#live.add(buf);
     this.event("dma_buf_export", buf);
@@ -95,22 +101,26 @@ export class BufferCalls {
 
   /** Takes a reference. Linux: `get_dma_buf()`. */
   get(buf: DmaBuf): void {
-    this.own(buf, "get").refs++;
+    this.enter("get", buf).refs++;
   }
 
   /** Gives a reference back; at zero the exporter's `release` runs. Linux: `dma_buf_put()`. Sleeps if `release` does. */
   *put(buf: DmaBuf): Op<void> {
     if (this.isNull(buf, "put")) return;
-    const own = this.own(buf, "put");
-    this.event("dma_buf_put", own);
+    this.event("dma_buf_put", this.enter("put", buf));
+    yield* this.fput(buf);
+  }
+
+  /** {@link put} without its event and its check: what closing a file or a VMA does. Linux: `fput()`. */
+  *fput(buf: DmaBuf): Op<void> {
+    const own = buf as OwnedBuf;
     if (--own.refs > 0) return;
     // Off the list of buffers first: nobody finds it while it is released.
     this.#live.delete(own);
     own.released = true;
+    if (own.attachments.length + own.leaked.length + own.vmaps > 0) this.#lost.push(own);
     if (own.vmaps > 0)
       this.bug("put", "importer", `${own.vmaps} kernel mapping(s) of ${own.exporterName} left at release`);
-    if (own.polls.in || own.polls.out)
-      this.bug("put", "framework", `a poll of ${own.exporterName} is armed at release`);
     yield* this.ask(own, "release", own);
     if (own.ownsResv) own.resv.fini();
     if (own.attachments.length > 0)
@@ -121,9 +131,9 @@ export class BufferCalls {
   /** The next buffer after `before`, with a reference; the one of `before` is given back. Linux: `dma_buf_iter_next()`. */
   *nextBuffer(before: DmaBuf | null): Op<DmaBuf | null> {
     const all = [...this.#live];
-    const next = all[before ? all.indexOf(before as OwnedBuf) + 1 : 0] ?? null;
+    const next = all[before ? all.indexOf(this.enter("nextBuffer", before)) + 1 : 0] ?? null;
     if (next) this.get(next);
-    if (before) yield* this.put(before);
+    if (before) yield* this.fput(before);
     return next;
   }
 
@@ -135,6 +145,26 @@ export class BufferCalls {
   /** A refusal under the row of `call`, for the caller to throw. */
   error(code: ErrnoName, call: CallName, message: string, values?: Record<string, unknown>): DmaBufError {
     return this.env.error(code, this.rule(call), message, values);
+  }
+
+  /**
+   * What every call checks first: the buffer lives, and who calls holds its reservation, or does not, as the row says.
+   * For packages that add calls. @throws BugSignal after release: the kernel would use freed memory.
+   */
+  enter(call: CallName, buf: DmaBuf, held: Held | null = null): OwnedBuf {
+    const own = buf as OwnedBuf;
+    if (own.released) this.bug(call, "importer", `${call} on ${buf.exporterName} after its last reference is gone`);
+    const rule = this.contract.rows[call]?.resv;
+    if (rule === "free" && this.#holds(buf.resv)) this.#whileHeld(call, buf.resv);
+    if (rule === "held" && !(held?.live && held.resv === buf.resv))
+      this.report("violation", call, callerOf(call), `${call} without holding ${buf.resv.name}: lock it first`);
+    return own;
+  }
+
+  /** An event of the kernel's `dma_buf` system, in its text format. */
+  event(name: string, buf: DmaBuf, more = ""): void {
+    const { exporterName, sizeBytes, ino } = buf;
+    this.trace.emit("tracepoint", () => `${name}: exp_name=${exporterName} size=${sizeBytes} ino=${ino}${more}`);
   }
 
   protected get policy(): Policy {
@@ -165,20 +195,14 @@ export class BufferCalls {
     return defect !== undefined;
   }
 
-  /** Both directions of the lock rule: who must hold it shows a live proof, who must not does not hold it. */
-  protected expectResv(call: CallName, buf: DmaBuf, held: Held | null, who: string): void {
-    const rule = this.contract.rows[call]?.resv ?? "either";
-    if (rule === "held" && !(held?.live && held.resv === buf.resv))
-      this.report("violation", call, "importer", `${who} calls ${call} without holding ${buf.resv.name}`);
-    if (rule === "free" && this.#holds(buf))
-      this.report("violation", call, "importer", `${who} holds ${buf.resv.name} and calls ${call}, which takes it`);
-  }
-
-  /** Is the call allowed in the state of the attachment's life? @throws DmaBufError `EINVAL`, with a `warn` finding */
-  protected expectState(call: "mapAttachment" | "getPfnAttachment" | "getPfnUnlocked", at: OwnedAttachment): void {
+  /** Is the call allowed in the state of the attachment's life? It refuses where its row can, else it is a bug. */
+  protected expectState(call: FrameworkCall, at: OwnedAttachment): void {
+    const { rows, lifeCycle } = this.contract;
     const state = at.detached ? "detached" : at.liveMaps > 0 ? "mapped" : "attached";
-    if (!this.contract.lifeCycle[state].includes(call))
-      this.refuse("EINVAL", call, `not allowed when ${state}: attach first`);
+    if (lifeCycle[state].includes(call)) return;
+    const rule = `not allowed when ${state}: attach first`;
+    if (rows[call]?.errors.EINVAL) this.refuse("EINVAL", call, rule);
+    this.bug(call, "importer", rule);
   }
 
   /** Enters an exporter's callback, if there is one. Entering is a schedule point. */
@@ -190,8 +214,9 @@ export class BufferCalls {
     const callback = buf.ops[call] as ((...args: unknown[]) => MaySleep<Settled<ReturnType<Callback<C>>>>) | undefined;
     if (!callback) return undefined;
     yield* point(`exporter.${call}`);
+    const before = this.#holds(buf.resv);
     const result = yield* this.settle(call, "exporter", callback.apply(buf.ops, args));
-    if (this.contract.rows[call]?.resv === "free" && this.#holds(buf))
+    if (this.contract.rows[call]?.resv === "free" && !before && this.#holds(buf.resv))
       this.report("violation", call, "exporter", `${buf.exporterName} returns from ${call} holding ${buf.resv.name}`);
     return result;
   }
@@ -204,49 +229,44 @@ export class BufferCalls {
     return yield* perform(result);
   }
 
-  /** An event of the kernel's `dma_buf` system, in its text format. */
-  protected event(name: string, buf: DmaBuf, more = ""): void {
-    const { exporterName, sizeBytes, ino } = buf;
-    this.trace.emit("tracepoint", () => `${name}: exp_name=${exporterName} size=${sizeBytes} ino=${ino}${more}`);
-  }
-
   /** `WARN_ON(!dmabuf)` of a call that then does nothing. */
   protected isNull(buf: DmaBuf | null, call: CallName): boolean {
     if (!buf) this.report("warn", call, "importer", `${call} without a buffer`);
     return !buf;
   }
 
-  /** @throws BugSignal after release: the kernel would use freed memory. */
-  protected own(buf: DmaBuf, call: CallName): OwnedBuf {
-    const own = buf as OwnedBuf;
-    if (own.released) this.bug(call, "importer", `${call} on ${buf.exporterName} after its last reference is gone`);
-    return own;
-  }
-
   #checkExport(info: DmaBufExportInfo): void {
     const { ops, priv, exporterName } = info;
-    const bad = (rule: string): never =>
-      this.env.refuse("EINVAL", this.rule("export"), "exporter", rule, { exporter: exporterName });
+    const values = { exporter: exporterName };
+    const bad = (why: string): never => this.env.refuse("EINVAL", this.rule("export"), "exporter", why, values);
     if (!priv) bad("priv is missing: an exporter must be able to find its own state");
     if (!ops) bad("the operations are missing: an exporter is its operations");
     const has = (call: string): boolean => typeof (ops as Record<string, unknown>)[call] === "function";
-    const rows = rowsOf(this.contract).filter(([, row]) => row.party === "exporter");
-    for (const [call, row] of rows)
-      if (row.presence === "mandatory" && !has(call)) bad(`${call} is mandatory: add it to the operations`);
-    for (const [call, { pairedWith }] of rows)
-      if (pairedWith && has(call) !== has(pairedWith))
-        bad(`${call} and ${pairedWith} go together: give both or neither`);
+    for (const [call, { party, presence, pairedWith }] of rowsOf(this.contract)) {
+      if (party !== "exporter") continue;
+      if (presence === "mandatory" && !has(call)) bad(`${call} is mandatory: add it to the operations`);
+      if (pairedWith && has(call) !== has(pairedWith)) bad(`${call} and ${pairedWith} go together: give both or none`);
+    }
     if (!this.policy.backing.some(has)) bad(`none of ${this.policy.backing.join(", ")} is there: give at least one`);
     if (ops.cacheSgtMapping && this.policy.cacheSgtMapping && ops.pin)
       bad("cacheSgtMapping and pin contradict each other: what may move cannot be kept");
   }
 
-  #holds(buf: DmaBuf): boolean {
-    return buf.resv.locked && buf.resv.holder === this.scheduler.current;
+  #holds(resv: DmaResv): boolean {
+    return resv.locked && resv.holder === this.scheduler.current;
+  }
+
+  #whileHeld(call: CallName, resv: DmaResv): void {
+    this.report("violation", call, callerOf(call), `${call} while holding ${resv.name}: give it back first`);
   }
 
   #trouble(kind: string, level: Finding["level"], message: string): void {
     const id = `${this.contract.id}/${kind}`;
     this.env.report(level, { id, op: kind, stage: "lock", source: "every call comes back" }, "framework", message);
   }
+}
+
+/** Who calls: an exporter makes buffers and invalidates them. */
+function callerOf(call: CallName): Finding["party"] {
+  return call === "export" || call === "invalidate" ? "exporter" : "importer";
 }

@@ -18,9 +18,6 @@ export type ImporterCall = "invalidateMappings";
 /** A call into the framework, by its name in `Framework`. */
 export type FrameworkCall =
   | "export"
-  | "fd"
-  | "fdInstall"
-  | "getByFd"
   | "get"
   | "put"
   | "nextBuffer"
@@ -44,18 +41,17 @@ export type FrameworkCall =
   | "vmapBuffer"
   | "vunmapBuffer"
   | "vmapBufferUnlocked"
-  | "vunmapBufferUnlocked"
-  | "llseek"
-  | "poll"
-  | "ioctl";
+  | "vunmapBufferUnlocked";
+/** A call on a buffer's file, by its name in `DmaBufFiles` of `@dma-buf/file`. */
+export type FileCall = "fd" | "fdInstall" | "getByFd" | "llseek" | "poll" | "ioctl";
 /** A call that has a row. */
-export type CallName = ExporterCall | ImporterCall | FrameworkCall;
+export type CallName = ExporterCall | ImporterCall | FrameworkCall | FileCall;
 
 /** What a contract says of one call. */
 export interface Row {
   /** The requirement's id: `dma-address/map_dma_buf`. Findings and conformance cases carry it. */
   readonly id: string;
-  readonly party: "exporter" | "importer" | "framework";
+  readonly party: "exporter" | "importer" | "framework" | "file";
   /** Where in the life of a buffer it refuses. */
   readonly stage: Stage;
   /** One sentence. */
@@ -174,8 +170,8 @@ export interface ContractChanges {
 export function defineContract(base: Contract, changes: ContractChanges): Contract {
   const { remove = [], change = {}, add = {}, ...rest } = changes;
   const rows: Partial<Record<CallName, Row>> = {};
-  for (const [call, row] of entries(base.rows))
-    rows[call] = { ...row, id: row.id.replace(`${base.id}/`, `${rest.id}/`) };
+  const renamed = (id: string): string => id.replace(`${base.id}/`, `${rest.id}/`);
+  for (const [call, row] of entries(base.rows)) rows[call] = { ...row, id: renamed(row.id) };
   for (const call of remove) {
     need(call, "removes");
     delete rows[call];
@@ -186,7 +182,8 @@ export function defineContract(base: Contract, changes: ContractChanges): Contra
     rows[call] = row;
   }
   const lifeCycle = { ...base.lifeCycle, ...rest.lifeCycle };
-  return { ...base, ...rest, rows, lifeCycle, policy: { ...base.policy, ...rest.policy } };
+  const defects = (rest.defects ?? base.defects).map((d) => ({ ...d, id: renamed(d.id) }));
+  return { ...base, ...rest, rows, lifeCycle, defects, policy: { ...base.policy, ...rest.policy } };
 
   function need(call: CallName, verb: string): Row {
     const row = rows[call];

@@ -16,7 +16,7 @@ export class CpuAccessCalls extends AttachmentCalls {
    */
   *beginAccess(buf: DmaBuf, direction: Direction): Op<void> {
     if (!buf) this.refuse("EINVAL", "beginAccess", "no buffer: get one by its fd");
-    this.expectResv("beginAccess", buf, null, "the CPU");
+    this.enter("beginAccess", buf);
     yield* this.ask(buf, "beginCpuAccess", buf, direction);
     yield* buf.resv.waitTimeout(usageRw(direction !== "from-device"), { interruptible: true });
   }
@@ -24,12 +24,13 @@ export class CpuAccessCalls extends AttachmentCalls {
   /** After the CPU read or wrote. Waits for nothing. @throws what the exporter refuses with */
   *endAccess(buf: DmaBuf, direction: Direction): Op<void> {
     if (this.isNull(buf, "endAccess")) this.bug("endAccess", "importer", "the buffer is NULL and is read: an oops");
-    this.expectResv("endAccess", buf, null, "the CPU");
+    this.enter("endAccess", buf);
     yield* this.ask(buf, "endCpuAccess", buf, direction);
   }
 
   /** mmap(2) on the buffer's fd. A last page that is not whole cannot be mapped. @throws DmaBufError `EINVAL` */
   *mmapFile(buf: DmaBuf, vma: Vma): Op<Vma> {
+    if (!buf) throw this.error("EINVAL", "mmapFile", "no dma-buf behind the file: give a dma-buf's fd");
     this.#checkMmap("mmapFile", buf, vma.pgoff + vma.pages);
     return yield* this.#mmap("dma_buf_mmap_internal", buf, vma);
   }
@@ -40,6 +41,8 @@ export class CpuAccessCalls extends AttachmentCalls {
    */
   *mmapBuffer(buf: DmaBuf, vma: Vma, pgoff: number): Op<Vma> {
     if (!buf || !vma) this.refuse("EINVAL", "mmapBuffer", "no buffer or no VMA: give both");
+    if (buf.ops.mmap && pgoff + vma.pages >= 2 ** 64)
+      throw this.error("EOVERFLOW", "mmapBuffer", `page ${pgoff + vma.pages} does not fit 64 bits: begin lower`);
     this.#checkMmap("mmapBuffer", buf, pgoff + vma.pages);
     vma.pgoff = pgoff;
     return yield* this.#mmap("dma_buf_mmap", buf, vma);
@@ -49,14 +52,13 @@ export class CpuAccessCalls extends AttachmentCalls {
   *munmap(vma: Vma): Op<void> {
     const { buf } = vma;
     vma.buf = vma.fault = null;
-    if (buf) yield* this.put(buf);
+    if (buf) yield* this.fput(buf);
   }
 
   /** The kernel's mapping of the whole buffer, shared and counted. Call with the reservation held. @throws DmaBufError `EINVAL` */
   *vmapBuffer(buf: DmaBuf, held: Held): Op<IosysMap> {
     if (!buf) this.refuse("EINVAL", "vmapBuffer", "no buffer: get one by its fd");
-    const own = buf as OwnedBuf;
-    this.expectResv("vmapBuffer", buf, held, "the kernel");
+    const own = this.enter("vmapBuffer", buf, held);
     if (!buf.ops.vmap)
       throw this.error("EINVAL", "vmapBuffer", `${buf.exporterName} has no vmap: the kernel cannot read it`);
     if (!own.map) own.map = yield* this.#firstVmap(own, held);
@@ -67,8 +69,7 @@ export class CpuAccessCalls extends AttachmentCalls {
   /** Gives a kernel mapping back. Call with the reservation held. One too many, or another's, is a bug. */
   *vunmapBuffer(buf: DmaBuf, map: IosysMap, held: Held): Op<void> {
     if (this.isNull(buf, "vunmapBuffer")) return;
-    const own = buf as OwnedBuf;
-    this.expectResv("vunmapBuffer", buf, held, "the kernel");
+    const own = this.enter("vunmapBuffer", buf, held);
     if (own.map !== map || own.vmaps === 0)
       this.bug("vunmapBuffer", "importer", `${buf.exporterName} is not mapped, or not at ${map.address}`);
     if (--own.vmaps > 0) return;
@@ -79,14 +80,15 @@ export class CpuAccessCalls extends AttachmentCalls {
   /** {@link vmapBuffer} with the reservation taken and given back inside. */
   *vmapBufferUnlocked(buf: DmaBuf): Op<IosysMap> {
     if (!buf) this.refuse("EINVAL", "vmapBufferUnlocked", "no buffer: get one by its fd");
-    this.expectResv("vmapBufferUnlocked", buf, null, "the kernel");
+    this.enter("vmapBufferUnlocked", buf);
     using held = yield* buf.resv.lock();
     return yield* this.vmapBuffer(buf, held);
   }
 
   /** {@link vunmapBuffer} with the reservation taken and given back inside. */
   *vunmapBufferUnlocked(buf: DmaBuf, map: IosysMap): Op<void> {
-    this.expectResv("vunmapBufferUnlocked", buf, null, "the kernel");
+    if (this.isNull(buf, "vunmapBufferUnlocked")) return;
+    this.enter("vunmapBufferUnlocked", buf);
     using held = yield* buf.resv.lock();
     yield* this.vunmapBuffer(buf, map, held);
   }
@@ -102,8 +104,8 @@ export class CpuAccessCalls extends AttachmentCalls {
 
   #checkMmap(call: "mmapFile" | "mmapBuffer", buf: DmaBuf, end: number): void {
     const whole = Math.floor(buf.sizeBytes / PAGE_SIZE);
+    this.enter(call, buf);
     if (!buf.ops.mmap) throw this.error("EINVAL", call, `${buf.exporterName} has no mmap: import it instead`);
-    if (end >= 2 ** 64) throw this.error("EOVERFLOW", call, `page ${end} does not fit 64 bits: begin lower`);
     if (end > whole) throw this.error("EINVAL", call, `page ${end} is beyond the ${whole} whole pages: map fewer`);
   }
 

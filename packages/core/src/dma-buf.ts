@@ -1,7 +1,7 @@
 /** The objects of the contract: a buffer, its exporter's operations, an attachment, an importer's operations. */
 import type { Pfn } from "./address.js";
 import type { Device } from "./host.js";
-import type { MaySleep, Op } from "./op.js";
+import type { MaySleep } from "./op.js";
 import type { DmaResv, Held } from "./resv.js";
 import type { Direction, Run } from "./run.js";
 
@@ -109,8 +109,8 @@ export interface DmaBuf {
   readonly flags: number;
   /** Unique in a framework, from 1. */
   readonly ino: number;
-  /** Set by userspace; `null` until then. */
-  readonly name: string | null;
+  /** Set by userspace, through the file's ioctl; `null` until then. */
+  name: string | null;
   readonly resv: DmaResv;
   /** Newest first. Changes only under the reservation. */
   readonly attachments: readonly DmaBufAttachment[];
@@ -135,12 +135,4 @@ export interface DmaBufAttachment {
   /** Pins made and not given back. */
   readonly pins: number;
   readonly detached: boolean;
-}
-
-/** Something behind an fd. */
-export interface File {
-  /** `dma-buf`, `sync_file`, `eventfd`. */
-  readonly kind: string;
-  /** The last fd is closed. */
-  release(): Op<void>;
 }

@@ -10,8 +10,8 @@ export interface Explored<R> {
 }
 
 /**
- * The end of a search. `exhausted`: every order was tried. `bounded`: `ordersMax` was reached first, and nothing is
- * known of the rest. Never read a `bounded` search as a proof.
+ * The end of a search. `exhausted`: every order was tried. `bounded`: `ordersMax` was reached first, or the strategy
+ * tries some only, and nothing is known of the rest. Never read a `bounded` search as a proof.
  */
 export interface Exploration<R> {
   readonly kind: "exhausted" | "bounded";
@@ -65,5 +65,5 @@ export function explore<R>(world: (scheduler: Scheduler) => R, options: ExploreO
     worstBadness = bad;
   }
   if (!worst) throw new RangeError("explore: the strategy offered no run");
-  return { kind: "exhausted", explored, ordersMax, worst };
+  return { kind: strategy.complete ? "exhausted" : "bounded", explored, ordersMax, worst };
 }

@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { Env } from "./env.js";
 import { DmaFence, type DmaFenceOps } from "./fence.js";
 import { Scheduler } from "./scheduler.js";
-import { mock } from "./testing.js";
+import { linux73 } from "./contracts/linux-7.3.js";
+import { kit, mock } from "./testing.js";
 
 const make = (ops: Partial<DmaFenceOps> = {}, seqno = 1, wide = false) =>
   new DmaFence(new Env(new Scheduler()), { ...mock, ...ops }, 1, seqno, wide);
@@ -92,4 +93,20 @@ it("a deadline goes to the issuer while it is not signalled", () => {
   fence.signal();
   fence.setDeadline(6);
   expect(hints).toEqual([5]);
+});
+
+it("a callback that throws keeps no other from running, and the fence is signalled", () => {
+  const k = kit(linux73);
+  const { env } = k;
+  const fence = k.fence();
+  const ran: string[] = [];
+  fence.addCallback({
+    run() {
+      throw new Error("mine");
+    },
+  });
+  fence.addCallback({ run: () => void ran.push("second") });
+  expect(() => fence.signal()).toThrow("mine");
+  fence.signal();
+  expect([ran, fence.status, fence.removeCallback({ run() {} }), env.findings]).toEqual([["second"], 1, false, []]);
 });

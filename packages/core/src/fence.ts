@@ -53,6 +53,7 @@ export class DmaFence {
   #error = 0;
   #timestamp = 0;
   #refs = 1;
+  #waiters = 0;
 
   constructor(env: Env, ops: DmaFenceOps, context: number, seqno: number, seqno64 = false) {
     this.env = env;
@@ -107,8 +108,13 @@ export class DmaFence {
   put(): void {
     if (this.#refs === 0) this.env.bug(rows.release, "framework", `${this.describe()}: put more often than got`);
     if (--this.#refs > 0) return;
-    if (!this.signaledFlag && this.#callbacks.length > 0) {
-      this.env.report("warn", rows.release, "exporter", `${this.describe()} is released with callbacks queued`);
+    if (!this.signaledFlag && this.#callbacks.length + this.#waiters > 0) {
+      this.env.report(
+        "warn",
+        rows.release,
+        "exporter",
+        `${this.describe()} is released with callbacks queued, or somebody waiting`,
+      );
       this.#error = -ERRNO.EDEADLK;
       this.signal();
     }
@@ -130,12 +136,10 @@ export class DmaFence {
     const callbacks = this.#callbacks;
     this.#callbacks = [];
     this.#timestamp = timestamp;
-    for (const callback of callbacks) {
-      const result: unknown = callback.run(this);
-      if (isOp(result) || isThenable(result))
-        this.env.report("bug", rows.fenceCallback, "importer", `a callback of ${this.describe()} sleeps`);
-    }
+    const thrown: unknown[] = [];
+    for (const callback of callbacks) this.#call(callback, thrown);
     this.#state = "signalled";
+    if (thrown.length > 0) throw thrown[0];
     return false;
   }
 
@@ -154,12 +158,11 @@ export class DmaFence {
 
   /** @throws DmaBufError `ENOENT` when it is signalled: the callback will not run; `EINVAL` without a function. */
   addCallback(callback: FenceCallback): void {
-    const { env } = this;
     if (typeof (callback as Partial<FenceCallback> | null)?.run !== "function")
-      env.refuse("EINVAL", rows.addCallback, "importer", "no function to call: give one");
+      this.env.refuse("EINVAL", rows.addCallback, "importer", "no function to call: give one");
     this.enableSignaling();
     if (this.signaledFlag)
-      throw env.error("ENOENT", rows.addCallback, `${this.describe()} is signalled: act now instead`);
+      throw this.env.error("ENOENT", rows.addCallback, `${this.describe()} is signalled: act now instead`);
     this.#callbacks.push(callback);
   }
 
@@ -167,8 +170,7 @@ export class DmaFence {
   removeCallback(callback: FenceCallback): boolean {
     this.#takeLock("removeCallback");
     const index = this.#callbacks.indexOf(callback);
-    if (index >= 0) this.#callbacks.splice(index, 1);
-    return index >= 0;
+    return index >= 0 && this.#callbacks.splice(index, 1).length > 0;
   }
 
   /** Sets a negative errno, before signalling. Anything else is stored too, with a finding. */
@@ -200,7 +202,12 @@ export class DmaFence {
     const interrupted = (): boolean => interruptible && (task?.signalPending ?? false);
     const over = (): boolean => this.signaledFlag || interrupted();
     const deadline = env.scheduler.now + timeoutTicks;
-    if (timeoutTicks > 0) yield* until("fence.wait", over, () => this.describe(), deadline);
+    this.#waiters++;
+    try {
+      if (timeoutTicks > 0) yield* until("fence.wait", over, () => this.describe(), deadline);
+    } finally {
+      this.#waiters--;
+    }
     if (this.signaledFlag) return Math.max(1, deadline - env.scheduler.now);
     if (interrupted()) throw env.error("ERESTARTSYS", rows.wait, "a signal is pending: start the call again");
     return 0;
@@ -229,6 +236,17 @@ export class DmaFence {
 
   get timelineName(): string {
     return this.#ops?.timelineName(this) ?? "signaled-timeline";
+  }
+
+  /** One that throws keeps no other from being called. */
+  #call(callback: FenceCallback, thrown: unknown[]): void {
+    try {
+      const result: unknown = callback.run(this);
+      if (isOp(result) || isThenable(result))
+        this.env.report("bug", rows.fenceCallback, "importer", `a callback of ${this.describe()} sleeps`);
+    } catch (error) {
+      thrown.push(error);
+    }
   }
 
   /** The fence's lock is held exactly while it runs its callbacks; a callback that takes it waits for itself. */

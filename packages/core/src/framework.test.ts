@@ -313,8 +313,8 @@ describe("contracts", () => {
       "error",
       "open",
     ];
-    const shared = ["policy", "rule", "refuse", "bug", "defect", "expectResv", "expectState", "ask", "settle", "event"];
-    const more = ["isNull", "own", "bridge", "unbridge", "file", "drain", "munmap"];
+    const shared = ["policy", "rule", "refuse", "bug", "defect", "enter", "expectState", "ask", "settle", "event"];
+    const more = ["isNull", "bridge", "unbridge", "drain", "munmap", "fput"];
     const known = [...rows, ...own, ...shared, ...more] as string[];
     expect(methods.filter((name) => !known.includes(name))).toEqual([]);
   });

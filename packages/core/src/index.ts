@@ -29,6 +29,7 @@ export {
   type Defect,
   defineContract,
   type ExporterCall,
+  type FileCall,
   type FrameworkCall,
   type ImporterCall,
   kernelName,
@@ -52,7 +53,6 @@ export type {
   DmaBufAttachOps,
   DmaBufExportInfo,
   DmaBufOps,
-  File,
   IosysMap,
   Owner,
   PfnAnswer,
@@ -63,16 +63,9 @@ export { ERRNO, type ErrnoName } from "./contracts/errno.js";
 export { DmaBufError, type DmaBufErrorInit, type Stage } from "./error.js";
 export { type Exploration, type Explored, explore, type ExploreOptions } from "./explore.js";
 export { Env, type EnvOptions, type Rule } from "./env.js";
-export { FdTable } from "./fd-table.js";
 export { DmaFence, type DmaFenceOps, type FenceCallback, type WaitOptions } from "./fence.js";
 export { BugSignal, type Finding } from "./finding.js";
-export {
-  DMA_BUF_IOCTL,
-  DMA_BUF_SYNC,
-  Framework,
-  type FrameworkOptions,
-  type IoctlHandler,
-} from "./framework.js";
+export { Framework, type FrameworkOptions } from "./framework.js";
 export type {
   AccessResult,
   Device,
@@ -83,7 +76,7 @@ export type {
   P2pVerdict,
   TableMemory,
 } from "./host.js";
-export type { Ledger, PollDirection } from "./ledger.js";
+export type { Ledger } from "./ledger.js";
 export type { Config } from "./mappings.js";
 export { isOp, isThenable, type MaySleep, type Op, perform, point, until, type Wait } from "./op.js";
 export type { PluginFactory, PluginModule } from "./plugin.js";

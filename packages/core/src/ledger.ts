@@ -2,16 +2,14 @@
 import type { DmaBuf, DmaBufAttachment, IosysMap, Owner, SgTable } from "./dma-buf.js";
 import type { Direction } from "./run.js";
 
-/** `in`: may be read, `POLLIN`. `out`: may be written, `POLLOUT`. */
-export type PollDirection = "in" | "out";
-
 export type OwnedBuf = { -readonly [K in keyof DmaBuf]: DmaBuf[K] } & {
   attachments: OwnedAttachment[];
   readonly owner: Owner | null;
   /** Is the reservation this buffer's own? */
   readonly ownsResv: boolean;
   map: IosysMap | null;
-  readonly polls: Record<PollDirection, boolean>;
+  /** Detached with mappings or pins left. */
+  readonly leaked: OwnedAttachment[];
   released: boolean;
 };
 
@@ -41,16 +39,18 @@ export interface Ledger {
   readonly vmaps: number;
 }
 
-export function count(bufs: ReadonlySet<OwnedBuf>): Ledger {
-  const all = [...bufs];
+/** `lost`: released buffers whose leaks cannot be given back any more; they hold no reference. */
+export function count(live: ReadonlySet<OwnedBuf>, lost: readonly OwnedBuf[]): Ledger {
+  const all = [...live, ...lost];
   const attachments = all.flatMap((b) => b.attachments);
+  const holding = [...attachments, ...all.flatMap((b) => b.leaked)];
   const sum = <T>(list: readonly T[], of: (item: T) => number): number => list.reduce((n, item) => n + of(item), 0);
   return {
-    buffers: all.length,
-    references: sum(all, (b) => b.refs),
+    buffers: live.size,
+    references: sum([...live], (b) => b.refs),
     attachments: attachments.length,
-    mappings: sum(attachments, (a) => a.liveMaps),
-    pins: sum(attachments, (a) => a.pins),
+    mappings: sum(holding, (a) => a.liveMaps),
+    pins: sum(holding, (a) => a.pins),
     vmaps: sum(all, (b) => b.vmaps),
   };
 }

@@ -11,6 +11,9 @@ import { addr, type Pfn } from "./address.js";
 import type { DmaBufAttachOps, DmaBufOps } from "./dma-buf.js";
 import { type Op } from "./op.js";
 import { asks, device, importer, type Kit, kit, maps, moves, refusal, refuse, table } from "./testing.js";
+import { BugSignal } from "./finding.js";
+import { Framework } from "./framework.js";
+import { explore } from "./explore.js";
 import { Usage } from "./usage.js";
 
 const logging = (log: string[], ops: DmaBufOps = moves): DmaBufOps => ({
@@ -274,7 +277,7 @@ describe("the RFC's defects, each a named finding; a contract without the defect
       return k.fw.findings.map((f) => `${f.level} ${f.requirement}`);
     };
     expect(ask(pfn)).toEqual(["violation pfn/defect-null-attach", "bug pfn/dma_buf_get_pfn_unlocked"]);
-    expect(ask(fixed)).toEqual(["warn pfn-fixed/dma_buf_map_attachment"]);
+    expect(ask(fixed)).toEqual(["warn pfn-fixed/dma_buf_get_pfn_unlocked"]);
   });
 
   it("the answer does not wait for a KERNEL fence", () => {
@@ -350,4 +353,56 @@ describe("who needs a device", () => {
       expect(k.fw.findings).toHaveLength(findings);
     }
   });
+});
+
+it("two tasks that detach one attachment: one of them does, and the other importer's stays", () => {
+  const found = explore(
+    (scheduler) => {
+      const fw = new Framework({ contract: linux73, scheduler, trace: false });
+      let detached = 0;
+      const ops = { ...maps, detach: () => void detached++ };
+      const buf = fw.export({ exporterName: "x", ops, sizeBytes: 4096, priv: {} });
+      const attach = (name: string) =>
+        scheduler.complete("attach", fw.dynamicAttach(buf, device, { name, ops: importer }));
+      const [other, twice] = [attach("other"), attach("twice")];
+      for (const name of ["first", "second"]) scheduler.spawn(name, fw.detachAttachment(buf, twice));
+      scheduler.run();
+      return { detached, left: buf.attachments.length, other: other.detached };
+    },
+    { badness: ({ detached, left }) => Math.abs(detached - 1) + Math.abs(left - 1) },
+  );
+  expect([found.kind, found.worst.result]).toEqual(["exhausted", { detached: 1, left: 1, other: false }]);
+});
+
+it("what was leaked stays in the ledger; the RFC's own leak is not the importer's", () => {
+  const k = kit(linux73);
+  const at = k.attach(k.exported(moves));
+  k.complete(k.fw.mapAttachmentUnlocked(at, "to-device"));
+  {
+    using held = k.hold(at.buf.resv);
+    k.complete(k.fw.pinAttachment(at, held));
+  }
+  k.complete(k.fw.detachAttachment(at.buf, at));
+  k.complete(k.fw.put(at.buf));
+  expect(k.fw.ledger).toEqual({ buffers: 0, references: 0, attachments: 0, mappings: 1, pins: 1, vmaps: 0 });
+
+  const rfc = kit(pfn);
+  const forgotten = rfc.attach(rfc.exported({ ...asks, pin() {}, unpin() {} }), null, null);
+  rfc.complete(rfc.fw.detachAttachment(forgotten.buf, forgotten));
+  expect([rfc.fw.ledger.pins, rfc.fw.findings.map((f) => f.requirement)]).toEqual([1, ["pfn/defect-pin-leak"]]);
+});
+
+it("after release every call is a bug, and no callback runs", () => {
+  const k = kit(linux73);
+  const called: string[] = [];
+  const at = k.attach(k.exported({ ...moves, mapDmaBuf: () => (called.push("map"), table()) }));
+  k.complete(k.fw.put(at.buf));
+  const calls: (() => Op<unknown>)[] = [
+    () => k.fw.mapAttachmentUnlocked(at, "to-device"),
+    () => k.fw.beginAccess(at.buf, "to-device"),
+    () => k.fw.vmapBufferUnlocked(at.buf),
+    () => k.fw.detachAttachment(at.buf, at),
+  ];
+  for (const call of calls) expect(() => k.complete(call())).toThrow(BugSignal);
+  expect([called, k.fw.ledger.attachments]).toEqual([[], 1]);
 });

@@ -1,5 +1,5 @@
 /** The second layer: what an importer does with an attachment. Pin, map, ask for page frames, and being told to stop. */
-import type { Contract } from "./contract.js";
+import type { Contract, FrameworkCall } from "./contract.js";
 import type { DmaBuf, DmaBufAttachment, PfnAnswer, SgTable } from "./dma-buf.js";
 import { BufferCalls } from "./buffers.js";
 import type { Env } from "./env.js";
@@ -34,18 +34,18 @@ export class MappingCalls extends BufferCalls {
    * `EBUSY` when a mapping for another direction is kept; `ERESTARTSYS`; or what the exporter refuses with.
    */
   *mapAttachment(attachment: DmaBufAttachment, direction: Direction, held: Held): Op<SgTable> {
-    const at = this.#attached(attachment);
+    const at = this.#attached("mapAttachment", attachment);
     const { buf } = at;
     this.trace.emit("call", () => `dma_buf_map_attachment(${buf.exporterName}, ${direction}) by ${at.importerName}`);
+    this.enter("mapAttachment", buf, held);
     this.expectState("mapAttachment", at);
-    this.expectResv("mapAttachment", buf, held, at.importerName);
     if (!buf.ops.mapDmaBuf)
       this.refuse("EINVAL", "mapAttachment", "the exporter has no map_dma_buf: ask for what it offers");
     if (!at.device && this.policy.device === "for-mapping")
       this.refuse("EINVAL", "mapAttachment", `${at.importerName} has no struct device: only page frames are left`);
     if (at.cached?.table) return this.#cachedTable(at.cached, direction);
     const pins = this.#pinsOnMap(at);
-    if (pins) yield* this.#pinForMap(at, held);
+    if (pins) yield* this.#pin(at, held);
     try {
       const table = yield* this.#makeMap(at, direction, held);
       if (buf.ops.cacheSgtMapping && this.policy.cacheSgtMapping) at.cached = { table, direction, pinned: false };
@@ -62,7 +62,7 @@ export class MappingCalls extends BufferCalls {
     const warn = (message: string): void => this.report("warn", "unmapAttachment", "importer", message);
     if (!at?.buf || !table) return warn("unmap without an attachment or a table");
     this.trace.emit("call", () => `dma_buf_unmap_attachment(${at.buf.exporterName}) by ${at.importerName}`);
-    this.expectResv("unmapAttachment", at.buf, held, at.importerName);
+    this.enter("unmapAttachment", at.buf, held);
     if (!at.buf.ops.unmapDmaBuf) return warn("the exporter has no unmap_dma_buf: nothing was mapped");
     if (at.cached?.table === table) return;
     const ended = yield* this.#endMap(at, table, direction, held);
@@ -71,8 +71,8 @@ export class MappingCalls extends BufferCalls {
 
   /** {@link mapAttachment} with the reservation taken and given back inside. Call without it. */
   *mapAttachmentUnlocked(attachment: DmaBufAttachment, direction: Direction): Op<SgTable> {
-    const { buf } = this.#attached(attachment);
-    this.expectResv("mapAttachmentUnlocked", buf, null, attachment.importerName);
+    const { buf } = this.#attached("mapAttachmentUnlocked", attachment);
+    this.enter("mapAttachmentUnlocked", buf);
     using held = yield* buf.resv.lock();
     return yield* this.mapAttachment(attachment, direction, held);
   }
@@ -81,7 +81,7 @@ export class MappingCalls extends BufferCalls {
   *unmapAttachmentUnlocked(attachment: DmaBufAttachment, table: SgTable, direction: Direction): Op<void> {
     if (!attachment?.buf || !table)
       return this.report("warn", "unmapAttachmentUnlocked", "importer", "unmap without an attachment or a table");
-    this.expectResv("unmapAttachmentUnlocked", attachment.buf, null, attachment.importerName);
+    this.enter("unmapAttachmentUnlocked", attachment.buf);
     using held = yield* attachment.buf.resv.lock();
     yield* this.unmapAttachment(attachment, table, direction, held);
   }
@@ -91,9 +91,9 @@ export class MappingCalls extends BufferCalls {
    * @throws DmaBufError `EINVAL` when the exporter has no `get_pfn`; or what the exporter refuses with.
    */
   *getPfnAttachment(attachment: DmaBufAttachment, pgoff: number, held: Held): Op<PfnAnswer> {
-    const at = this.#attached(attachment);
+    const at = this.#attached("getPfnAttachment", attachment);
+    this.enter("getPfnAttachment", at.buf, held);
     this.expectState("getPfnAttachment", at);
-    this.expectResv("getPfnAttachment", at.buf, held, at.importerName);
     if (!at.buf.ops.getPfn) this.refuse("EINVAL", "getPfnAttachment", "the exporter has no get_pfn: map instead");
     return (yield* this.ask(at.buf, "getPfn", at, pgoff, held)) as PfnAnswer;
   }
@@ -108,14 +108,14 @@ export class MappingCalls extends BufferCalls {
   *getPfnUnlocked(attachment: DmaBufAttachment, pgoff: number): Op<PfnAnswer> {
     if (!attachment && this.defect("null-attach", "a call without an attachment"))
       this.bug("getPfnUnlocked", "importer", "the attachment is NULL and is read: an oops");
-    const at = this.#attached(attachment);
+    const at = this.#attached("getPfnUnlocked", attachment);
     const { buf } = at;
     this.trace.emit("call", () => `dma_buf_get_pfn_unlocked(${buf.exporterName}, page ${pgoff}) by ${at.importerName}`);
+    this.enter("getPfnUnlocked", buf);
     this.expectState("getPfnUnlocked", at);
     if (!buf.ops.getPfn) this.refuse("EINVAL", "getPfnUnlocked", "the exporter has no get_pfn: map instead");
     if (buf.ops.pin && !this.#moveNotify)
       throw this.error("ENOENT", "getPfnUnlocked", "the exporter moves and would tell nobody: build with move_notify");
-    this.expectResv("getPfnUnlocked", buf, null, at.importerName);
     using held = yield* buf.resv.lock();
     if (!buf.resv.testSignaled(Usage.KERNEL)) this.defect("no-fence-wait", `${buf.exporterName}, page ${pgoff}`);
     return (yield* this.ask(buf, "getPfn", at, pgoff, held)) as PfnAnswer;
@@ -129,9 +129,10 @@ export class MappingCalls extends BufferCalls {
   /** Undoes {@link pinAttachment}. Call with the reservation held. */
   *unpinAttachment(attachment: DmaBufAttachment, held: Held): Op<void> {
     const at = this.#forPin("unpinAttachment", attachment, held);
-    if (at.pins === 0)
-      return this.report("violation", "unpinAttachment", "importer", `${at.importerName} has no pin to undo`);
-    yield* this.#unpin(at, held);
+    if (at.pins > 0) return yield* this.#unpin(at, held);
+    this.report("violation", "unpinAttachment", "importer", `${at.importerName} has no pin to undo`);
+    // The kernel does not count: the exporter is asked all the same.
+    yield* this.ask(at.buf, "unpin", at, held);
   }
 
   /**
@@ -141,7 +142,7 @@ export class MappingCalls extends BufferCalls {
    */
   *invalidate(buf: DmaBuf, held: Held): Op<void> {
     this.trace.emit("call", () => `${this.rule("invalidate").op}(${buf.exporterName})`);
-    this.expectResv("invalidate", buf, held, buf.exporterName);
+    this.enter("invalidate", buf, held);
     for (const at of buf.attachments.slice()) {
       if (!at.importer?.invalidateMappings) continue;
       yield* point("importer.invalidateMappings");
@@ -181,15 +182,16 @@ export class MappingCalls extends BufferCalls {
     }
   }
 
-  protected *unbridge(at: OwnedAttachment): Op<void> {
+  /** Gives back what {@link bridge} took. Tells the pins that the contract, as posted, forgets. */
+  protected *unbridge(at: OwnedAttachment): Op<number> {
     const { cached, buf } = at;
-    if (!cached) return;
+    if (!cached) return 0;
     using held = yield* buf.resv.lock();
     at.cached = null;
     if (cached.table) yield* this.#endMap(at, cached.table, cached.direction, held);
-    // As posted: without a table, the pin is forgotten.
-    else if (cached.pinned && this.defect("pin-leak", `${at.importerName} detaches from ${buf.exporterName}`)) return;
+    else if (cached.pinned && this.defect("pin-leak", `${at.importerName} detaches from ${buf.exporterName}`)) return 1;
     if (cached.pinned) yield* this.#unpin(at, held);
+    return 0;
   }
 
   #cachedTable(cached: NonNullable<OwnedAttachment["cached"]>, direction: Direction): SgTable {
@@ -203,18 +205,15 @@ export class MappingCalls extends BufferCalls {
     return this.policy.bridgeStatic === "at-map" ? at.importer === null : !this.#moveNotify;
   }
 
-  *#pinForMap(at: OwnedAttachment, held: Held): Op<void> {
+  *#pin(at: OwnedAttachment, held: Held): Op<void> {
     try {
-      yield* this.#pin(at, held);
+      yield* this.ask(at.buf, "pin", at, held);
     } catch (error) {
-      if (error instanceof DmaBufError && error.code === "EBUSY")
+      const forStatic = !at.importer && this.policy.bridgeStatic === "at-map";
+      if (forStatic && error instanceof DmaBufError && error.code === "EBUSY")
         this.report("warn", "pin", "exporter", `${at.buf.exporterName} cannot be pinned for a static importer`);
       throw error;
     }
-  }
-
-  *#pin(at: OwnedAttachment, held: Held): Op<void> {
-    yield* this.ask(at.buf, "pin", at, held);
     at.pins++;
   }
 
@@ -236,6 +235,7 @@ export class MappingCalls extends BufferCalls {
     at.liveMaps++;
     try {
       if (!at.importer) yield* at.buf.resv.waitTimeout(Usage.KERNEL, { interruptible: true });
+      if (this.#debug) this.env.alloc(this.rule("mapAttachment"));
     } catch (error) {
       yield* this.#endMap(at, live.shown, direction, held);
       throw error;
@@ -257,15 +257,17 @@ export class MappingCalls extends BufferCalls {
     return true;
   }
 
-  #attached(attachment: DmaBufAttachment | null): OwnedAttachment {
-    if (!attachment?.buf) this.refuse("EINVAL", "mapAttachment", "no attachment: attach first");
+  #attached(call: FrameworkCall, attachment: DmaBufAttachment | null): OwnedAttachment {
+    if (!attachment?.buf) this.refuse("EINVAL", call, "no attachment: attach first");
     return attachment as OwnedAttachment;
   }
 
   #forPin(call: "pinAttachment" | "unpinAttachment", attachment: DmaBufAttachment, held: Held): OwnedAttachment {
-    if (!attachment.importer)
-      this.report("warn", call, "importer", `${attachment.importerName} is static: its maps are pinned for it`);
-    this.expectResv(call, attachment.buf, held, attachment.importerName);
-    return attachment as OwnedAttachment;
+    if (!attachment) this.bug(call, "importer", "the attachment is NULL and is read: an oops");
+    const at = attachment as OwnedAttachment;
+    if (!at.importer) this.report("warn", call, "importer", `${at.importerName} is static: its maps are pinned for it`);
+    this.enter(call, at.buf, held);
+    this.expectState(call, at);
+    return at;
   }
 }

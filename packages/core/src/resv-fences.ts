@@ -33,11 +33,9 @@ function bucketBytes(bytes: number): number {
 
 /** The first slot that is done, or of the same context, not stronger and not later; -1: none. */
 export function slotFor(slots: readonly Slot[], fence: DmaFence, usage: Usage): number {
-  return slots.findIndex(
-    (s) =>
-      s.fence.signaled ||
-      (s.fence.context === fence.context && s.usage >= usage && (fence === s.fence || !s.fence.isLater(fence))),
-  );
+  const replaces = ({ fence: old, usage: strength }: Slot): boolean =>
+    old.context === fence.context && strength >= usage && (old === fence || !old.isLater(fence));
+  return slots.findIndex((s) => s.fence.signaled || replaces(s));
 }
 
 /**

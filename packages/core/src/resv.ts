@@ -48,11 +48,6 @@ export class DmaResv {
     return this.#mutex.holder;
   }
 
-  /** The ticket it is held with. Linux: `dma_resv_locking_ctx()`. */
-  get ticket(): AcquireTicket | null {
-    return this.#mutex.ticket;
-  }
-
   /** The list as it is; another object each time it is made anew. For iteration without the lock. */
   get list(): SlotList | null {
     return this.#list;
@@ -74,7 +69,8 @@ export class DmaResv {
       warn(`ticket ${ticket.stamp} still holds ${ticket.acquired} lock(s): give them back first`);
     if (ticket.contending && ticket.contending !== this.#mutex)
       warn(`${this.name} is not ${ticket.contending.name}, which answered EDEADLK`);
-    return yield* this.lock(ticket, options);
+    yield* this.#mutex.acquire(ticket, { ...options, slow: true });
+    return this.#guard(ticket);
   }
 
   /** Takes the lock if it is free, without a ticket. Does not sleep. */
@@ -84,12 +80,11 @@ export class DmaResv {
 
   /** Makes room for `n` fences more than there are. Not cumulative, and lost at unlock. @throws DmaBufError `EINVAL`, `ENOMEM` */
   reserveFences(held: Held, n: number): void {
-    const { env } = this;
     this.#assertHeld(rows.reserveFences, held);
-    if (n === 0) env.refuse("EINVAL", rows.reserveFences, "importer", "0 fences: reserve at least 1");
+    if (n === 0) this.env.refuse("EINVAL", rows.reserveFences, "importer", "0 fences: reserve at least 1");
     const used = this.#list?.slots.length ?? 0;
     if (this.#list && used + n <= this.#list.max) return;
-    env.alloc(rows.reserveFences);
+    this.env.alloc(rows.reserveFences);
     const [kept, done]: [Slot[], Slot[]] = [[], []];
     for (const slot of this.#list?.slots ?? []) (slot.fence.signaled ? done : kept).push(slot);
     for (const { fence } of done) fence.put();
@@ -103,12 +98,12 @@ export class DmaResv {
     if (fence.isContainer)
       env.report("warn", rows.addFence, "importer", `${fence.describe()} is a container: add its members`);
     const list = this.#list ?? env.bug(rows.addFence, "importer", `${this.name} has no room: reserveFences first`);
-    const slot: Slot = { fence: fence.get(), usage };
     const index = slotFor(list.slots, fence, usage);
     if (index < 0 && list.slots.length >= list.max)
       env.bug(rows.addFence, "importer", `${this.name} is full with ${list.max} fences: reserveFences first`);
-    if (index >= 0) list.slots[index]?.fence.put();
-    list.slots[index < 0 ? list.slots.length : index] = slot;
+    const replaced = list.slots[index];
+    list.slots[index < 0 ? list.slots.length : index] = { fence: fence.get(), usage };
+    replaced?.fence.put();
     env.trace.emit("fence", () => `${this.name}: ${fence.describe()} added as ${usageName(usage)}`);
   }
 
@@ -135,8 +130,9 @@ export class DmaResv {
 
   /** The unsignalled fences of `usage` or stronger, each with a reference that the caller puts. @throws DmaBufError `ENOMEM` */
   getFences(usage: Usage): DmaFence[] {
-    this.env.alloc(rows.getFences);
-    return Array.from(this.#unsignaled(usage), (s) => s.fence.get());
+    const fences = Array.from(this.#unsignaled(usage), (s) => s.fence);
+    if (fences.length > 0) this.env.alloc(rows.getFences);
+    return fences.map((fence) => fence.get());
   }
 
   /** Takes over what `source` has unsignalled, with its usages; what was here is put. @throws DmaBufError `ENOMEM` */
@@ -156,7 +152,12 @@ export class DmaResv {
     if (timeoutTicks === 0) return this.testSignaled(usage) ? 1 : 0;
     let left = timeoutTicks;
     for (const { fence } of this.#unsignaled(usage)) {
-      left = yield* fence.wait({ interruptible, timeoutTicks: left });
+      fence.get();
+      try {
+        left = yield* fence.wait({ interruptible, timeoutTicks: left });
+      } finally {
+        fence.put();
+      }
       if (left === 0) return 0;
     }
     return left;

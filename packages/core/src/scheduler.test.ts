@@ -206,3 +206,21 @@ describe("reservation", () => {
     expect([first?.live, second?.live, resv.locked]).toEqual([false, true, true]);
   });
 });
+
+it("a task that yields a Promise gives its locks back", () => {
+  const scheduler = new Scheduler();
+  const resv = new DmaResv("R", new Env(scheduler));
+  const task = scheduler.spawn(
+    "async",
+    (function* (): Op<void> {
+      using _held = yield* resv.lock();
+      yield Promise.resolve() as never;
+    })(),
+  );
+  expect([scheduler.run().kind, task.state, resv.locked]).toEqual(["done", "failed", false]);
+});
+
+it("a search by a strategy that tries some orders only is bounded", () => {
+  const found = explore((scheduler) => scheduler.run(), { badness: () => 0, strategy: seeded(7) });
+  expect([found.kind, found.explored]).toEqual(["bounded", 1]);
+});

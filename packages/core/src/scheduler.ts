@@ -156,7 +156,10 @@ export class Scheduler {
       if (done) over(task, "done", value);
       else task.wait = checkYield(value);
     } catch (error) {
-      if (error instanceof ForeignYieldError) this.#tell({ kind: "foreign", task: task.name });
+      if (error instanceof ForeignYieldError) {
+        this.#tell({ kind: "foreign", task: task.name });
+        this.#unwind(task);
+      }
       over(task, "failed", undefined, error);
     }
     this.#current = null;

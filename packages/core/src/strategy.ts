@@ -6,6 +6,8 @@ import type { Task } from "./scheduler.js";
 
 /** Answers who goes next. */
 export interface Strategy {
+  /** When {@link begin} answers `false`: were that all orders there are? */
+  readonly complete: boolean;
   /** Starts the next run. `false`: there is none left to try. */
   begin(): boolean;
   /** The index of the task to step. `runnable` has at least two, in order of arrival. */
@@ -67,6 +69,7 @@ export function exhaustive(): Strategy {
   let depth = 0;
   let started = false;
   return {
+    complete: true,
     begin() {
       depth = 0;
       if (!started) return (started = true);
@@ -110,6 +113,7 @@ function chooser(choose: (width: number, at: number) => number): Strategy {
   const made: number[] = [];
   let started = false;
   return {
+    complete: false,
     begin: () => !started && (started = true),
     pick(runnable) {
       const choice = choose(runnable.length, made.length);

@@ -1,6 +1,7 @@
 /** What the tests of this package share: a small kernel, exporters and importers that do nothing wrong. */
 import { addr, type Pfn } from "./address.js";
-import type { Contract } from "./contract.js";
+import { type Contract, rowsOf } from "./contract.js";
+import { syncRows } from "./contracts/sync.js";
 import type { DmaBuf, DmaBufAttachment, DmaBufAttachOps, DmaBufExportInfo, DmaBufOps, SgTable } from "./dma-buf.js";
 import { Env } from "./env.js";
 import { DmaBufError } from "./error.js";
@@ -53,6 +54,7 @@ export function kit(contract: Contract, options: Partial<FrameworkOptions> = {})
   const scheduler = new Scheduler();
   const fw = new Framework({ contract, scheduler, ...options });
   const { env } = fw;
+  onlyListed(env, contract);
   const complete = <T>(op: Op<T>): T => scheduler.complete("test", op);
   return {
     fw,
@@ -63,6 +65,17 @@ export function kit(contract: Contract, options: Partial<FrameworkOptions> = {})
     attach: (buf, dev = device, ops = importer) => complete(fw.dynamicAttach(buf, dev, { name: "imp", ops })),
     hold: (resv) => resv.tryLock() as ResvGuard,
     fence: (context = env.allocContexts(1), seqno = 1) => new DmaFence(env, mock, context, seqno),
+  };
+}
+
+/** The other direction of the tables: a refusal whose errno its row does not list fails the test. */
+function onlyListed(env: Env, contract: Contract): void {
+  const rows = [...rowsOf(contract).map(([, row]) => row), ...Object.values(syncRows)];
+  const pass = env.error.bind(env);
+  env.error = (code, rule, message, values) => {
+    const listed = rows.find((row) => row.id === rule.id)?.errors;
+    if (listed && !(code in listed)) throw new Error(`${rule.id} answers ${code}, which its row does not list`);
+    return pass(code, rule, message, values);
   };
 }
 

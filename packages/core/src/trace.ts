@@ -34,23 +34,18 @@ export interface TraceEvent {
  */
 export class Trace {
   readonly events: TraceEvent[] = [];
-  readonly #scheduler: Scheduler;
+  readonly scheduler: Scheduler;
   readonly #enabled: boolean;
 
   constructor(scheduler: Scheduler, enabled = true) {
-    this.#scheduler = scheduler;
+    this.scheduler = scheduler;
     this.#enabled = enabled;
-  }
-
-  /** The step that is being taken. */
-  get step(): number {
-    return this.#scheduler.steps;
   }
 
   /** `text` is a function so that a disabled trace costs no formatting. */
   emit(kind: TraceKind, text: () => string): void {
     if (!this.#enabled) return;
-    const { current, steps } = this.#scheduler;
+    const { current, steps } = this.scheduler;
     this.events.push({ step: steps, task: current?.name ?? "set-up", kind, text: text() });
   }
 }

@@ -130,11 +130,11 @@ describe("who waits and who dies", () => {
     env.scheduler.complete(
       "t",
       (function* (): Op<void> {
-        using _held = yield* a.lock(ticket);
-        expect([a.ticket, ticket.acquired]).toEqual([ticket, 1]);
+        using held = yield* a.lock(ticket);
+        expect([held.ticket, ticket.acquired]).toEqual([ticket, 1]);
       })(),
     );
-    expect([a.ticket, ticket.acquired]).toEqual([null, 0]);
+    expect([a.locked, ticket.acquired]).toEqual([false, 0]);
   });
 });
 
@@ -181,4 +181,29 @@ it("two tasks with tickets that lock in opposite orders always end, in every ord
     worst: { result: { end: "done", findings: 0, left: false } },
   });
   expect(search(false)).toMatchObject({ kind: "exhausted", worst: { result: { end: "deadlock" } } });
+});
+
+it("the slow path waits, whatever else its ticket holds: a finding, and no EDEADLK", () => {
+  const scheduler = new Scheduler();
+  const env = new Env(scheduler);
+  const [a, b] = [new DmaResv("A", env), new DmaResv("B", env)];
+  const [older, younger] = [new AcquireTicket(env), new AcquireTicket(env)];
+  scheduler.spawn(
+    "older",
+    (function* (): Op<void> {
+      using _b = yield* b.lock(older);
+      yield* until("the other", () => a.locked);
+      for (let i = 0; i < 3; i++) yield* point("work");
+    })(),
+  );
+  const task = scheduler.spawn(
+    "younger",
+    (function* (): Op<void> {
+      yield* until("the older one", () => b.locked);
+      using _a = yield* a.lock(younger);
+      using _b = yield* b.lockSlow(younger);
+    })(),
+  );
+  expect([scheduler.run().kind, task.state]).toEqual(["done", "done"]);
+  expect(env.findings.map((f) => f.level)).toEqual(["warn"]);
 });

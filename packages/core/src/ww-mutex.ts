@@ -42,6 +42,8 @@ export class AcquireTicket {
 export interface LockOptions {
   /** Does a signal end the wait, with `EINTR`? @defaultValue false */
   readonly interruptible?: boolean;
+  /** Wait whatever else the ticket holds: the slow path after a back-off. @defaultValue false */
+  readonly slow?: boolean;
 }
 
 interface Waiter {
@@ -90,10 +92,10 @@ export class WwMutex {
   }
 
   /** Taking a free lock is a schedule point too. Errors: the row `sync/dma_resv_lock`. */
-  *acquire(ticket: AcquireTicket | null, { interruptible = false }: LockOptions): Op<void> {
+  *acquire(ticket: AcquireTicket | null, options: LockOptions): Op<void> {
     yield* point("resv.lock");
     if (ticket) this.#checkTicket(ticket);
-    if (this.#owner) yield* this.#wait(ticket, interruptible);
+    if (this.#owner) yield* this.#wait(ticket, options);
     this.#take(ticket);
   }
 
@@ -117,14 +119,14 @@ export class WwMutex {
     if (ticket.done) env.report("warn", rows.lock, "importer", `ticket ${ticket.stamp} is done and takes ${name}`);
   }
 
-  *#wait(ticket: AcquireTicket | null, interruptible: boolean): Op<void> {
+  *#wait(ticket: AcquireTicket | null, { interruptible = false, slow = false }: LockOptions): Op<void> {
     const { env, name } = this;
     const task = env.scheduler.current;
     if (task && this.holder === task)
       env.report("violation", rows.lock, "importer", `${task.name} holds ${name} and locks it again: waits for itself`);
     const waiter: Waiter = { ticket, task };
     this.#waiters.splice(this.#place(ticket), 0, waiter);
-    const dies = (): boolean => this.#mustDie(waiter);
+    const dies = (): boolean => !slow && this.#mustDie(waiter);
     const interrupted = (): boolean => interruptible && (task?.signalPending ?? false);
     const turn = (): boolean => !this.#owner && this.#waiters[0] === waiter;
     const over = (): boolean => dies() || interrupted() || turn();

@@ -59,27 +59,36 @@ export function arrayMembers(fence: DmaFence): readonly DmaFence[] | null {
   return (fence.ops as Partial<ArrayOps> | null)?.members ?? null;
 }
 
-/** `false`: all are done already, and the core signals. */
+/** `false`: all are done already, and the core signals. Until the members are done, the array holds itself. */
 function arm(array: DmaFence, fences: readonly DmaFence[]): boolean {
   const open = new Set(fences.filter((f) => !f.signaled));
   // One member may be listed twice, and one may signal while the next is armed.
   let left = open.size;
-  const done = (): void => {
+  let failed = takeError(array, fences);
+  const fail = (member: DmaFence): void => {
+    if (!failed) failed = takeError(array, [member]);
+  };
+  const done = (member: DmaFence): void => {
+    fail(member);
     if (--left > 0) return;
-    takeError(array, fences);
     array.signal();
+    array.put();
   };
   for (const fence of open) {
     fence.enableSignaling();
-    if (fence.signaledFlag) left--;
-    else fence.addCallback({ run: done });
+    if (!fence.signaledFlag) fence.addCallback({ run: done });
+    else {
+      fail(fence);
+      left--;
+    }
   }
-  if (left > 0) return true;
-  takeError(array, fences);
-  return false;
+  if (left > 0) array.get();
+  return left > 0;
 }
 
-function takeError(array: DmaFence, fences: readonly DmaFence[]): void {
-  const failed = fences.find((f) => f.status < 0);
+/** Takes the error of the first of `fences` that failed, if one did. */
+function takeError(array: DmaFence, fences: readonly DmaFence[]): boolean {
+  const failed = fences.find((f) => f.signaledFlag && f.status < 0);
   if (failed) array.setError(failed.status);
+  return failed !== undefined;
 }

@@ -111,12 +111,18 @@ function firstOpen(chain: DmaFence): DmaFence | null {
   return null;
 }
 
-/** Waits on one open fence after the other: when one signals, the next is looked for. */
+/** Waits on one open fence after the other: when one signals, the next is looked for. Until then the chain holds itself. */
 function arm(chain: DmaFence): boolean {
   for (let open = firstOpen(chain); open; open = firstOpen(chain)) {
     open.enableSignaling();
     if (open.signaledFlag) continue;
-    open.addCallback({ run: () => void (arm(chain) || chain.signal()) });
+    chain.get();
+    open.addCallback({
+      run() {
+        if (!arm(chain)) chain.signal();
+        chain.put();
+      },
+    });
     return true;
   }
   return false;

@@ -3,7 +3,7 @@ import {
   DmaFence,
   Env,
   type ErrnoName,
-  FdTable,
+  explore,
   Framework,
   linux73,
   Scheduler,
@@ -12,6 +12,7 @@ import {
   type ResvGuard,
   DmaResv,
 } from "@dma-buf/core";
+import { DmaBufFiles, FdTable } from "@dma-buf/file";
 import { describe, expect, it } from "vitest";
 import { createFenceArray } from "./array.js";
 import { createFenceChain, findSeqno } from "./chain.js";
@@ -41,13 +42,14 @@ const file = (env: Env, fds: FdTable) => {
   return { fd, made };
 };
 
-function kernel(options: { allocFails?: (op: string) => boolean; fds?: FdTable } = {}) {
+function kernel({ allocFails = () => false, fds }: { allocFails?: (op: string) => boolean; fds?: FdTable } = {}) {
   const scheduler = new Scheduler();
-  const fw = new Framework({ contract: linux73, scheduler, ioctls: syncFileIoctls, ...options });
+  const fw = new Framework({ contract: linux73, scheduler, allocFails });
+  const files = new DmaBufFiles(fw, { ioctls: syncFileIoctls, ...(fds && { fds }) });
   const ops = { mapDmaBuf: () => ({ runs: [] }), unmapDmaBuf() {}, release() {} };
   const buf = fw.export({ exporterName: "x", ops, sizeBytes: 4096, priv: {} });
-  const ioctl = (command: number, arg: unknown) => scheduler.complete("ioctl", fw.ioctl(buf, command, arg));
-  return { fw, buf, ioctl, scheduler };
+  const ioctl = (command: number, arg: unknown) => scheduler.complete("ioctl", files.ioctl(buf, command, arg));
+  return { fw, fds: files.fds, files, buf, ioctl, scheduler };
 }
 const { EXPORT, IMPORT } = SYNC_FILE_IOCTL;
 const without = (op: string) => ({ allocFails: (asked: string) => asked === op });
@@ -102,7 +104,7 @@ const errors: Record<FenceCall, Partial<Record<ErrnoName, () => unknown>>> = {
     EINVAL: () => kernel().ioctl(IMPORT, { flags: 1, fd: 7 }),
     ENOMEM() {
       const k = kernel(without("DMA_BUF_IOCTL_IMPORT_SYNC_FILE"));
-      k.ioctl(IMPORT, { flags: 1, fd: file(k.fw.env, k.fw.fds).fd });
+      k.ioctl(IMPORT, { flags: 1, fd: file(k.fw.env, k.fds).fd });
     },
   },
 };
@@ -194,7 +196,7 @@ describe("sync files", () => {
     k.buf.resv.addFence(held, writer, Usage.WRITE);
     held[Symbol.dispose]();
     const exported = (flags: number) => {
-      const made = k.fw.fds.get(k.ioctl(EXPORT, { flags }) as number) as never;
+      const made = k.fds.get(k.ioctl(EXPORT, { flags }) as number) as never;
       return syncFileInfo(made, 0).numFences;
     };
     expect([exported(1), exported(2), exported(3)]).toEqual([1, 2, 2]);
@@ -204,7 +206,8 @@ describe("sync files", () => {
 
   it("IMPORT adds every leaf as the flags say; a refused one leaves no fd and no fence", () => {
     const k = kernel();
-    const { env, fds } = k.fw;
+    const { env } = k.fw;
+    const { fds } = k;
     const array = createFenceArray(env, fences(env));
     const fd = fds.reserve() as number;
     fds.install(fd, createSyncFile(array));
@@ -243,5 +246,87 @@ describe("sync files", () => {
     expect([woken, syncFileInfo(merged, 0).status]).toEqual([1, 1]);
     for (const fd of [0, 1, 2]) scheduler.complete("close", fds.close(fd));
     expect([one.refs, two.refs]).toEqual([1, 1]);
+  });
+});
+
+describe("what a second reader found", () => {
+  it("one callback serves all pollers, and closing takes it back", () => {
+    const { env, fence, complete } = world();
+    const first = fence();
+    const opened = createSyncFile(first);
+    let woken = 0;
+    for (const _ of [1, 2]) syncFilePoll(opened, () => void woken++);
+    first.put();
+    complete(opened.release());
+    expect([woken, env.findings]).toEqual([0, []]);
+
+    const second = fence();
+    const polled = createSyncFile(second);
+    for (const _ of [1, 2]) syncFilePoll(polled, () => void woken++);
+    second.signal();
+    expect(woken).toBe(2);
+  });
+
+  it("FILE_INFO tells the failure of a leaf, where its container has none of its own", () => {
+    const { env, fence } = world();
+    const failed = fence();
+    const chain = createFenceChain(env, null, failed.get(), 1);
+    failed.setError(-5);
+    failed.signal();
+    expect(syncFileInfo(createSyncFile(chain), 4).status).toBe(-5);
+  });
+
+  it("an array's error is that of the member that failed first", () => {
+    const { env, fence } = world();
+    const [a, b] = [fence(), fence()];
+    const array = createFenceArray(env, [a.get(), b.get()]);
+    array.enableSignaling();
+    b.setError(-19);
+    b.signal();
+    a.setError(-5);
+    a.signal();
+    expect(array.status).toBe(-19);
+  });
+
+  it.each(["array", "chain"])("an armed %s holds itself until its members are done", (kind) => {
+    const { env, fence } = world();
+    const member = fence();
+    const container =
+      kind === "array" ? createFenceArray(env, [member.get()]) : createFenceChain(env, null, member.get(), 1);
+    let ran = 0;
+    container.addCallback({ run: () => void ran++ });
+    container.put();
+    expect([ran, container.refs, env.findings]).toEqual([0, 1, []]);
+    member.signal();
+    expect([ran, container.refs, member.refs]).toEqual([1, 0, 1]);
+  });
+
+  it("a sync file may be closed while its import waits for the lock", () => {
+    const found = explore(
+      (scheduler) => {
+        const fw = new Framework({ contract: linux73, scheduler, trace: false });
+        const files = new DmaBufFiles(fw, { ioctls: syncFileIoctls });
+        const ops = { mapDmaBuf: () => ({ runs: [] }), unmapDmaBuf() {}, release() {} };
+        const buf = fw.export({ exporterName: "x", ops, sizeBytes: 4096, priv: {} });
+        let released = false;
+        const names = { ...mock, release: () => void (released = true) };
+        const fence = new DmaFence(fw.env, names, 5, 1);
+        const fd = files.fds.reserve() as number;
+        files.fds.install(fd, createSyncFile(fence));
+        fence.put();
+        scheduler.spawn("import", files.ioctl(buf, IMPORT, { flags: 2, fd }));
+        scheduler.spawn(
+          "close",
+          (function* () {
+            yield { site: "close", ready: null };
+            yield* files.fds.close(fd);
+          })(),
+        );
+        scheduler.run();
+        return released && buf.resv.getFences(Usage.BOOKKEEP).length > 0;
+      },
+      { badness: Number },
+    );
+    expect([found.kind, found.worst.result]).toEqual(["exhausted", false]);
   });
 });

@@ -1,14 +1,6 @@
 /** A fence behind an fd. Linux: `struct sync_file`. */
-import {
-  type DmaFence,
-  type Env,
-  type FdTable,
-  type File,
-  type IoctlHandler,
-  type Op,
-  usageRw,
-  Usage,
-} from "@dma-buf/core";
+import { type DmaBuf, type DmaFence, type Env, type FenceCallback, type Op, usageRw, Usage } from "@dma-buf/core";
+import type { DmaBufFiles, FdTable, File, IoctlHandler } from "@dma-buf/file";
 import { fenceRows } from "./rows.js";
 import { getSingleton } from "./singleton.js";
 import { stubFence } from "./stub.js";
@@ -19,6 +11,9 @@ export interface SyncFile extends File {
   readonly kind: "sync_file";
   readonly fence: DmaFence;
   readonly name: string;
+  /** Pollers; `null`: the fence's callback is not armed. One callback serves all of them. */
+  wakes: (() => void)[] | null;
+  readonly callback: FenceCallback;
 }
 
 /** What `SYNC_IOC_FILE_INFO` tells of one fence. */
@@ -42,9 +37,9 @@ export interface SyncFileInfo {
 /**
  * Commands of a dma-buf's fd that this package adds. Linux: `include/uapi/linux/dma-buf.h`.
  * @example
- * const framework = new Framework({ contract: linux73, scheduler, ioctls: syncFileIoctls });
+ * const files = new DmaBufFiles(framework, { ioctls: syncFileIoctls });
  * const buf = framework.export({ exporterName: "x", ops, sizeBytes: 4096, priv: {} });
- * scheduler.complete("export", framework.ioctl(buf, SYNC_FILE_IOCTL.EXPORT, { flags: 1 })); // 0
+ * scheduler.complete("export", files.ioctl(buf, SYNC_FILE_IOCTL.EXPORT, { flags: 1 })); // 0
  */
 export const SYNC_FILE_IOCTL = { EXPORT: 0xc0086202, IMPORT: 0x40086203 } as const;
 
@@ -61,14 +56,24 @@ export interface Reserved {
  */
 export function createSyncFile(fence: DmaFence, name?: string): SyncFile {
   fence.get();
-  return {
+  const file: SyncFile = {
     kind: "sync_file",
     fence,
     name: name ?? `${fence.driverName}-${fence.timelineName}${fence.context}-${fence.seqno}`,
+    wakes: null,
+    callback: {
+      run() {
+        const wakes = file.wakes ?? [];
+        file.wakes = null;
+        for (const wake of wakes) wake();
+      },
+    },
     *release() {
+      if (file.wakes) fence.removeCallback(file.callback);
       fence.put();
     },
   };
+  return file;
 }
 
 /**
@@ -129,7 +134,11 @@ export function syncFileInfo(file: SyncFile, room: number, reserved: Reserved = 
   if (reserved.flags || reserved.pad) bad("flags and pad must be 0: set them so");
   const all = [...leaves(fence)];
   if (room > 0 && room < all.length) bad(`room for ${room} of ${all.length} fences: ask with 0 for the count first`);
-  return { name, status: fence.status, numFences: all.length, fences: room === 0 ? [] : all.map(info) };
+  if (room === 0) return { name, status: fence.status, numFences: all.length, fences: [] };
+  const fences = all.map(info);
+  // The first that is not done well decides.
+  const status = fences.find((f) => f.status <= 0)?.status ?? 1;
+  return { name, status, numFences: all.length, fences };
 }
 
 /**
@@ -153,30 +162,28 @@ export function syncFileDeadline(file: SyncFile, at: number, pad = 0): void {
 export function syncFilePoll(file: SyncFile, wake: () => void): boolean {
   file.fence.enableSignaling();
   if (file.fence.signaled) return true;
-  file.fence.addCallback({ run: wake });
+  if (!file.wakes) file.fence.addCallback(file.callback);
+  (file.wakes ??= []).push(wake);
   return false;
 }
 
 /**
- * Handlers for `FrameworkOptions.ioctls`. EXPORT takes `{ flags }` and gives an fd; IMPORT takes `{ flags, fd }`.
+ * Handlers for `DmaBufFilesOptions.ioctls`. EXPORT takes `{ flags }` and gives an fd; IMPORT takes `{ flags, fd }`.
  * `flags`: READ (1), WRITE (2) or both. With WRITE, EXPORT gives what a writer waits for, and IMPORT adds as a writer.
  * @example
- * const framework = new Framework({ contract: linux73, scheduler, ioctls: syncFileIoctls });
+ * const files = new DmaBufFiles(framework, { ioctls: syncFileIoctls });
  */
 export const syncFileIoctls: ReadonlyMap<number, IoctlHandler> = new Map<number, IoctlHandler>([
-  [
-    SYNC_FILE_IOCTL.EXPORT,
-    ({ env, fds }, buf, arg) => exportSyncFile(env, fds, (write) => getSingleton(buf.resv, usageRw(write)), arg),
-  ],
+  [SYNC_FILE_IOCTL.EXPORT, exportSyncFile],
   [SYNC_FILE_IOCTL.IMPORT, importSyncFile],
 ]);
 
-function exportSyncFile(env: Env, fds: FdTable, fenceFor: (write: boolean) => DmaFence | null, arg: unknown): number {
+function exportSyncFile({ framework: { env }, fds }: DmaBufFiles, buf: DmaBuf, arg: unknown): number {
   const row = fenceRows.exportSyncFile;
   const flags = checkFlags(env, row, arg);
   const fd = reserveFd(env, fds, row);
   try {
-    const fence = fenceFor((flags & 2) !== 0) ?? stubFence(env);
+    const fence = getSingleton(buf.resv, usageRw((flags & 2) !== 0)) ?? stubFence(env);
     try {
       env.alloc(row);
       fds.install(fd, createSyncFile(fence));
@@ -190,18 +197,23 @@ function exportSyncFile(env: Env, fds: FdTable, fenceFor: (write: boolean) => Dm
   }
 }
 
-function* importSyncFile(...[{ env, fds }, buf, arg]: Parameters<IoctlHandler>): Op<void> {
+function* importSyncFile({ framework: { env }, fds }: DmaBufFiles, buf: DmaBuf, arg: unknown): Op<void> {
   const row = fenceRows.importSyncFile;
   const flags = checkFlags(env, row, arg);
-  const file = fds.get((arg as { fd: number }).fd);
-  if (!isSyncFile(file))
-    throw env.error("EINVAL", row, `fd ${String((arg as { fd: number }).fd)} is no sync file: give one`);
-  const fences = [...leaves(file.fence)];
-  if (fences.length === 0) return;
-  using held = yield* buf.resv.lock();
-  env.alloc(row);
-  buf.resv.reserveFences(held, fences.length);
-  for (const fence of fences) buf.resv.addFence(held, fence, (flags & 2) === 0 ? Usage.READ : Usage.WRITE);
+  const { fd } = arg as { fd: number };
+  const file = fds.get(fd);
+  if (!isSyncFile(file)) throw env.error("EINVAL", row, `fd ${fd} is no sync file: give one`);
+  // References of its own: the file may be closed while this waits for the lock.
+  const fences = Array.from(leaves(file.fence), (fence) => fence.get());
+  try {
+    if (fences.length === 0) return;
+    using held = yield* buf.resv.lock();
+    env.alloc(row);
+    buf.resv.reserveFences(held, fences.length);
+    for (const fence of fences) buf.resv.addFence(held, fence, (flags & 2) === 0 ? Usage.READ : Usage.WRITE);
+  } finally {
+    for (const fence of fences) fence.put();
+  }
 }
 
 function checkFlags(env: Env, row: (typeof fenceRows)["exportSyncFile"], arg: unknown): number {

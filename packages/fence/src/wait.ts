@@ -29,11 +29,11 @@ export function* waitAny(
       `${fences.length} fences, ${timeoutTicks} ticks: give at least one fence`,
     );
   yield* point("fence.wait-any");
+  if (timeoutTicks > 0) env.alloc(fenceRows.waitAny);
   const signalled = (): number => fences.findIndex((f) => f.signaledFlag);
   for (const fence of fences) if (timeoutTicks === 0 ? fence.signaled : enabled(fence)) break;
   if (signalled() >= 0) return { left: timeoutTicks || 1, index: signalled() };
   if (timeoutTicks === 0) return { left: 0, index: -1 };
-  env.alloc(fenceRows.waitAny);
   const task = env.scheduler.current;
   const interrupted = (): boolean => interruptible && (task?.signalPending ?? false);
   const deadline = env.scheduler.now + timeoutTicks;

@@ -184,7 +184,7 @@ export class Machine {
 
   /** Books an access. */
   book(arrival: Omit<Arrival, "step">): void {
-    this.arrivals.push({ ...arrival, step: this.trace.step });
+    this.arrivals.push({ ...arrival, step: this.trace.scheduler.steps });
   }
 
   #defaultDomain(fn: PciFunction): { dma: DirectDma | IommuDma; space: TranslatedSpace | null } {

@@ -49,12 +49,16 @@ describe("append", () => {
     expect(() => new ScatterList(DMA, { segmentBytesMax })).toThrow(`segmentBytesMax ${segmentBytesMax}`);
   });
 
-  it("takes 12 bytes a segment and grows", () => {
+  it("takes 12 bytes a segment and grows; 8 more once a byte is looked for", () => {
     const list = new ScatterList(DMA, { capacity: 0 });
-    for (let i = 0; i < 1000; i++) list.append(2 * i * PAGE, PAGE);
+    for (let i = 0; i < 1024; i++) list.append(2 * i * PAGE, PAGE);
     expect([list.length, list.memoryBytes, list.addresses.length, list.sizes.length]).toEqual([
-      1000, 12_000, 1000, 1000,
+      1024, 12_288, 1024, 1024,
     ]);
+    for (const _run of list) break;
+    expect(list.memoryBytes).toBe(12_288);
+    list.indexOf(PAGE);
+    expect(list.memoryBytes).toBe(20_480);
   });
 });
 

@@ -62,9 +62,9 @@ export class ScatterList implements Iterable<Run> {
     return this.#sizeBytes;
   }
 
-  /** Bytes of memory that the list takes, without what was allocated ahead. */
+  /** Bytes of memory that the list takes now: 12 a segment of capacity, and 8 a segment once a byte was looked for. */
   get memoryBytes(): number {
-    return this.#length * (Float64Array.BYTES_PER_ELEMENT + Uint32Array.BYTES_PER_ELEMENT);
+    return this.#addresses.byteLength + this.#sizes.byteLength + (this.#offsets?.byteLength ?? 0);
   }
 
   /** The addresses, a view: for loops that want no object a segment. Valid until the next append. */
@@ -137,9 +137,10 @@ export class ScatterList implements Iterable<Run> {
 
   /** The runs that bytes `offset` to `offset + sizeBytes` touch, whole. */
   *overlapping(offset: number, sizeBytes: number): Generator<Run, void, void> {
-    const first = this.indexOf(Math.max(0, offset));
+    // From the start nothing need be looked for.
+    const first = offset <= 0 ? 0 : this.indexOf(offset);
     if (first < 0) return;
-    let at = (this.#offsets as Float64Array)[first] as number;
+    let at = first === 0 ? 0 : ((this.#offsets as Float64Array)[first] as number);
     for (let i = first; i < this.#length && at < offset + sizeBytes; at += this.#sizes[i++] as number)
       yield this.#run(i, at);
   }

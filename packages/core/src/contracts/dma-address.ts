@@ -8,7 +8,7 @@ function row(party: Row["party"], kernelName: Row["kernelName"], source: string,
   return {
     id: `dma-address/${kernelName["6.13"]}`,
     party,
-    presence: party === "framework" ? "mandatory" : "optional",
+    presence: party === "exporter" || party === "importer" ? "optional" : "mandatory",
     inside: "leaves",
     maySleep: true,
     owner: "nothing is returned",
@@ -26,6 +26,10 @@ const callback = (name: string, given: Given): Row =>
     inside: given.resv === "free" ? "may-take" : "leaves",
     ...given,
   });
+
+/** A call on the buffer's file. */
+const file = (name: string, given: Given): Row =>
+  row("file", { "6.13": name, "7.3": name }, `drivers/dma-buf/dma-buf.c: ${name}()`, given);
 
 /** A call into the core; `renamed` is its name in 7.3. */
 const call = (name: string, given: Given, renamed = name): Row =>
@@ -48,7 +52,11 @@ export const dmaAddress: Contract = {
       stage: "attach",
       does: "Says whether this importer can be served; may clear peer2peer, before the attachment is on the list.",
       resv: "free",
-      errors: { EBUSY: "the backing cannot be moved to where this device reaches it", EOPNOTSUPP: "no peer-to-peer" },
+      errors: {
+        EBUSY: "the backing cannot be moved to where this device reaches it",
+        EOPNOTSUPP: "no peer-to-peer",
+        ENODEV: "revoked",
+      },
     }),
     detach: callback("detach", {
       stage: "attach",
@@ -61,7 +69,6 @@ export const dmaAddress: Contract = {
       resv: "held",
       pairedWith: "unpin",
       errors: { EBUSY: "it cannot stay", EINVAL: "it cannot be pinned" },
-      findings: ["EBUSY for a static importer"],
     }),
     unpin: callback("unpin", { stage: "pin", does: "Undoes pin.", resv: "held", pairedWith: "pin" }),
     mapDmaBuf: callback("map_dma_buf", {
@@ -128,28 +135,30 @@ export const dmaAddress: Contract = {
     export: call("dma_buf_export", {
       stage: "export",
       does: "Makes a buffer out of an exporter's operations.",
-      resv: "either",
+      resv: "free",
       owner: "the caller: one reference",
       errors: {
         EINVAL: "operations or priv missing, or a callback without its pair",
         ENOENT: "the owner is unloading",
         ENOMEM: "no memory",
       },
-      findings: ["operations or priv missing, or a callback without its pair"],
+      findings: ["operations or priv missing, or a callback without its pair", HELD],
     }),
-    fd: call("dma_buf_fd", {
+    fd: file("dma_buf_fd", {
       stage: "fd",
       does: "Puts the buffer into the file table.",
       resv: "free",
       owner: "the fd: the caller's reference is consumed; on an error the caller keeps it",
       errors: { EINVAL: "no buffer", EMFILE: "the table is full" },
+      findings: [HELD],
     }),
-    getByFd: call("dma_buf_get", {
+    getByFd: file("dma_buf_get", {
       stage: "fd",
       does: "The buffer behind an fd.",
       resv: "free",
       owner: "the caller: one reference",
       errors: { EBADF: "no such fd", EINVAL: "not a dma-buf" },
+      findings: [HELD],
     }),
     get: call("get_dma_buf", {
       stage: "fd",
@@ -163,7 +172,7 @@ export const dmaAddress: Contract = {
       stage: "fd",
       does: "Gives a reference back; the last one releases.",
       resv: "free",
-      findings: ["no buffer", "attachments left", "kernel mappings or an armed poll left"],
+      findings: ["no buffer", "attachments left", "kernel mappings left", HELD],
     }),
     staticAttach: call("dma_buf_attach", {
       stage: "attach",
@@ -171,8 +180,8 @@ export const dmaAddress: Contract = {
       resv: "free",
       inside: "takes",
       owner: "the importer, until detach",
-      errors: { EINVAL: "no buffer, or no device", ENOMEM: "no memory" },
-      findings: ["no buffer, or no device"],
+      errors: { EINVAL: "no buffer, or no device where one is needed", ENOMEM: "no memory" },
+      findings: ["no buffer, or no device where one is needed"],
     }),
     dynamicAttach: call("dma_buf_dynamic_attach", {
       stage: "attach",
@@ -195,14 +204,14 @@ export const dmaAddress: Contract = {
       does: "Pins for a dynamic importer; succeeds without pinning where the exporter has no pin.",
       resv: "held",
       pairedWith: "unpinAttachment",
-      findings: ["a static importer", NOT_HELD],
+      findings: ["no attachment, or a detached one: an oops", "a static importer", NOT_HELD],
     }),
     unpinAttachment: call("dma_buf_unpin", {
       stage: "pin",
       does: "Undoes a pin.",
       resv: "held",
       pairedWith: "pinAttachment",
-      findings: ["a static importer", "not pinned", NOT_HELD],
+      findings: ["no attachment, or a detached one: an oops", "a static importer", "not pinned", NOT_HELD],
     }),
     mapAttachment: call("dma_buf_map_attachment", {
       stage: "map",
@@ -273,7 +282,7 @@ export const dmaAddress: Contract = {
       inside: "may-take",
       owner: "the VMA holds a reference until it is closed",
       errors: { EINVAL: "no buffer, no mmap callback, or beyond the end", EOVERFLOW: "the page offset wraps" },
-      findings: ["no buffer or VMA"],
+      findings: ["no buffer or VMA", HELD],
     }),
     mmapFile: call("dma_buf_mmap_internal", {
       stage: "mmap",
@@ -281,7 +290,8 @@ export const dmaAddress: Contract = {
       resv: "free",
       inside: "may-take",
       owner: "the VMA holds a reference until it is closed",
-      errors: { EINVAL: "no mmap callback, or beyond the end" },
+      errors: { EINVAL: "no dma-buf, no mmap callback, or beyond the end" },
+      findings: [HELD],
     }),
     vmapBuffer: call("dma_buf_vmap", {
       stage: "cpu-access",
@@ -313,9 +323,9 @@ export const dmaAddress: Contract = {
       does: "Vunmap, with the reservation taken and given back around it.",
       resv: "free",
       inside: "takes",
-      findings: [HELD],
+      findings: ["no buffer", HELD],
     }),
-    llseek: call("dma_buf_llseek", {
+    llseek: file("dma_buf_llseek", {
       stage: "fd",
       does: "lseek(2): tells the size. The file's position does not move.",
       resv: "either",
@@ -323,14 +333,15 @@ export const dmaAddress: Contract = {
       owner: "a size, bytes",
       errors: { EINVAL: "neither SEEK_SET nor SEEK_END, or an offset that is not 0" },
     }),
-    poll: call("dma_buf_poll", {
+    poll: file("dma_buf_poll", {
       stage: "fd",
       does: "poll(2): EPOLLIN when a reader, EPOLLOUT when a writer need not wait.",
       resv: "free",
       inside: "takes",
       owner: "an armed direction holds a reference until its fence signals",
+      findings: [HELD],
     }),
-    ioctl: call("dma_buf_ioctl", {
+    ioctl: file("dma_buf_ioctl", {
       stage: "fd",
       does: "ioctl(2): SYNC, SET_NAME, and what is added: sync files.",
       resv: "free",
@@ -339,6 +350,7 @@ export const dmaAddress: Contract = {
         EINVAL: "flags that are none, or a name of 32 characters or more",
         EFAULT: "the argument cannot be read",
         ENOTTY: "no such command",
+        ERESTARTSYS: "a signal while SYNC waits for fences",
       },
     }),
   },

@@ -4,6 +4,8 @@ import { dmaAddress } from "./dma-address.js";
 
 const core = "Linux 7.3, drivers/dma-buf/dma-buf.c";
 
+const HELD = "the reservation is held, and the call takes it";
+
 const added = (name: string, given: Pick<Row, "does" | "resv" | "owner" | "stage"> & Partial<Row>): Row => ({
   id: `linux-7.3/${name}`,
   party: "framework",
@@ -39,9 +41,10 @@ export const linux73: Contract = defineContract(dmaAddress, {
   base: "7.3",
   change: moved({
     invalidateMappings: { presence: "optional" },
+    pin: { findings: ["EBUSY for a static importer"] },
     dynamicAttach: {
-      errors: { EINVAL: "no buffer, or no device", ENOMEM: "no memory" },
-      findings: ["no buffer, or no device", "the reservation is held, and the call takes it"],
+      errors: { EINVAL: "no buffer, or no device where one is needed", ENOMEM: "no memory" },
+      findings: ["no buffer, or no device where one is needed", HELD],
     },
     mapAttachment: {
       does: "Maps; a static importer is pinned for as long, and waits for KERNEL fences.",
@@ -55,10 +58,12 @@ export const linux73: Contract = defineContract(dmaAddress, {
   }),
   add: {
     fdInstall: added("dma_buf_fd_install", {
+      party: "file",
       stage: "fd",
       does: "Puts the buffer into an fd that was reserved before.",
       resv: "free",
       owner: "the fd: the caller's reference is consumed",
+      findings: [HELD],
     }),
     isRevocable: added("dma_buf_attach_revocable", {
       stage: "attach",
@@ -72,6 +77,7 @@ export const linux73: Contract = defineContract(dmaAddress, {
       resv: "free",
       maySleep: true,
       owner: "the caller: one reference, until the next call",
+      findings: [HELD],
     }),
   },
   policy: {

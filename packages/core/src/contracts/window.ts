@@ -92,12 +92,8 @@ export function pfnWindow(fw: Framework, at: DmaBufAttachment, resv: Window["res
  * const mine = defineContract(vma, { id: "mine", title: "Through a CPU mapping.", open: (fw, at) => vmaWindow(fw, at) });
  */
 export function* vmaWindow(fw: Framework, at: DmaBufAttachment): Op<Window> {
-  const vma = yield* fw.mmapFile(at.buf, {
-    pgoff: 0,
-    pages: Math.floor(at.buf.sizeBytes / PAGE_SIZE),
-    buf: null,
-    fault: null,
-  });
+  const pages = Math.floor(at.buf.sizeBytes / PAGE_SIZE);
+  const vma = yield* fw.mmapFile(at.buf, { pgoff: 0, pages, buf: null, fault: null });
   const window = frameWindow("free", function* (pgoff) {
     if (!vma.fault) throw fw.error("EFAULT", "mmap", `page ${pgoff} of the mapping is empty, and nobody fills it`);
     return yield* perform(vma.fault(pgoff));

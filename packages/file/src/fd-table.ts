@@ -1,6 +1,13 @@
 /** A process's files. */
-import type { File } from "./dma-buf.js";
-import type { Op } from "./op.js";
+import type { Op } from "@dma-buf/core";
+
+/** Something behind an fd. */
+export interface File {
+  /** `dma-buf`, `sync_file`, `eventfd`. */
+  readonly kind: string;
+  /** The last fd is closed. */
+  release(): Op<void>;
+}
 
 /**
  * File descriptors, lowest free first.

@@ -1,0 +1,3 @@
+import { library } from "@dma-buf/config/tsup";
+
+export default library(["src/index.ts"]);
