@@ -6,7 +6,9 @@ import { BugSignal } from "./finding.js";
 import { DmaResv, type ResvGuard } from "./resv.js";
 import { capacityFor } from "./resv-fences.js";
 import { Scheduler } from "./scheduler.js";
-import { mock } from "./testing.js";
+import { linux73 } from "./contracts/linux-7.3.js";
+import { until } from "./op.js";
+import { kit, mock } from "./testing.js";
 import { Usage, usageRw } from "./usage.js";
 
 const usages = [Usage.KERNEL, Usage.WRITE, Usage.READ, Usage.BOOKKEEP];
@@ -196,4 +198,37 @@ it("any sequence of adds and signals: what is not signalled is never lost, and r
       expect(fences.every((f) => f.refs === 1)).toBe(true);
     }),
   );
+});
+
+it("who waits for a fence holds it: replaced meanwhile, it is released after the wait", () => {
+  const k = kit(linux73);
+  const buf = k.exported();
+  const log: string[] = [];
+  const names = { driverName: () => "mock", timelineName: () => "mock", release: () => void log.push("released") };
+  const fence = new DmaFence(k.env, names, 7, 1);
+  {
+    using held = k.hold(buf.resv);
+    buf.resv.reserveFences(held, 1);
+    buf.resv.addFence(held, fence, Usage.WRITE);
+    fence.put();
+  }
+  k.scheduler.spawn(
+    "waiter",
+    (function* () {
+      yield* buf.resv.waitTimeout(Usage.WRITE);
+      log.push("waited");
+    })(),
+  );
+  k.scheduler.spawn(
+    "evict",
+    (function* () {
+      yield* until("the waiter", () => fence.refs === 2);
+      using held = yield* buf.resv.lock();
+      buf.resv.replaceFences(held, 7, k.fence(), Usage.WRITE);
+      log.push("signals");
+      fence.signal();
+    })(),
+  );
+  k.scheduler.run();
+  expect(log).toEqual(["signals", "released", "waited"]);
 });
