@@ -26,7 +26,7 @@ export class AttachmentCalls extends MappingCalls {
    */
   *dynamicAttach(buf: DmaBuf, device: Device | null, importer: Importer): Op<DmaBufAttachment> {
     this.#checkAttach(buf, device, importer);
-    const own = this.enter("dynamicAttach", buf);
+    const own = this.enter("dynamicAttach", buf) as OwnedBuf;
     this.env.alloc(this.rule("dynamicAttach"));
     const at = newAttachment(own, device, importer);
     yield* this.ask(buf, "attach", at);
@@ -53,7 +53,7 @@ export class AttachmentCalls extends MappingCalls {
     if (!buf || !at) return report("warn", "detach without a buffer or an attachment");
     const who = at.importerName;
     if (at.buf !== buf || at.detached) return report("warn", `${who} detaches what is not attached here`);
-    const own = this.enter("detachAttachment", buf);
+    const own = this.enter("detachAttachment", buf) as OwnedBuf;
     const forgotten = yield* this.unbridge(at);
     {
       using _held = yield* buf.resv.lock();

@@ -50,6 +50,7 @@ function withHeld(k: Kit, at: DmaBufAttachment, act: (held: Held) => Op<unknown>
 
 type Case = (k: Kit) => unknown;
 const HELD = "the reservation is held, and the call takes it";
+const OUTSIDE = "the reservation is held: it must not be";
 const NOT_HELD = "the reservation is not held";
 
 const cases: Partial<Record<CallName, Readonly<Record<string, Case>>>> = {
@@ -77,7 +78,7 @@ const cases: Partial<Record<CallName, Readonly<Record<string, Case>>>> = {
   },
   export: {
     "operations or priv missing, or a callback without its pair": (k) => k.exported({ release() {}, pin() {} }),
-    [HELD](k) {
+    [OUTSIDE](k) {
       const { resv } = k.exported(everything);
       using _held = k.hold(resv);
       k.exported(everything, { resv });
@@ -86,7 +87,7 @@ const cases: Partial<Record<CallName, Readonly<Record<string, Case>>>> = {
   put: {
     "no buffer": (k) => k.complete(k.fw.put(nothing)),
     "attachments left": (k) => k.complete(k.fw.put(attached(k).buf)),
-    [HELD](k) {
+    [OUTSIDE](k) {
       const buf = k.exported(everything);
       whileHeld(k, buf, () => k.fw.put(buf));
     },
@@ -236,7 +237,7 @@ const cases: Partial<Record<CallName, Readonly<Record<string, Case>>>> = {
     },
   },
   nextBuffer: {
-    [HELD](k) {
+    [OUTSIDE](k) {
       const buf = k.exported(everything);
       k.fw.get(buf);
       whileHeld(k, buf, () => k.fw.nextBuffer(buf));

@@ -101,7 +101,7 @@ export class BufferCalls {
 
   /** Takes a reference. Linux: `get_dma_buf()`. */
   get(buf: DmaBuf): void {
-    this.enter("get", buf).refs++;
+    (this.enter("get", buf) as OwnedBuf).refs++;
   }
 
   /** Gives a reference back; at zero the exporter's `release` runs. Linux: `dma_buf_put()`. Sleeps if `release` does. */
@@ -113,7 +113,7 @@ export class BufferCalls {
 
   /** {@link put} without its event and its check: what closing a file or a VMA does. Linux: `fput()`. */
   *fput(buf: DmaBuf): Op<void> {
-    const own = buf as OwnedBuf;
+    const own = this.#alive("put", buf);
     if (--own.refs > 0) return;
     // Off the list of buffers first: nobody finds it while it is released.
     this.#live.delete(own);
@@ -131,9 +131,9 @@ export class BufferCalls {
   /** The next buffer after `before`, with a reference; the one of `before` is given back. Linux: `dma_buf_iter_next()`. */
   *nextBuffer(before: DmaBuf | null): Op<DmaBuf | null> {
     const all = [...this.#live];
-    const next = all[before ? all.indexOf(this.enter("nextBuffer", before)) + 1 : 0] ?? null;
+    const next = all[before ? all.indexOf(this.enter("nextBuffer", before) as OwnedBuf) + 1 : 0] ?? null;
     if (next) this.get(next);
-    if (before) yield* this.fput(before);
+    if (before) yield* this.put(before);
     return next;
   }
 
@@ -149,16 +149,15 @@ export class BufferCalls {
 
   /**
    * What every call checks first: the buffer lives, and who calls holds its reservation, or does not, as the row says.
-   * For packages that add calls. @throws BugSignal after release: the kernel would use freed memory.
+   * For whoever implements a call that has a row. @throws BugSignal after release: the kernel would use freed memory.
    */
-  enter(call: CallName, buf: DmaBuf, held: Held | null = null): OwnedBuf {
-    const own = buf as OwnedBuf;
-    if (own.released) this.bug(call, "importer", `${call} on ${buf.exporterName} after its last reference is gone`);
+  enter(call: CallName, buf: DmaBuf, held: Held | null = null): DmaBuf {
+    this.#alive(call, buf);
     const rule = this.contract.rows[call]?.resv;
     if (rule === "free" && this.#holds(buf.resv)) this.#whileHeld(call, buf.resv);
     if (rule === "held" && !(held?.live && held.resv === buf.resv))
       this.report("violation", call, callerOf(call), `${call} without holding ${buf.resv.name}: lock it first`);
-    return own;
+    return buf;
   }
 
   /** An event of the kernel's `dma_buf` system, in its text format. */
@@ -200,8 +199,11 @@ export class BufferCalls {
     const { rows, lifeCycle } = this.contract;
     const state = at.detached ? "detached" : at.liveMaps > 0 ? "mapped" : "attached";
     if (lifeCycle[state].includes(call)) return;
-    const rule = `not allowed when ${state}: attach first`;
-    if (rows[call]?.errors.EINVAL) this.refuse("EINVAL", call, rule);
+    const row = rows[call];
+    const rule = row
+      ? `not allowed when ${state}: attach first`
+      : `${this.contract.id} has no such call: use one it has`;
+    if (!row || row.errors.EINVAL) this.refuse("EINVAL", call, rule);
     this.bug(call, "importer", rule);
   }
 
@@ -233,6 +235,12 @@ export class BufferCalls {
   protected isNull(buf: DmaBuf | null, call: CallName): boolean {
     if (!buf) this.report("warn", call, "importer", `${call} without a buffer`);
     return !buf;
+  }
+
+  #alive(call: CallName, buf: DmaBuf): OwnedBuf {
+    const own = buf as OwnedBuf;
+    if (own.released) this.bug(call, "importer", `${call} on ${buf.exporterName} after its last reference is gone`);
+    return own;
   }
 
   #checkExport(info: DmaBufExportInfo): void {

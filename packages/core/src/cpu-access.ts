@@ -58,7 +58,7 @@ export class CpuAccessCalls extends AttachmentCalls {
   /** The kernel's mapping of the whole buffer, shared and counted. Call with the reservation held. @throws DmaBufError `EINVAL` */
   *vmapBuffer(buf: DmaBuf, held: Held): Op<IosysMap> {
     if (!buf) this.refuse("EINVAL", "vmapBuffer", "no buffer: get one by its fd");
-    const own = this.enter("vmapBuffer", buf, held);
+    const own = this.enter("vmapBuffer", buf, held) as OwnedBuf;
     if (!buf.ops.vmap)
       throw this.error("EINVAL", "vmapBuffer", `${buf.exporterName} has no vmap: the kernel cannot read it`);
     if (!own.map) own.map = yield* this.#firstVmap(own, held);
@@ -69,7 +69,7 @@ export class CpuAccessCalls extends AttachmentCalls {
   /** Gives a kernel mapping back. Call with the reservation held. One too many, or another's, is a bug. */
   *vunmapBuffer(buf: DmaBuf, map: IosysMap, held: Held): Op<void> {
     if (this.isNull(buf, "vunmapBuffer")) return;
-    const own = this.enter("vunmapBuffer", buf, held);
+    const own = this.enter("vunmapBuffer", buf, held) as OwnedBuf;
     if (own.map !== map || own.vmaps === 0)
       this.bug("vunmapBuffer", "importer", `${buf.exporterName} is not mapped, or not at ${map.address}`);
     if (--own.vmaps > 0) return;

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type CallName, type Contract, rowsOf } from "./contract.js";
 import { contracts } from "./contracts/all.js";
 import { type SyncCall, syncRows } from "./contracts/sync.js";
+import type { DmaBufOps } from "./dma-buf.js";
 import { Env } from "./env.js";
 import { DmaBufError } from "./error.js";
 import type { ErrnoName } from "./contracts/errno.js";
@@ -29,7 +30,7 @@ function* signalled(k: Kit, op: Op<unknown>): Op<unknown> {
 }
 
 /** A buffer with an unsignalled KERNEL fence. */
-function busy(k: Kit, ops = everything) {
+function busy(k: Kit, ops: DmaBufOps = everything) {
   const buf = k.exported(ops);
   const held = k.hold(buf.resv);
   buf.resv.reserveFences(held, 1);
@@ -73,11 +74,19 @@ const cases: Partial<Record<CallName, Partial<Record<ErrnoName | "*", Case>>>> =
   },
   staticAttach: {
     EINVAL: (k) => k.complete(k.fw.staticAttach(noBuffer, null, "imp")),
-    ENOMEM: (k) => attachWithout(k),
+    ENOMEM: (k) => attachWithout(k, null),
+    EBUSY: (k) => k.attach(k.exported({ ...everything, ...moves, pin: refuse("EBUSY") }), device, null),
+    ERESTARTSYS: (k) =>
+      k.complete(signalled(k, k.fw.staticAttach(busy(k, { ...everything, ...moves }), device, "imp"))),
   },
   dynamicAttach: {
     EINVAL: (k) => k.complete(k.fw.dynamicAttach(noBuffer, null, { name: "imp", ops: importer })),
-    ENOMEM: (k) => attachWithout(k),
+    ENOMEM: (k) => attachWithout(k, importer),
+    EBUSY: (k) => k.attach(k.exported({ ...everything, ...moves, pin: refuse("EBUSY") }), device, null),
+    ERESTARTSYS: (k) =>
+      k.complete(
+        signalled(k, k.fw.dynamicAttach(busy(k, { ...everything, ...moves }), device, { name: "imp", ops: null })),
+      ),
   },
   mapAttachment: {
     EINVAL: (k) => k.complete(k.fw.mapAttachment(null as never, "to-device", null as never)),
@@ -98,7 +107,12 @@ const cases: Partial<Record<CallName, Partial<Record<ErrnoName | "*", Case>>>> =
       k.complete(signalled(k, k.fw.mapAttachmentUnlocked(at, "to-device")));
     },
   },
-  mapAttachmentUnlocked: { EINVAL: (k) => k.complete(k.fw.mapAttachmentUnlocked(null as never, "to-device")) },
+  mapAttachmentUnlocked: {
+    EINVAL: (k) => k.complete(k.fw.mapAttachmentUnlocked(null as never, "to-device")),
+    ENOMEM: (k, code) => cases.mapAttachment?.ENOMEM?.(k, code),
+    EBUSY: (k, code) => cases.mapAttachment?.EBUSY?.(k, code),
+    ERESTARTSYS: (k, code) => cases.mapAttachment?.ERESTARTSYS?.(k, code),
+  },
   getPfnAttachment: { EINVAL: (k) => queryOf(k, maps) },
   getPfnUnlocked: {
     EINVAL: (k) => queryOf(k, maps),
@@ -131,11 +145,15 @@ function queryOf(k: Kit, ops: object): void {
   k.complete(k.fw.getPfnAttachment(at, 99, held));
 }
 
-function attachWithout(k: Kit): void {
+function attachWithout(k: Kit, ops: typeof importer | null): void {
   const poor = alloc("dma_buf_dynamic_attach")(k.fw.contract);
   const named = alloc("mmu_notifier_register")(k.fw.contract);
   for (const { exported, complete, fw } of [poor, named])
-    complete(fw.dynamicAttach(exported(everything), device, { name: "imp", ops: importer }));
+    complete(
+      ops
+        ? fw.dynamicAttach(exported(everything), device, { name: "imp", ops })
+        : fw.staticAttach(exported(everything), device, "imp"),
+    );
 }
 
 function codeOf(act: () => unknown): string {

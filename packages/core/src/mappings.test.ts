@@ -355,24 +355,33 @@ describe("who needs a device", () => {
   });
 });
 
-it("two tasks that detach one attachment: one of them does, and the other importer's stays", () => {
-  const found = explore(
-    (scheduler) => {
-      const fw = new Framework({ contract: linux73, scheduler, trace: false });
-      let detached = 0;
-      const ops = { ...maps, detach: () => void detached++ };
-      const buf = fw.export({ exporterName: "x", ops, sizeBytes: 4096, priv: {} });
-      const attach = (name: string) =>
-        scheduler.complete("attach", fw.dynamicAttach(buf, device, { name, ops: importer }));
-      const [other, twice] = [attach("other"), attach("twice")];
-      for (const name of ["first", "second"]) scheduler.spawn(name, fw.detachAttachment(buf, twice));
-      scheduler.run();
-      return { detached, left: buf.attachments.length, other: other.detached };
-    },
-    { badness: ({ detached, left }) => Math.abs(detached - 1) + Math.abs(left - 1) },
-  );
-  expect([found.kind, found.worst.result]).toEqual(["exhausted", { detached: 1, left: 1, other: false }]);
-});
+it.each([
+  ["7.3", linux73, importer],
+  ["6.13, bridged", dmaAddress, null],
+])(
+  "two tasks that detach one attachment: one of them does, and the other's stays: %s",
+  (_name, contract, importerOps) => {
+    const found = explore(
+      (scheduler) => {
+        const fw = new Framework({ contract, scheduler, trace: false });
+        let detached = 0;
+        let pins = 0;
+        const pin = { pin: () => void pins++, unpin: () => void pins-- };
+        const ops = { ...maps, ...pin, detach: () => void detached++ };
+        const buf = fw.export({ exporterName: "x", ops, sizeBytes: 4096, priv: {} });
+        const attach = (name: string) =>
+          scheduler.complete("attach", fw.dynamicAttach(buf, device, { name, ops: importerOps }));
+        const [other, twice] = [attach("other"), attach("twice")];
+        for (const name of ["first", "second"]) scheduler.spawn(name, fw.detachAttachment(buf, twice));
+        scheduler.run();
+        return { detached, left: buf.attachments.length, other: other.detached, pins };
+      },
+      { badness: ({ detached, left, pins }) => Math.abs(detached - 1) + Math.abs(left - 1) + Number(pins < 0) },
+    );
+    const pins = importerOps ? 0 : 1;
+    expect([found.kind, found.worst.result]).toEqual(["exhausted", { detached: 1, left: 1, other: false, pins }]);
+  },
+);
 
 it("what was leaked stays in the ledger; the RFC's own leak is not the importer's", () => {
   const k = kit(linux73);
@@ -405,4 +414,22 @@ it("after release every call is a bug, and no callback runs", () => {
   ];
   for (const call of calls) expect(() => k.complete(call())).toThrow(BugSignal);
   expect([called, k.fw.ledger.attachments]).toEqual([[], 1]);
+});
+
+it("one put too many is a bug, and release runs once", () => {
+  const k = kit(linux73);
+  let released = 0;
+  const buf = k.exported({ ...moves, mmap() {}, release: () => void released++ });
+  const vma = k.complete(k.fw.mmapFile(buf, { pgoff: 0, pages: 1, buf: null, fault: null }));
+  k.complete(k.fw.put(buf));
+  k.complete(k.fw.put(buf));
+  expect(() => k.complete(k.fw.munmap(vma))).toThrow(BugSignal);
+  expect([released, k.fw.findings.map((f) => f.requirement)]).toEqual([1, ["linux-7.3/dma_buf_put"]]);
+});
+
+it("a call that the contract has not is refused, and says so", () => {
+  const k = kit(linux73);
+  const at = k.attach(k.exported(moves));
+  expect(refusal(() => k.complete(k.fw.getPfnUnlocked(at, 0)))).toBe("EINVAL@map");
+  expect(k.fw.findings.at(-1)?.message).toBe("linux-7.3 has no such call: use one it has");
 });

@@ -186,8 +186,9 @@ export class MappingCalls extends BufferCalls {
   protected *unbridge(at: OwnedAttachment): Op<number> {
     const { cached, buf } = at;
     if (!cached) return 0;
-    using held = yield* buf.resv.lock();
+    // Before anything sleeps: who detaches meanwhile finds it gone.
     at.cached = null;
+    using held = yield* buf.resv.lock();
     if (cached.table) yield* this.#endMap(at, cached.table, cached.direction, held);
     else if (cached.pinned && this.defect("pin-leak", `${at.importerName} detaches from ${buf.exporterName}`)) return 1;
     if (cached.pinned) yield* this.#unpin(at, held);

@@ -173,12 +173,6 @@ export class DmaResv {
     for (const { fence } of this.#unsignaled(usage)) fence.setDeadline(at);
   }
 
-  /** A line a fence, up to READ, as debugfs `dma_buf/bufinfo` prints them. */
-  describe(): string {
-    const shown = this.#list?.slots.filter((s) => s.usage <= Usage.READ) ?? [];
-    return shown.map((s) => `\t${usageName(s.usage)} fence:${s.fence.describe()}\n`).join("");
-  }
-
   /** Puts every fence. Linux: `dma_resv_fini()`: the caller is the last user. */
   fini(): void {
     for (const { fence } of this.#list?.slots ?? []) fence.put();

@@ -37,6 +37,7 @@ const call = (name: string, given: Given, renamed = name): Row =>
 
 const NOT_HELD = "the reservation is not held";
 const HELD = "the reservation is held, and the call takes it";
+const OUTSIDE = "the reservation is held: it must not be";
 
 /**
  * What importers see in Linux 6.13: the addresses that the exporter mapped for their device, and no more.
@@ -142,7 +143,7 @@ export const dmaAddress: Contract = {
         ENOENT: "the owner is unloading",
         ENOMEM: "no memory",
       },
-      findings: ["operations or priv missing, or a callback without its pair", HELD],
+      findings: ["operations or priv missing, or a callback without its pair", OUTSIDE],
     }),
     fd: file("dma_buf_fd", {
       stage: "fd",
@@ -150,7 +151,7 @@ export const dmaAddress: Contract = {
       resv: "free",
       owner: "the fd: the caller's reference is consumed; on an error the caller keeps it",
       errors: { EINVAL: "no buffer", EMFILE: "the table is full" },
-      findings: [HELD],
+      findings: [OUTSIDE],
     }),
     getByFd: file("dma_buf_get", {
       stage: "fd",
@@ -158,7 +159,7 @@ export const dmaAddress: Contract = {
       resv: "free",
       owner: "the caller: one reference",
       errors: { EBADF: "no such fd", EINVAL: "not a dma-buf" },
-      findings: [HELD],
+      findings: [OUTSIDE],
     }),
     get: call("get_dma_buf", {
       stage: "fd",
@@ -172,7 +173,7 @@ export const dmaAddress: Contract = {
       stage: "fd",
       does: "Gives a reference back; the last one releases.",
       resv: "free",
-      findings: ["no buffer", "attachments left", "kernel mappings left", HELD],
+      findings: ["no buffer", "attachments left", "kernel mappings left", OUTSIDE],
     }),
     staticAttach: call("dma_buf_attach", {
       stage: "attach",
@@ -180,7 +181,12 @@ export const dmaAddress: Contract = {
       resv: "free",
       inside: "takes",
       owner: "the importer, until detach",
-      errors: { EINVAL: "no buffer, or no device where one is needed", ENOMEM: "no memory" },
+      errors: {
+        EINVAL: "no buffer, or no device where one is needed",
+        ENOMEM: "no memory",
+        EBUSY: "the bridge: it cannot be pinned",
+        ERESTARTSYS: "the bridge: a signal while waiting for fences",
+      },
       findings: ["no buffer, or no device where one is needed"],
     }),
     dynamicAttach: call("dma_buf_dynamic_attach", {
@@ -189,7 +195,12 @@ export const dmaAddress: Contract = {
       resv: "free",
       inside: "takes",
       owner: "the importer, until detach; takes no reference to the buffer",
-      errors: { EINVAL: "no buffer, no device, or dynamic without move_notify", ENOMEM: "no memory" },
+      errors: {
+        EINVAL: "no buffer, no device, or dynamic without move_notify",
+        ENOMEM: "no memory",
+        EBUSY: "the bridge: it cannot be pinned",
+        ERESTARTSYS: "the bridge: a signal while waiting for fences",
+      },
       findings: ["no buffer, no device, or dynamic without move_notify", HELD],
     }),
     detachAttachment: call("dma_buf_detach", {
@@ -240,7 +251,12 @@ export const dmaAddress: Contract = {
       resv: "free",
       inside: "takes",
       owner: "as dma_buf_map_attachment",
-      errors: { EINVAL: "not attached" },
+      errors: {
+        EINVAL: "not attached",
+        ENOMEM: "as dma_buf_map_attachment",
+        EBUSY: "as dma_buf_map_attachment",
+        ERESTARTSYS: "as dma_buf_map_attachment",
+      },
       findings: ["not attached", HELD],
     }),
     unmapAttachmentUnlocked: call("dma_buf_unmap_attachment_unlocked", {
@@ -352,6 +368,7 @@ export const dmaAddress: Contract = {
         ENOTTY: "no such command",
         ERESTARTSYS: "a signal while SYNC waits for fences",
       },
+      findings: [HELD],
     }),
   },
   lifeCycle: {

@@ -5,6 +5,7 @@ import { dmaAddress } from "./dma-address.js";
 const core = "Linux 7.3, drivers/dma-buf/dma-buf.c";
 
 const HELD = "the reservation is held, and the call takes it";
+const OUTSIDE = "the reservation is held: it must not be";
 
 const added = (name: string, given: Pick<Row, "does" | "resv" | "owner" | "stage"> & Partial<Row>): Row => ({
   id: `linux-7.3/${name}`,
@@ -41,6 +42,7 @@ export const linux73: Contract = defineContract(dmaAddress, {
   base: "7.3",
   change: moved({
     invalidateMappings: { presence: "optional" },
+    staticAttach: { errors: { EINVAL: "no buffer, or no device where one is needed", ENOMEM: "no memory" } },
     pin: { findings: ["EBUSY for a static importer"] },
     dynamicAttach: {
       errors: { EINVAL: "no buffer, or no device where one is needed", ENOMEM: "no memory" },
@@ -63,7 +65,7 @@ export const linux73: Contract = defineContract(dmaAddress, {
       does: "Puts the buffer into an fd that was reserved before.",
       resv: "free",
       owner: "the fd: the caller's reference is consumed",
-      findings: [HELD],
+      findings: [OUTSIDE],
     }),
     isRevocable: added("dma_buf_attach_revocable", {
       stage: "attach",
@@ -77,7 +79,7 @@ export const linux73: Contract = defineContract(dmaAddress, {
       resv: "free",
       maySleep: true,
       owner: "the caller: one reference, until the next call",
-      findings: [HELD],
+      findings: [OUTSIDE],
     }),
   },
   policy: {

@@ -35,7 +35,10 @@ export const pfn: Contract = defineContract(dmaAddress, {
     unmapDmaBuf: { presence: "optional", source },
     dynamicAttach: {
       source,
-      errors: { EINVAL: "no device although the exporter maps, or dynamic without move_notify", ENOMEM: "no memory" },
+      errors: {
+        ...dmaAddress.rows.dynamicAttach?.errors,
+        EINVAL: "no device although the exporter maps, or dynamic without move_notify",
+      },
     },
   },
   add: {
