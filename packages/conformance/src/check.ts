@@ -128,11 +128,15 @@ function begun(strategy: Strategy): Strategy {
 }
 
 /** The exporter's reference is the last: whatever is left then is the importer's. */
-function* last({ fw, exporter }: ImporterWorld): Op<void> {
+function* last({ fw, exporter, host }: ImporterWorld & World): Op<void> {
   const { refs, attachments } = exporter.buf;
   if (attachments.length > 0) fw.breach("detachAttachment", `${attachments.length} attachment(s) left`);
   if (refs > 1) fw.breach("put", `${refs - 1} reference(s) left: put what was got`);
   if (refs === 1) yield* fw.put(exporter.buf);
+  const { liveMappings } = host;
+  const { liveTables } = host.tables;
+  if (liveMappings > 0) fw.breach("detachAttachment", `${liveMappings} DMA mapping(s) left: give back what was mapped`);
+  if (liveTables > 0) fw.breach("detachAttachment", `${liveTables} page table(s) left: free them at detach`);
 }
 
 interface World {

@@ -1,5 +1,6 @@
 /** The kit under test: what keeps the rules passes under every contract, and each broken plugin fails its rule alone. */
 import {
+  addr,
   contracts,
   type Contract,
   type DmaBufAttachment,
@@ -9,12 +10,15 @@ import {
   linux73,
   type Op,
   pfn,
+  pfnLocked,
+  type PhysAddr,
   point,
   type Run,
 } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import { check, conformance } from "./check.js";
 import { referenceExporter, ReferenceImporter } from "./reference.js";
+import type { RecordingHost } from "./recording-host.js";
 import type { ExporterCapability, ExporterSubject, ImporterSubject } from "./subject.js";
 
 function exporterOf(
@@ -245,6 +249,51 @@ it("an importer that does not look again before it installs is caught by the rac
     protected override readonly retries: boolean = false;
   }
   expect(failing(importerOf(pfn, NoRetry))).toEqual(["pfn/move_notify"]);
+});
+
+describe("a plugin that can less, and says so, passes", () => {
+  const only = (contract: Contract, capabilities: ExporterCapability[], without: (keyof DmaBufOps)[], more = {}) =>
+    exporterOf(contract, () => ({ ...Object.fromEntries(without.map((call) => [call, undefined])), ...more }), {
+      capabilities,
+    });
+  it.each([pfn, pfnLocked])("page frames alone: $id", (contract) => {
+    expect(
+      failing(only(contract, ["get_pfn", "revoke"], ["mapDmaBuf", "unmapDmaBuf", "pin", "unpin", "mmap"])),
+    ).toEqual([]);
+  });
+  it.each([pfn, pfnLocked])("maps alone: $id", (contract) => {
+    expect(failing(only(contract, ["map", "pin", "static", "mmap", "revoke"], ["getPfn"]))).toEqual([]);
+  });
+  it("a kernel mapping that refuses", () => {
+    const vmap = () => {
+      throw new DmaBufError("ENOMEM", { op: "x", stage: "cpu-access", message: "no room" });
+    };
+    expect(failing(only(linux73, ["map", "pin", "static", "mmap", "revoke"], [], { vmap, vunmap() {} }))).toEqual([]);
+  });
+});
+
+it("an importer that keeps page tables or DMA mappings fails at detach", () => {
+  const leaking = (leak: (host: RecordingHost) => void): ImporterSubject => {
+    const subject = importerOf(linux73);
+    return {
+      ...subject,
+      create(fw, host) {
+        const under = subject.create(fw, host);
+        return {
+          ...under,
+          *use() {
+            leak(host);
+            yield* under.use();
+          },
+        };
+      },
+    };
+  };
+  const leaks = [
+    leaking((host) => void host.tables.allocTable()),
+    leaking((host) => void host.device.dma.mapPhys(addr<PhysAddr>(4096), 4096, "to-device", { mmio: false })),
+  ];
+  for (const subject of leaks) expect(failing(subject)).toEqual(["linux-7.3/dma_buf_detach"]);
 });
 
 it("a race too long to be tried whole is tried at random too, and says so", () => {

@@ -12,7 +12,7 @@ import {
 } from "@dma-buf/core";
 import type { Recorder } from "./recorder.js";
 import type { RecordingHost } from "./recording-host.js";
-import { ReferenceImporter } from "./reference.js";
+import { MappingImporter, ReferenceImporter } from "./reference.js";
 import { CALLBACK_OF, type ExporterCapability, type ExporterSubject, type ExporterUnderTest } from "./subject.js";
 
 /** A world with the exporter in it. */
@@ -33,11 +33,17 @@ const can = ({ subject }: ExporterWorld, capability: ExporterCapability): boolea
 const deviceOf = ({ fw, host, subject }: ExporterWorld): Device | null =>
   fw.contract.policy.device === "always" || subject.capabilities.includes("map") ? host.device : null;
 
+/** Under a contract with page frames, an exporter that has none is used through its map. */
+const importerFor = (world: ExporterWorld): ReferenceImporter =>
+  world.fw.contract.rows.getPfn && !can(world, "get_pfn")
+    ? new MappingImporter(world.fw)
+    : new ReferenceImporter(world.fw);
+
 /** Every drive exports first and puts last, so release is part of each. */
 export const exporterDrives: readonly Drive[] = [
   function* use(world, buf) {
     for (const _ of ["first", "again"]) {
-      const importer = new ReferenceImporter(world.fw);
+      const importer = importerFor(world);
       yield* importer.attach(buf, deviceOf(world));
       yield* importer.use();
       checkCover(world, buf, importer.runs);
@@ -62,7 +68,7 @@ export const exporterDrives: readonly Drive[] = [
     if (offers !== can(world, "revoke"))
       return fw.breach("invalidate", offers ? "revoke() is there, undeclared" : "revoke is declared and not there");
     if (!exporter.revoke || !exporter.restore) return;
-    const importer = new ReferenceImporter(fw);
+    const importer = importerFor(world);
     yield* importer.attach(buf, deviceOf(world));
     yield* importer.use();
     yield* exporter.revoke();
@@ -75,7 +81,7 @@ export const exporterDrives: readonly Drive[] = [
     checkGivenBack(world);
   },
   function* staticImporter(world, buf) {
-    if (!world.fw.contract.rows.mapAttachment) return;
+    if (!world.fw.contract.rows.mapAttachment || !buf.ops.mapDmaBuf) return;
     const before = world.host.liveMappings;
     const { fw, host } = world;
     const ok = yield* accepted(staticUse(world, buf));
@@ -96,7 +102,10 @@ export const exporterDrives: readonly Drive[] = [
       if (!call || !(call in world.fw.contract.rows)) continue;
       if (!buf.ops[call] && !can(world, capability)) continue;
       const before = world.fw.calls[call] ?? 0;
+      const known = world.fw.findings.length;
       const ok = yield* accepted(tryOut(world, buf, capability));
+      // What is not declared may refuse: that the core warns of the refusal is not held against it.
+      if (!ok && !can(world, capability)) world.fw.forgetWarnings(known);
       const worked = ok && (world.fw.calls[call] ?? 0) > before;
       if (worked !== can(world, capability))
         world.fw.breach(call, worked ? "works, undeclared: declare it" : "is declared and does not work");

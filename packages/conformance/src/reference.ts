@@ -8,6 +8,7 @@ import {
   type DmaBufOps,
   type Framework,
   type Held,
+  mappedWindow,
   type Op,
   PAGE_SIZE,
   type Pfn,
@@ -147,7 +148,12 @@ export class ReferenceImporter {
       invalidateMappings: (_at: DmaBufAttachment, held: Held) => this.#invalidate(held),
     };
     this.#at = yield* this.#fw.dynamicAttach(buf, device, { name: "reference importer", ops });
-    this.#window = yield* this.#fw.open(this.#at, "bidirectional");
+    this.#window = yield* this.look(this.#fw, this.#at);
+  }
+
+  /** How it comes to see the buffer: as its contract has it. */
+  protected look(fw: Framework, at: DmaBufAttachment): Op<Window> {
+    return fw.open(at, "bidirectional");
   }
 
   *use(): Op<void> {
@@ -194,4 +200,11 @@ export class ReferenceImporter {
  */
 export function referencePage(pgoff: number): PhysAddr {
   return physOf(addr<Pfn>(FIRST_PFN + pgoff));
+}
+
+/** One that maps, whatever its contract offers besides: for an exporter that has no page frames to tell. */
+export class MappingImporter extends ReferenceImporter {
+  protected override *look(fw: Framework, at: DmaBufAttachment): Op<Window> {
+    return mappedWindow(fw, at, "bidirectional", (run) => run);
+  }
 }

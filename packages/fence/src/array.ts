@@ -71,8 +71,11 @@ function arm(array: DmaFence, fences: readonly DmaFence[]): boolean {
   const done = (member: DmaFence): void => {
     fail(member);
     if (--left > 0) return;
-    array.signal();
-    array.put();
+    try {
+      array.signal();
+    } finally {
+      array.put();
+    }
   };
   for (const fence of open) {
     fence.enableSignaling();

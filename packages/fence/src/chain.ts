@@ -119,8 +119,11 @@ function arm(chain: DmaFence): boolean {
     chain.get();
     open.addCallback({
       run() {
-        if (!arm(chain)) chain.signal();
-        chain.put();
+        try {
+          if (!arm(chain)) chain.signal();
+        } finally {
+          chain.put();
+        }
       },
     });
     return true;

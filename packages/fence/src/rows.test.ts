@@ -301,6 +301,39 @@ describe("what a second reader found", () => {
     expect([ran, container.refs, member.refs]).toEqual([1, 0, 1]);
   });
 
+  it("a fence that is released while one of several is waited for wakes, with a finding", () => {
+    const { env, scheduler, fence } = world();
+    const [a, b] = [fence(), fence()];
+    const waiter = scheduler.spawn("waiter", waitAny(env, [a, b]));
+    scheduler.spawn(
+      "dropper",
+      (function* () {
+        for (let i = 0; i < 3; i++) yield { site: "later", ready: null };
+        b.put();
+      })(),
+    );
+    scheduler.run();
+    expect([waiter.state, b.status, env.findings.map((f) => f.requirement)]).toEqual([
+      "done",
+      -35,
+      ["sync/dma_fence_release"],
+    ]);
+  });
+
+  it.each(["array", "chain"])("a callback of an armed %s that throws leaves no reference behind", (kind) => {
+    const { env, fence } = world();
+    const member = fence();
+    const container =
+      kind === "array" ? createFenceArray(env, [member.get()]) : createFenceChain(env, null, member.get(), 1);
+    container.addCallback({
+      run() {
+        throw new Error("mine");
+      },
+    });
+    expect(() => member.signal()).toThrow("mine");
+    expect([container.refs, container.status]).toEqual([1, 1]);
+  });
+
   it("a sync file may be closed while its import waits for the lock", () => {
     const found = explore(
       (scheduler) => {

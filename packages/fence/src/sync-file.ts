@@ -1,6 +1,6 @@
 /** A fence behind an fd. Linux: `struct sync_file`. */
 import { type DmaBuf, type DmaFence, type Env, type FenceCallback, type Op, usageRw, Usage } from "@dma-buf/core";
-import type { DmaBufFiles, FdTable, File, IoctlHandler } from "@dma-buf/file";
+import { type DmaBufFiles, type FdTable, type File, type IoctlHandler, wakeAll } from "@dma-buf/file";
 import { fenceRows } from "./rows.js";
 import { getSingleton } from "./singleton.js";
 import { stubFence } from "./stub.js";
@@ -65,7 +65,7 @@ export function createSyncFile(fence: DmaFence, name?: string): SyncFile {
       run() {
         const wakes = file.wakes ?? [];
         file.wakes = null;
-        for (const wake of wakes) wake();
+        wakeAll(wakes);
       },
     },
     *release() {

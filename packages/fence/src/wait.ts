@@ -38,7 +38,14 @@ export function* waitAny(
   const interrupted = (): boolean => interruptible && (task?.signalPending ?? false);
   const deadline = env.scheduler.now + timeoutTicks;
   const who = (): string => `one of ${fences.map((f) => f.describe()).join(", ")}`;
-  yield* until("fence.wait-any", () => signalled() >= 0 || interrupted(), who, deadline);
+  // A callback on each: that somebody waits shows where a fence is released.
+  const callback = { run() {} };
+  for (const fence of fences) fence.addCallback(callback);
+  try {
+    yield* until("fence.wait-any", () => signalled() >= 0 || interrupted(), who, deadline);
+  } finally {
+    for (const fence of fences) fence.removeCallback(callback);
+  }
   const index = signalled();
   if (index >= 0) return { left: Math.max(1, deadline - env.scheduler.now), index };
   if (interrupted()) throw env.error("ERESTARTSYS", fenceRows.waitAny, "a signal is pending: start the call again");

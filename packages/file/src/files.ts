@@ -32,11 +32,17 @@ export class DmaBufFiles {
   readonly #ioctls: ReadonlyMap<number, IoctlHandler>;
   readonly #polls: Polls;
 
-  constructor(framework: Framework, options: DmaBufFilesOptions = {}) {
+  /** The first process of a kernel; {@link fork} makes the others. */
+  constructor(framework: Framework, options: DmaBufFilesOptions = {}, polls: unknown = null) {
     this.framework = framework;
     this.fds = options.fds ?? new FdTable();
     this.#ioctls = options.ioctls ?? new Map();
-    this.#polls = new Polls(framework);
+    this.#polls = polls instanceof Polls ? polls : new Polls(framework);
+  }
+
+  /** Another process on the same kernel, with files of its own. Who polls a buffer shares its fences' callbacks. */
+  fork(fds: FdTable = new FdTable()): DmaBufFiles {
+    return new DmaBufFiles(this.framework, { fds, ioctls: this.#ioctls }, this.#polls);
   }
 
   /**

@@ -1,13 +1,15 @@
 /** Who waits for a buffer to become readable or writable: one fence's callback for each direction, whoever polls. */
 import { type DmaBuf, DmaBufError, type DmaFence, type FenceCallback, type Framework, usageRw } from "@dma-buf/core";
 
+import { wakeAll } from "./wake.js";
+
 /** `in`: may be read, `EPOLLIN`. `out`: may be written, `EPOLLOUT`. */
 export type PollDirection = "in" | "out";
 
 /** Pollers by direction; absent: no callback is armed. */
 type Armed = Partial<Record<PollDirection, (() => void)[]>>;
 
-/** The armed directions of every buffer. */
+/** The armed directions of every buffer of one framework: all processes share them. */
 export class Polls {
   readonly #framework: Framework;
   readonly #armed = new WeakMap<DmaBuf, Armed>();
@@ -38,9 +40,9 @@ export class Polls {
 
   #done(buf: DmaBuf, direction: PollDirection, wakes: readonly (() => void)[]): void {
     delete this.#of(buf)[direction];
-    for (const wake of wakes) wake();
     // The last reference may sleep; a fence's callback must not.
     this.#framework.scheduler.spawn("fput", this.#framework.fput(buf));
+    wakeAll(wakes);
   }
 
   #of(buf: DmaBuf): Armed {
