@@ -4,6 +4,8 @@ import { pathToFileURL } from "node:url";
 
 const NOTE = "<!-- Written by `npm run docs` from the contracts' rows. Change those. -->";
 
+const RESV = { held: "held by the caller", free: "not held by the caller", either: "held or not" };
+
 /** Paths from the root, and what they must hold. */
 export async function referencePages(root) {
   const load = (name) => import(pathToFileURL(join(root, `packages/${name}/dist/index.js`)).href);
@@ -42,15 +44,11 @@ function contractPage(contract, rowsOf, kernelName) {
   );
   const life = Object.entries(lifeCycle).map(([state, calls]) => [state, code(calls, name)]);
   out.push("", "## May be called when", "", ...table(["state", "calls"], life));
-  if (defects.length > 0)
+  if (defects.length > 0) {
+    const known = defects.map((d) => [`\`${d.id}\``, d.what, d.source]);
     out.push("", "## Known defects", "", "Kept as posted; each is a finding under its id when it bites.", "");
-  if (defects.length > 0)
-    out.push(
-      ...table(
-        ["id", "what", "source"],
-        defects.map((d) => [`\`${d.id}\``, d.what, d.source]),
-      ),
-    );
+    out.push(...table(["id", "what", "source"], known));
+  }
   return `${out.join("\n")}\n`;
 }
 
@@ -60,10 +58,7 @@ function rowSection(heading, call, row, name) {
   const facts = [
     ["id", `\`${row.id}\`, here \`${call}\``],
     ["presence", `${row.presence}${pair}`],
-    [
-      "reservation",
-      `${{ held: "held by the caller", free: "not held by the caller", either: "held or not" }[row.resv]}${inside}`,
-    ],
+    ["reservation", `${RESV[row.resv]}${inside}`],
     ["sleeps", row.maySleep ? "may sleep" : "must not sleep"],
     ["result", row.owner],
     ...common(row),
@@ -74,10 +69,9 @@ function rowSection(heading, call, row, name) {
 function syncPage(rows) {
   const out = [NOTE, "", "# Reservation and fence", "", "The same under every contract."];
   for (const [call, row] of Object.entries(rows)) {
-    const lock = { held: "held by the caller", free: "not held by the caller", either: "held or not" }[row.resv];
     const facts = [
       ["id", `\`${row.id}\`, here \`${call}\``],
-      ["reservation", lock],
+      ["reservation", RESV[row.resv]],
       ["sleeps", row.maySleep ? "may sleep" : "must not sleep"],
       ...common(row),
     ];

@@ -1,7 +1,7 @@
 /** A contract as text, and what one has and another has not. */
 import { type CallName, type Contract, kernelName, type Row, rowsOf } from "@dma-buf/core";
 import type { Io } from "./io.js";
-import { bold, wrap } from "./text.js";
+import { bold, wrap, textWidth } from "./text.js";
 
 /** One thing that two contracts do not say alike: what each says. */
 export interface Difference {
@@ -32,11 +32,11 @@ export function compareContracts(a: Contract, b: Contract): ContractDifference {
 
 /** One contract, every row. */
 export function renderContract(contract: Contract, io: Io): string {
-  const width = Math.max(60, Math.min(io.columns, 110));
+  const width = textWidth(io);
   const lines = [bold(io.colour, contract.id), ...wrap(contract.title, width), `Kernel base: ${contract.base}`, ""];
-  for (const party of ["exporter", "importer", "framework", "file"] as const) {
+  for (const [party, heading] of Object.entries(PARTIES)) {
     const rows = rowsOf(contract).filter(([, row]) => row.party === party);
-    lines.push(bold(io.colour, PARTIES[party]), "");
+    lines.push(bold(io.colour, heading), "");
     for (const [call, row] of rows) lines.push(...rowLines(contract, call, row, width), "");
   }
   lines.push(bold(io.colour, "Policy"), ...factLines(policyFacts(contract), width), "");
@@ -48,7 +48,7 @@ export function renderContract(contract: Contract, io: Io): string {
 
 /** Two contracts: only what they do not have in common. */
 export function renderDifference(a: Contract, b: Contract, io: Io): string {
-  const width = Math.max(60, Math.min(io.columns, 110));
+  const width = textWidth(io);
   const { onlyFirst, onlySecond, different } = compareContracts(a, b);
   const list = (title: string, names: readonly string[]): string[] =>
     names.length === 0 ? [] : [bold(io.colour, title), ...wrap(names.join(", "), width - 2).map((l) => `  ${l}`), ""];
@@ -68,12 +68,12 @@ export function renderDifference(a: Contract, b: Contract, io: Io): string {
   return lines.join("\n").trimEnd();
 }
 
-const PARTIES = {
+const PARTIES: Readonly<Record<Row["party"], string>> = {
   exporter: "Callbacks of the exporter",
   importer: "Callbacks of the importer",
   framework: "Calls into the framework",
   file: "Calls on the buffer's file",
-} as const;
+};
 
 type Facts = Readonly<Record<string, string>>;
 

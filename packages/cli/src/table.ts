@@ -3,7 +3,7 @@ import type { Comparison, Result, Verdict, VerdictKind } from "@dma-buf/compare"
 import type { Io } from "./io.js";
 import { groupBy } from "./group.js";
 import { summary } from "./summary.js";
-import { bold, type Paint, painter, wrap } from "./text.js";
+import { bold, type Paint, painter, wrap, textWidth } from "./text.js";
 
 /** One line of a cell, and the verdict whose colour it has. */
 interface Line {
@@ -20,7 +20,7 @@ export function renderComparison(comparison: Comparison, io: Io): string {
   const rows = [...groupBy(comparison.results, (r) => r.scenario).values()];
   const differ = rows.filter((row) => new Set(row.map((r) => verdictText(r.conforming))).size > 1);
   const agree = rows.filter((row) => !differ.includes(row));
-  const width = Math.max(60, Math.min(io.columns, 110));
+  const width = textWidth(io);
   const parts = [`dma-buf compare: ${comparison.machine}`, ""];
   if (differ.length > 0 && agree.length > 0)
     parts.push(bold(io.colour, `Where the contracts differ (${differ.length})`), "");

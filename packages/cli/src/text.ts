@@ -1,6 +1,12 @@
 /** Text in a terminal: wrapping, and colour where there is one. */
 import { styleText } from "node:util";
 import type { VerdictKind } from "@dma-buf/compare";
+import type { Io } from "./io.js";
+
+/** The columns to write in: what the terminal has, from 60 to 110. */
+export function textWidth({ columns }: Io): number {
+  return Math.max(60, Math.min(columns, 110));
+}
 
 /** Breaks `text` at spaces into lines of at most `width` columns; a word that is longer is broken. */
 export function wrap(text: string, width: number): string[] {

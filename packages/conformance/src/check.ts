@@ -1,5 +1,5 @@
 /** Runs every drive and says, requirement by requirement, what was kept. */
-import { type CallName, DmaBufError, explore, type Op, rowsOf, Scheduler, seeded, type Strategy } from "@dma-buf/core";
+import { type CallName, DmaBufError, explore, type Op, rowsOf, Scheduler, seeded } from "@dma-buf/core";
 import { exporterDrives } from "./exporter-drives.js";
 import { importerDrives, type ImporterWorld, revokeRace } from "./importer-drives.js";
 import { type Breach, Recorder } from "./recorder.js";
@@ -82,7 +82,8 @@ function driveExporter(subject: ExporterSubject): Driven {
       const buf = exporter.export();
       yield* drive({ subject, fw, host, exporter }, buf);
       yield* fw.put(buf);
-      checkEmpty(fw, "release", `${buf.exporterName} is not released at the last put`);
+      if (fw.ledger.buffers > 0 || fw.calls.release !== 1)
+        fw.breach("release", `${buf.exporterName} is not released at the last put`);
     });
     return fw.breaches;
   });
@@ -117,14 +118,9 @@ function searchRace(subject: ImporterSubject): { readonly breaches: readonly Bre
   const found = explore(race, { badness, ordersMax: ORDERS_MAX });
   if (found.kind === "exhausted")
     return { breaches: found.worst.result, orders: `${found.explored} orders, all tried` };
-  const random = Array.from({ length: RANDOM_ORDERS }, (_, seed) => race(new Scheduler(begun(seeded(seed)))));
-  const breaches = [found.worst.result, ...random].find((b) => b.length > 0) ?? [];
+  const random = Array.from({ length: RANDOM_ORDERS }, (_, seed) => explore(race, { badness, strategy: seeded(seed) }));
+  const breaches = [found, ...random].map((f) => f.worst.result).find((b) => b.length > 0) ?? [];
   return { breaches, orders: `${found.explored} orders in turn and ${RANDOM_ORDERS} at random, not all` };
-}
-
-function begun(strategy: Strategy): Strategy {
-  strategy.begin();
-  return strategy;
 }
 
 /** The exporter's reference is the last: whatever is left then is the importer's. */
@@ -163,8 +159,4 @@ function world(scheduler: Scheduler, { contract }: ExporterSubject | ImporterSub
 function importerWorld(scheduler: Scheduler, subject: ImporterSubject): ImporterWorld & World {
   const w = world(scheduler, subject);
   return { ...w, subject, importer: subject.create(w.fw, w.host), exporter: referenceExporter(w.fw) };
-}
-
-function checkEmpty(fw: Recorder, call: CallName, message: string): void {
-  if (fw.ledger.buffers > 0 || fw.calls.release !== 1) fw.breach(call, message);
 }

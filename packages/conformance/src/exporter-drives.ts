@@ -2,7 +2,6 @@
 import {
   type DmaBuf,
   type DmaBufAttachment,
-  DmaBufError,
   type Device,
   type Op,
   PAGE_SIZE,
@@ -10,6 +9,7 @@ import {
   type Run,
   type Vma,
 } from "@dma-buf/core";
+import { accepted } from "./accepted.js";
 import type { Recorder } from "./recorder.js";
 import type { RecordingHost } from "./recording-host.js";
 import { MappingImporter, ReferenceImporter } from "./reference.js";
@@ -30,8 +30,11 @@ const can = ({ subject }: ExporterWorld, capability: ExporterCapability): boolea
   subject.capabilities.includes(capability);
 
 /** A device where the contract wants one, and to map; else none, as KVM has none. */
-const deviceOf = ({ fw, host, subject }: ExporterWorld): Device | null =>
-  fw.contract.policy.device === "always" || subject.capabilities.includes("map") ? host.device : null;
+const deviceOf = (world: ExporterWorld): Device | null =>
+  world.fw.contract.policy.device === "always" || can(world, "map") ? world.host.device : null;
+
+/** The callback through which the memory is got at. */
+const accessOf = (world: ExporterWorld): "mapDmaBuf" | "getPfn" => (can(world, "map") ? "mapDmaBuf" : "getPfn");
 
 /** Under a contract with page frames, an exporter that has none is used through its map. */
 const importerFor = (world: ExporterWorld): ReferenceImporter =>
@@ -73,7 +76,7 @@ export const exporterDrives: readonly Drive[] = [
     yield* importer.use();
     yield* exporter.revoke();
     if (importer.runs.length > 0) fw.breach("invalidate", "revoke does not invalidate: the importer still holds runs");
-    const call = can(world, "map") ? "mapDmaBuf" : "getPfn";
+    const call = accessOf(world);
     if (yield* accepted(importer.use())) fw.breach(call, "gives memory that is revoked: refuse until it is restored");
     yield* exporter.restore();
     if (!(yield* accepted(importer.use()))) fw.breach(call, "refuses after restore");
@@ -154,20 +157,10 @@ function* attached(fw: Recorder, at: DmaBufAttachment, capability: ExporterCapab
   yield* fw.unpinAttachment(at, held);
 }
 
-/** Was it accepted, rather than refused? What is no refusal goes on. */
-function* accepted(op: Op<unknown>): Op<boolean> {
-  try {
-    yield* op;
-    return true;
-  } catch (error) {
-    if (error instanceof DmaBufError) return false;
-    throw error;
-  }
-}
-
 /** Every byte once, in order, inside the buffer. */
-function checkCover({ fw, subject }: ExporterWorld, buf: DmaBuf, runs: readonly Run[]): void {
-  const call = subject.capabilities.includes("map") ? "mapDmaBuf" : "getPfn";
+function checkCover(world: ExporterWorld, buf: DmaBuf, runs: readonly Run[]): void {
+  const { fw } = world;
+  const call = accessOf(world);
   let next = 0;
   for (const run of runs) {
     if (run.offset !== next || run.sizeBytes <= 0)

@@ -1,10 +1,11 @@
+import { refusal } from "@dma-buf/config/refusal";
 import { describe, expect, it } from "vitest";
 import { dmaAddress } from "./contracts/dma-address.js";
 import { linux73 } from "./contracts/linux-7.3.js";
 import type { DmaBufOps, Vma } from "./dma-buf.js";
 import { type Op, until } from "./op.js";
 import { BugSignal } from "./finding.js";
-import { kit, maps, refusal, refuse } from "./testing.js";
+import { kit, maps, refuse } from "./testing.js";
 import { Usage } from "./usage.js";
 
 const vmaOf = (pgoff: number, pages: number): Vma => ({ pgoff, pages, buf: null, fault: null });

@@ -1,11 +1,11 @@
 /** Every errno of the tables is reached by a case here; a row or an errno without one fails. */
+import { errnoOf } from "@dma-buf/config/refusal";
 import { describe, expect, it } from "vitest";
 import { type CallName, type Contract, rowsOf } from "./contract.js";
 import { contracts } from "./contracts/all.js";
 import { type SyncCall, syncRows } from "./contracts/sync.js";
 import type { DmaBufOps } from "./dma-buf.js";
 import { Env } from "./env.js";
-import { DmaBufError } from "./error.js";
 import type { ErrnoName } from "./contracts/errno.js";
 import { type Op, until } from "./op.js";
 import { DmaResv, type ResvGuard } from "./resv.js";
@@ -156,16 +156,6 @@ function attachWithout(k: Kit, ops: typeof importer | null): void {
     );
 }
 
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof DmaBufError) return error.code;
-    throw error;
-  }
-  return "ok";
-}
-
 describe.each(contracts)("$id", (contract) => {
   const wanted = rowsOf(contract).flatMap(([call, row]) =>
     row.party === "file" ? [] : Object.keys(row.errors).map((code) => [call, code] as const),
@@ -173,7 +163,7 @@ describe.each(contracts)("$id", (contract) => {
   it.each(wanted as [CallName, ErrnoName][])("%s answers %s", (call, code) => {
     const act = cases[call]?.[code] ?? cases[call]?.["*"];
     if (!act) throw new Error(`no case reaches ${code} of ${call}: add one`);
-    expect(codeOf(() => act(kit(contract), code))).toBe(code);
+    expect(errnoOf(() => act(kit(contract), code))).toBe(code);
   });
 });
 
@@ -285,6 +275,6 @@ describe("reservation and fence", () => {
   it.each(wanted)("%s answers %s", (call, code) => {
     const act = sync[call]?.[code];
     if (!act) throw new Error(`no case reaches ${code} of ${call}: add one`);
-    expect(codeOf(() => act(new Env(new Scheduler())))).toBe(code);
+    expect(errnoOf(() => act(new Env(new Scheduler())))).toBe(code);
   });
 });

@@ -1,3 +1,4 @@
+import { refusal } from "@dma-buf/config/refusal";
 import { describe, expect, it } from "vitest";
 import { addr, type Pfn } from "./address.js";
 import { type Contract, defineContract, rowsOf } from "./contract.js";
@@ -33,16 +34,6 @@ function kit(contract: Contract) {
     ops: DmaBufAttachOps | null = importer,
   ) => complete(fw.dynamicAttach(buf, dev, { name: "imp", ops }));
   return { fw, scheduler, complete, exported, attach };
-}
-
-function refusal(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof DmaBufError) return `${error.code}@${error.stage}`;
-    throw error;
-  }
-  return "ok";
 }
 
 describe("export", () => {

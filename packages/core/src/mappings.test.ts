@@ -1,4 +1,5 @@
 /** What 6.13 and 7.3 do differently with an attachment, and the defects that the RFC was posted with. */
+import { refusal } from "@dma-buf/config/refusal";
 import { describe, expect, it } from "vitest";
 import { defineContract } from "./contract.js";
 import { annotatedAddress } from "./contracts/annotated-address.js";
@@ -10,7 +11,7 @@ import { vma } from "./contracts/vma.js";
 import { addr, type Pfn } from "./address.js";
 import type { DmaBufAttachOps, DmaBufOps } from "./dma-buf.js";
 import { type Op } from "./op.js";
-import { asks, device, importer, type Kit, kit, maps, moves, refusal, refuse, table } from "./testing.js";
+import { asks, device, importer, type Kit, kit, maps, moves, refuse, table } from "./testing.js";
 import { BugSignal } from "./finding.js";
 import { Framework } from "./framework.js";
 import { explore } from "./explore.js";

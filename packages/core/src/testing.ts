@@ -78,14 +78,3 @@ function onlyListed(env: Env, contract: Contract): void {
     return pass(code, rule, message, values);
   };
 }
-
-/** `ok`, or `ERRNO@stage`. Anything else that is thrown goes on. */
-export function refusal(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof DmaBufError) return `${error.code}@${error.stage}`;
-    throw error;
-  }
-  return "ok";
-}

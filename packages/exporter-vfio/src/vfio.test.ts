@@ -1,4 +1,5 @@
-import { addr, DmaBufError, dmaAddress, Framework, type Op, type P2pVerdict, pfn, Scheduler } from "@dma-buf/core";
+import { refusal } from "@dma-buf/config/refusal";
+import { addr, dmaAddress, Framework, type Op, type P2pVerdict, pfn, Scheduler } from "@dma-buf/core";
 import { checkPlugin } from "@dma-buf/conformance";
 import { describe, expect, it } from "vitest";
 import * as dmaAddressVariant from "./dma-address.js";
@@ -39,16 +40,6 @@ function kit(variant: typeof pfnVariant | typeof dmaAddressVariant, of = host())
   const fw = new Framework({ contract: variant === pfnVariant ? pfn : dmaAddress, scheduler });
   const exporter = variant.vfioExporter()(fw, of);
   return { fw, exporter, complete: <T>(op: Op<T>): T => scheduler.complete("test", op) };
-}
-
-function refusal(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof DmaBufError) return `${error.code}@${error.stage}`;
-    throw error;
-  }
-  return "ok";
 }
 
 describe("export", () => {

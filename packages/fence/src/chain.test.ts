@@ -1,9 +1,10 @@
 /** The cases of the kernel's `dma-buf-fence-chain` suite, under their names; its races as orders of the scheduler. */
+import { errnoOf } from "@dma-buf/config/refusal";
 import { type DmaFence, explore, Env, DmaFence as Fence, type Op, point } from "@dma-buf/core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { chainNode, chainWalk, createFenceChain, findSeqno } from "./chain.js";
-import { codeOf, world } from "./testing.js";
+import { world } from "./testing.js";
 
 function chains(count: number, seqno: (i: number) => number = (i) => i + 1) {
   const w = world();
@@ -31,7 +32,7 @@ describe("dma-buf-fence-chain", () => {
     for (const [i, node] of nodes.entries()) {
       expect(findSeqno(tail, i + 1)).toBe(node);
       expect(findSeqno(node, i + 1)).toBe(node);
-      expect(codeOf(() => findSeqno(node, i + 2))).toBe("EINVAL");
+      expect(errnoOf(() => findSeqno(node, i + 2))).toBe("EINVAL");
       if (i > 0) expect(findSeqno(node, i)).toBe(nodes[i - 1]);
     }
   });
@@ -169,7 +170,7 @@ it("findSeqno is what a search over all points says", () => {
         const { fences, nodes, tail } = chains(seqnos.length, (i) => seqnos[i] as number);
         for (const [i, fence] of fences.entries()) if (done[i]) fence.signal();
         if (asked > tail.seqno) {
-          expect(codeOf(() => findSeqno(tail, asked))).toBe("EINVAL");
+          expect(errnoOf(() => findSeqno(tail, asked))).toBe("EINVAL");
           return;
         }
         // All up to the first point at or after the one asked for must be done; the newest that is not stands for them.

@@ -1,8 +1,9 @@
 /** The cases of the kernel's `dma-buf-fence` and `dma-buf-resv` suites, under their names. */
+import { errnoOf } from "@dma-buf/config/refusal";
 import { DmaFence, DmaResv, Env, explore, type Op, point, type ResvGuard, Usage } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import { stubFence } from "./stub.js";
-import { codeOf, sleepUntil, world } from "./testing.js";
+import { sleepUntil, world } from "./testing.js";
 
 describe("dma-buf-fence", () => {
   it("test_sanitycheck", () => {
@@ -33,7 +34,7 @@ describe("dma-buf-fence", () => {
     const fence = world().fence();
     let ran = 0;
     fence.signal();
-    expect(codeOf(() => fence.addCallback({ run: () => void ran++ }))).toBe("ENOENT");
+    expect(errnoOf(() => fence.addCallback({ run: () => void ran++ }))).toBe("ENOENT");
     fence.signal();
     expect(ran).toBe(0);
   });
@@ -110,7 +111,7 @@ describe("dma-buf-fence", () => {
         const fence = new DmaFence(new Env(scheduler), { driverName: () => "mock", timelineName: () => "mock" }, 1, 1);
         let seen = false;
         const look = (): void => {
-          if (codeOf(() => fence.addCallback({ run: () => void (seen = true) })) === "ENOENT") seen = true;
+          if (errnoOf(() => fence.addCallback({ run: () => void (seen = true) })) === "ENOENT") seen = true;
         };
         scheduler.spawn(
           "signal",

@@ -1,4 +1,5 @@
 /** Every errno and every finding of this package's rows is reached by a case; one without fails. */
+import { errnoOf } from "@dma-buf/config/refusal";
 import {
   DmaFence,
   Env,
@@ -27,7 +28,7 @@ import {
   syncFileMerge,
   syncFilePoll,
 } from "./sync-file.js";
-import { codeOf, world } from "./testing.js";
+import { world } from "./testing.js";
 import { Timeline } from "./timeline.js";
 import { mergeFences } from "./unwrap.js";
 import { laterFence, waitAny } from "./wait.js";
@@ -151,14 +152,14 @@ describe("rows", () => {
   it.each(codes)("$call answers $code", ({ call, code }) => {
     const act = errors[call][code];
     if (!act) throw new Error(`no case reaches ${code} of ${call}: add one`);
-    expect(codeOf(act)).toBe(code);
+    expect(errnoOf(act)).toBe(code);
   });
   const texts = calls.flatMap(([call, row]) => row.findings.map((text) => ({ call, text, id: row.id })));
   it.each(texts)("$call: $text", ({ call, text, id }) => {
     const act = findings[call]?.[text];
     if (!act) throw new Error(`no case reaches "${text}" of ${call}: add one`);
     const { env } = world();
-    codeOf(() => act(env));
+    errnoOf(() => act(env));
     expect(env.findings.map((f) => f.requirement)).toContain(id);
   });
 });
@@ -215,7 +216,16 @@ describe("sync files", () => {
     expect([k.buf.resv.getFences(Usage.WRITE).length, k.buf.resv.getFences(Usage.READ).length]).toEqual([0, 2]);
     k.ioctl(IMPORT, { flags: 2, fd });
     expect(k.buf.resv.getFences(Usage.WRITE)).toHaveLength(2);
-    expect([codeOf(() => k.ioctl(EXPORT, { flags: 4 })), fds.reserve()]).toEqual(["EINVAL", 1]);
+    expect([errnoOf(() => k.ioctl(EXPORT, { flags: 4 })), fds.reserve()]).toEqual(["EINVAL", 1]);
+  });
+
+  it("a refusal after the fd was taken gives it back", () => {
+    const k = kernel(without("DMA_BUF_IOCTL_EXPORT_SYNC_FILE"));
+    expect([errnoOf(() => k.ioctl(EXPORT, { flags: 1 })), k.fds.reserve()]).toEqual(["ENOMEM", 0]);
+    const { env } = world();
+    const fds = new FdTable();
+    const { made } = file(env, fds);
+    expect([errnoOf(() => syncFileMerge(env, fds, made, 99, "merged")), fds.reserve()]).toEqual(["ENOENT", 1]);
   });
 
   it("MERGE, FILE_INFO, poll and close", () => {

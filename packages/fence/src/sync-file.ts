@@ -1,6 +1,6 @@
 /** A fence behind an fd. Linux: `struct sync_file`. */
 import { type DmaBuf, type DmaFence, type Env, type FenceCallback, type Op, usageRw, Usage } from "@dma-buf/core";
-import { type DmaBufFiles, type FdTable, type File, type IoctlHandler, wakeAll } from "@dma-buf/file";
+import type { DmaBufFiles, FdTable, File, IoctlHandler } from "@dma-buf/file";
 import { fenceRows } from "./rows.js";
 import { getSingleton } from "./singleton.js";
 import { stubFence } from "./stub.js";
@@ -11,9 +11,8 @@ export interface SyncFile extends File {
   readonly kind: "sync_file";
   readonly fence: DmaFence;
   readonly name: string;
-  /** Pollers; `null`: the fence's callback is not armed. One callback serves all of them. */
-  wakes: (() => void)[] | null;
-  readonly callback: FenceCallback;
+  /** Of whoever polled; taken back when the file is closed. */
+  readonly polls: FenceCallback[];
 }
 
 /** What `SYNC_IOC_FILE_INFO` tells of one fence. */
@@ -56,24 +55,17 @@ export interface Reserved {
  */
 export function createSyncFile(fence: DmaFence, name?: string): SyncFile {
   fence.get();
-  const file: SyncFile = {
+  const polls: FenceCallback[] = [];
+  return {
     kind: "sync_file",
     fence,
     name: name ?? `${fence.driverName}-${fence.timelineName}${fence.context}-${fence.seqno}`,
-    wakes: null,
-    callback: {
-      run() {
-        const wakes = file.wakes ?? [];
-        file.wakes = null;
-        wakeAll(wakes);
-      },
-    },
+    polls,
     *release() {
-      if (file.wakes) fence.removeCallback(file.callback);
+      if (!fence.signaledFlag) for (const poll of polls) fence.removeCallback(poll);
       fence.put();
     },
   };
-  return file;
 }
 
 /**
@@ -103,8 +95,7 @@ export function syncFileMerge(
   reserved: Reserved = {},
 ): number {
   const row = fenceRows.syncMerge;
-  const fd = reserveFd(env, fds, row);
-  try {
+  return withFd(env, fds, row, (fd) => {
     if (reserved.flags || reserved.pad)
       throw env.error("EINVAL", row, "flags and pad must be 0: set them so", { ...reserved });
     const other = fds.get(fd2);
@@ -113,11 +104,7 @@ export function syncFileMerge(
     const fence = mergeFences(env, [file.fence, other.fence]);
     fds.install(fd, createSyncFile(fence, name));
     fence.put();
-    return fd;
-  } catch (error) {
-    fds.unreserve(fd);
-    throw error;
-  }
+  });
 }
 
 /**
@@ -162,8 +149,9 @@ export function syncFileDeadline(file: SyncFile, at: number, pad = 0): void {
 export function syncFilePoll(file: SyncFile, wake: () => void): boolean {
   file.fence.enableSignaling();
   if (file.fence.signaled) return true;
-  if (!file.wakes) file.fence.addCallback(file.callback);
-  (file.wakes ??= []).push(wake);
+  const callback = { run: wake };
+  file.fence.addCallback(callback);
+  file.polls.push(callback);
   return false;
 }
 
@@ -181,8 +169,7 @@ export const syncFileIoctls: ReadonlyMap<number, IoctlHandler> = new Map<number,
 function exportSyncFile({ framework: { env }, fds }: DmaBufFiles, buf: DmaBuf, arg: unknown): number {
   const row = fenceRows.exportSyncFile;
   const flags = checkFlags(env, row, arg);
-  const fd = reserveFd(env, fds, row);
-  try {
+  return withFd(env, fds, row, (fd) => {
     const fence = getSingleton(buf.resv, usageRw((flags & 2) !== 0)) ?? stubFence(env);
     try {
       env.alloc(row);
@@ -190,11 +177,7 @@ function exportSyncFile({ framework: { env }, fds }: DmaBufFiles, buf: DmaBuf, a
     } finally {
       fence.put();
     }
-    return fd;
-  } catch (error) {
-    fds.unreserve(fd);
-    throw error;
-  }
+  });
 }
 
 function* importSyncFile({ framework: { env }, fds }: DmaBufFiles, buf: DmaBuf, arg: unknown): Op<void> {
@@ -224,10 +207,17 @@ function checkFlags(env: Env, row: (typeof fenceRows)["exportSyncFile"], arg: un
   return flags;
 }
 
-function reserveFd(env: Env, fds: FdTable, row: (typeof fenceRows)["exportSyncFile"]): number {
+/** A new fd that `fill` installs a file into; given back if that is refused. */
+function withFd(env: Env, fds: FdTable, row: (typeof fenceRows)["syncMerge"], fill: (fd: number) => void): number {
   const fd = fds.reserve();
   if (fd === null) throw env.error("EMFILE", row, "the file table is full: close an fd");
-  return fd;
+  try {
+    fill(fd);
+    return fd;
+  } catch (error) {
+    fds.unreserve(fd);
+    throw error;
+  }
 }
 
 function info(fence: DmaFence): FenceInfo {

@@ -1,5 +1,5 @@
 /** What the tests share: a world, and the kernel's mock fence. */
-import { DmaBufError, DmaFence, Env, type Op, Scheduler } from "@dma-buf/core";
+import { DmaFence, Env, type Op, Scheduler } from "@dma-buf/core";
 
 const mock = { driverName: () => "mock", timelineName: () => "mock" };
 
@@ -19,17 +19,6 @@ export function world(): World {
     fence: (context = env.allocContexts(1), seqno = 1) => new DmaFence(env, mock, context, seqno),
     complete: (op) => scheduler.complete("test", op),
   };
-}
-
-/** The errno with which `act` is refused; `ok`. */
-export function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof DmaBufError) return error.code;
-    throw error;
-  }
-  return "ok";
 }
 
 /** Sleeps until the modelled time `at`. */

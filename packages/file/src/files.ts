@@ -1,7 +1,7 @@
 import { type DmaBuf, type Framework, isThenable, type MaySleep, type Op, perform } from "@dma-buf/core";
 import { FdTable, type File } from "./fd-table.js";
 import { DMA_BUF_IOCTL, DMA_BUF_SYNC, NAME_BYTES_MAX, SYNC_FLAGS } from "./ioctl.js";
-import { type PollDirection, Polls } from "./poll.js";
+import { armPoll, type PollDirection } from "./poll.js";
 
 /** An ioctl that another package adds: `arg` is what userspace gave, `null` what cannot be read. */
 export type IoctlHandler = (files: DmaBufFiles, buf: DmaBuf, arg: unknown) => MaySleep<unknown>;
@@ -19,7 +19,7 @@ interface BufFile extends File {
 }
 
 /**
- * The files of one process on the buffers of one framework. What each call may answer is in the contract's rows.
+ * The files of one process on the buffers of one framework; another process is another one. What each call may answer is in the contract's rows.
  * @example
  * const fd = files.fd(buf);
  * files.getByFd(fd) === buf; // true
@@ -30,19 +30,11 @@ export class DmaBufFiles {
   readonly framework: Framework;
   readonly fds: FdTable;
   readonly #ioctls: ReadonlyMap<number, IoctlHandler>;
-  readonly #polls: Polls;
 
-  /** The first process of a kernel; {@link fork} makes the others. */
-  constructor(framework: Framework, options: DmaBufFilesOptions = {}, polls: unknown = null) {
+  constructor(framework: Framework, options: DmaBufFilesOptions = {}) {
     this.framework = framework;
     this.fds = options.fds ?? new FdTable();
     this.#ioctls = options.ioctls ?? new Map();
-    this.#polls = polls instanceof Polls ? polls : new Polls(framework);
-  }
-
-  /** Another process on the same kernel, with files of its own. Who polls a buffer shares its fences' callbacks. */
-  fork(fds: FdTable = new FdTable()): DmaBufFiles {
-    return new DmaBufFiles(this.framework, { fds, ioctls: this.#ioctls }, this.#polls);
   }
 
   /**
@@ -95,7 +87,7 @@ export class DmaBufFiles {
   *poll(buf: DmaBuf, wanted: readonly PollDirection[], wake: () => void): Op<PollDirection[]> {
     this.framework.enter("poll", buf);
     using _held = yield* buf.resv.lock();
-    return (["out", "in"] as const).filter((d) => wanted.includes(d) && !this.#polls.arm(buf, d, wake));
+    return (["out", "in"] as const).filter((d) => wanted.includes(d) && !armPoll(this.framework, buf, d, wake));
   }
 
   /**

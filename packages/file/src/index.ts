@@ -7,4 +7,3 @@ export { FdTable, type File } from "./fd-table.js";
 export { DmaBufFiles, type DmaBufFilesOptions, type IoctlHandler } from "./files.js";
 export { DMA_BUF_IOCTL, DMA_BUF_SYNC } from "./ioctl.js";
 export type { PollDirection } from "./poll.js";
-export { wakeAll } from "./wake.js";

@@ -1,55 +1,41 @@
-/** Who waits for a buffer to become readable or writable: one fence's callback for each direction, whoever polls. */
+/** Who waits for a buffer to become readable or writable. */
 import { type DmaBuf, DmaBufError, type DmaFence, type FenceCallback, type Framework, usageRw } from "@dma-buf/core";
-
-import { wakeAll } from "./wake.js";
 
 /** `in`: may be read, `EPOLLIN`. `out`: may be written, `EPOLLOUT`. */
 export type PollDirection = "in" | "out";
 
-/** Pollers by direction; absent: no callback is armed. */
-type Armed = Partial<Record<PollDirection, (() => void)[]>>;
+/** The fence that a direction waits for; absent: it is not armed. */
+type Armed = Partial<Record<PollDirection, DmaFence>>;
 
-/** The armed directions of every buffer of one framework: all processes share them. */
-export class Polls {
-  readonly #framework: Framework;
-  readonly #armed = new WeakMap<DmaBuf, Armed>();
+// One a buffer, whatever process polls: what belongs to a buffer is found by it, and goes with it.
+const armedOf = new WeakMap<DmaBuf, Armed>();
 
-  constructor(framework: Framework) {
-    this.#framework = framework;
-  }
+/**
+ * Is there something to wait for? Then `wake` is called once it is over, and until then the buffer has one more
+ * reference, however many poll. Call with the reservation held.
+ */
+export function armPoll(framework: Framework, buf: DmaBuf, direction: PollDirection, wake: () => void): boolean {
+  const armed = armedOf.get(buf) ?? {};
+  armedOf.set(buf, armed);
+  const fence = armed[direction] ?? firstThatTakes(buf, direction, { run: disarm });
+  if (!fence) return false;
+  if (!armed[direction]) framework.get(buf);
+  armed[direction] = fence;
+  fence.addCallback({ run: wake });
+  return true;
 
-  /** Is there something to wait for? Then `wake` is called once it is over. Call with the reservation held. */
-  arm(buf: DmaBuf, direction: PollDirection, wake: () => void): boolean {
-    const armed = this.#of(buf);
-    const others = armed[direction];
-    if (others) {
-      others.push(wake);
-      return true;
-    }
-    const wakes = [wake];
-    const callback = { run: () => this.#done(buf, direction, wakes) };
-    const cursor = buf.resv.forEachUnlocked(usageRw(direction === "out"));
-    for (let slot = cursor.next(); slot; slot = cursor.next())
-      if (accepts(slot.fence, callback)) {
-        armed[direction] = wakes;
-        this.#framework.get(buf);
-        return true;
-      }
-    return false;
-  }
-
-  #done(buf: DmaBuf, direction: PollDirection, wakes: readonly (() => void)[]): void {
-    delete this.#of(buf)[direction];
+  function disarm(): void {
+    delete armed[direction];
     // The last reference may sleep; a fence's callback must not.
-    this.#framework.scheduler.spawn("fput", this.#framework.fput(buf));
-    wakeAll(wakes);
+    framework.scheduler.spawn("fput", framework.fput(buf));
   }
+}
 
-  #of(buf: DmaBuf): Armed {
-    const known = this.#armed.get(buf) ?? {};
-    this.#armed.set(buf, known);
-    return known;
-  }
+/** The first fence that must still be waited for, with `callback` on it. */
+function firstThatTakes(buf: DmaBuf, direction: PollDirection, callback: FenceCallback): DmaFence | null {
+  const cursor = buf.resv.forEachUnlocked(usageRw(direction === "out"));
+  for (let slot = cursor.next(); slot; slot = cursor.next()) if (accepts(slot.fence, callback)) return slot.fence;
+  return null;
 }
 
 /** A fence that has signalled takes no callback: then the next one is asked. */

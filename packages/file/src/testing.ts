@@ -2,7 +2,6 @@
 import {
   type Contract,
   type DmaBuf,
-  DmaBufError,
   type DmaBufOps,
   DmaFence,
   Framework,
@@ -46,15 +45,4 @@ export function kit(options: DmaBufFilesOptions = {}, contract: Contract = linux
       return fence;
     },
   };
-}
-
-/** `ok`, or `ERRNO@stage`. */
-export function refusal(act: () => unknown): string {
-  try {
-    act();
-    return "ok";
-  } catch (error) {
-    if (error instanceof DmaBufError) return `${error.code}@${error.stage}`;
-    throw error;
-  }
 }

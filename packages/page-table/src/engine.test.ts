@@ -1,4 +1,5 @@
-import { addr, DmaBufError, type PhysAddr } from "@dma-buf/core";
+import { errnoOf } from "@dma-buf/config/refusal";
+import { addr, type PhysAddr } from "@dma-buf/core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createPageTable, type PageTable } from "./engine.js";
@@ -28,16 +29,6 @@ function split(table: PageTable): string {
     else runs.push([size, 1]);
   }
   return runs.map(([size, n]) => `${size}x${n}`).join(" ");
-}
-
-function refusal(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof DmaBufError) return error.code;
-    throw error;
-  }
-  return "ok";
 }
 
 describe("entries, bit for bit", () => {
@@ -100,7 +91,7 @@ describe("refusals leave nothing behind", () => {
     ["va too wide", 2 ** 48, 0, 0x1000, RW, "ERANGE"],
   ])("%s", (_name, va, physical, size, protection, code) => {
     const { memory, table } = kit();
-    expect(refusal(() => table.map(va, phys(physical), size, protection))).toBe(code);
+    expect(errnoOf(() => table.map(va, phys(physical), size, protection))).toBe(code);
     expect(memory.liveTables).toBe(1);
   });
 
@@ -111,7 +102,7 @@ describe("refusals leave nothing behind", () => {
     const { memory, table } = kit();
     table.map(va, phys(0x4000_0000), size, RW);
     const before = memory.words.slice();
-    expect(refusal(() => table.map(0, phys(0x8000_0000), 0x40_0000, RW))).toBe("EADDRINUSE");
+    expect(errnoOf(() => table.map(0, phys(0x8000_0000), 0x40_0000, RW))).toBe("EADDRINUSE");
     expect(memory.words).toEqual(before);
   });
 
@@ -122,7 +113,7 @@ describe("refusals leave nothing behind", () => {
     map(need.table);
     for (let tables = 1; tables < need.memory.liveTables; tables++) {
       const { memory, table } = kit(vtdSecondStage, tables);
-      expect(refusal(() => map(table))).toBe("ENOMEM");
+      expect(errnoOf(() => map(table))).toBe("ENOMEM");
       expect([memory.liveTables, memory.words.some((w) => w !== 0)]).toEqual([1, false]);
     }
   });
@@ -155,7 +146,7 @@ describe.each([vtdSecondStage, ept])("$id against a plain map of pages", (format
           const range = Array.from({ length: pages }, (_, i) => page + i);
           if (map) {
             const free = range.every((p) => !oracle.has(p));
-            expect(refusal(() => table.map(page * 4096, phys(frame * 4096), pages * 4096, RW))).toBe(
+            expect(errnoOf(() => table.map(page * 4096, phys(frame * 4096), pages * 4096, RW))).toBe(
               free ? "ok" : "EADDRINUSE",
             );
             if (free) for (const [i, p] of range.entries()) oracle.set(p, frame + i);

@@ -1,0 +1,2 @@
+export declare function refusal(act: () => unknown): string;
+export declare function errnoOf(act: () => unknown): string;
