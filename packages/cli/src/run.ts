@@ -131,6 +131,7 @@ function contractNamed(id: string): Contract {
 function renderExplanation({ result, run: which, replayToken, trace }: Explanation): string {
   const verdict = which === "conforming" ? result.conforming : result.asPosted;
   const wide = Math.max(...trace.map((e) => e.task.length));
+  const kinds = Math.max(...trace.map((e) => e.kind.length));
   return [
     `${result.scenario} ${result.title}, contract ${result.contract}, ${which === "conforming" ? "conforming" : "as posted"}`,
     `${verdictText(verdict)}, blame: ${result.blame}`,
@@ -138,7 +139,7 @@ function renderExplanation({ result, run: which, replayToken, trace }: Explanati
     `${result.topology}: ${result.binding}`,
     result.schedules ? `the worst of ${result.schedules.explored} orders, replay token ${replayToken}` : "",
     "",
-    ...trace.map((e) => `${String(e.step).padStart(4)}  ${e.task.padEnd(wide)}  ${e.kind.padEnd(8)}  ${e.text}`),
+    ...trace.map((e) => `${String(e.step).padStart(4)}  ${e.task.padEnd(wide)}  ${e.kind.padEnd(kinds)}  ${e.text}`),
   ]
     .filter((line, i) => line !== "" || i > 4)
     .join("\n");
