@@ -107,19 +107,30 @@ function tableMemory(): TableMemory {
     sizeBytes,
     words: new Int32Array(bytes),
     doubles: new Float64Array(bytes),
-    allocTable() {
-      const table = free.shift();
-      if (table === undefined)
+    allocTable(tables = 1) {
+      const at = free.findIndex(
+        (first, i) => first % (tables * PAGE_SIZE) === 0 && isRow(free.slice(i, i + tables), tables),
+      );
+      if (at < 0)
         throw new DmaBufError("ENOMEM", {
           op: "allocTable",
           stage: "map",
           message: "64 tables are out: give some back",
         });
-      return addr<PhysAddr>(table);
+      return addr<PhysAddr>(free.splice(at, tables)[0] as number);
     },
-    freeTable: (table) => void free.push(table),
+    freeTable(table, tables = 1) {
+      new Uint8Array(bytes, table - TABLES_BASE, tables * PAGE_SIZE).fill(0);
+      for (let i = 0; i < tables; i++) free.push(table + i * PAGE_SIZE);
+      free.sort((a, b) => a - b);
+    },
     get liveTables() {
       return 64 - free.length;
     },
   };
+}
+
+/** As many as there should be, each behind the other? */
+function isRow(tables: readonly number[], length: number): boolean {
+  return tables.length === length && tables.every((table, i) => table === (tables[0] as number) + i * PAGE_SIZE);
 }

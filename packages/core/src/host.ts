@@ -72,10 +72,13 @@ export interface TableMemory {
   /** Word 2i is the low half and word 2i+1 the high half of entry i. */
   readonly words: Int32Array;
   readonly doubles: Float64Array;
-  /** A table of 4 KiB, all zero. @throws DmaBufError `ENOMEM` when the pool is used up. */
-  allocTable(): PhysAddr;
-  /** Gives a table back. It must be all zero again; handing out then needs no clearing. */
-  freeTable(table: PhysAddr): void;
+  /**
+   * A table of 4 KiB, all zero; or several in a row, aligned to their number, a power of two: Arm's concatenated roots.
+   * @throws DmaBufError `ENOMEM` when the pool is used up.
+   */
+  allocTable(tables?: number): PhysAddr;
+  /** Gives back what {@link allocTable} gave. Nobody may walk it any more; whatever is left in it is cleared. */
+  freeTable(table: PhysAddr, tables?: number): void;
   /** Tables handed out and not given back. */
   readonly liveTables: number;
 }

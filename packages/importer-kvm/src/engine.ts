@@ -153,8 +153,8 @@ export class KvmImporter {
   *#zap(slot: Slot): Op<void> {
     yield* point("kvm.mmu_lock");
     this.#inProgress++;
-    for (const leaf of Array.from(this.#host.table.leaves()))
-      if (slot.gpa <= leaf.va && leaf.va < slot.gpa + slot.sizeBytes) this.#host.table.unmap(leaf.va, leaf.sizeBytes);
+    for (const leaf of Array.from(this.#host.table.leaves(slot.gpa, slot.sizeBytes)))
+      this.#host.table.unmap(leaf.va, leaf.sizeBytes);
     if (this.#options.flush ?? true) yield* this.#host.flushTlb();
     this.#sequence++;
     this.#inProgress--;

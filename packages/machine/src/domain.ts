@@ -1,6 +1,6 @@
 /** An IOMMU domain as hardware sees it: a table somewhere in memory, and an IOTLB in front of it. */
 import { hex, PAGE_SIZE, type PhysAddr, type Trace } from "@dma-buf/core";
-import { type Format, walk } from "@dma-buf/page-table";
+import { type Format, walk, type WalkRoot } from "@dma-buf/page-table";
 import type { PhysicalMemory } from "./physical.js";
 
 export type Translation =
@@ -10,15 +10,16 @@ export type Translation =
 /** What caches translations of one table: an IOTLB, or a vCPU's TLB. It answers until it is flushed. */
 export class TranslatedSpace {
   readonly name: string;
-  readonly root: PhysAddr;
+  readonly #root: WalkRoot;
   readonly #format: Format;
   readonly #memory: PhysicalMemory;
   readonly #trace: Trace;
   readonly #tlb = new Map<number, { physical: number; write: boolean }>();
 
-  constructor(name: string, format: Format, root: PhysAddr, memory: PhysicalMemory, trace: Trace) {
+  /** @param root asked anew for each walk: a table that grows has another one then */
+  constructor(name: string, format: Format, root: WalkRoot, memory: PhysicalMemory, trace: Trace) {
     this.name = name;
-    this.root = root;
+    this.#root = root;
     this.#format = format;
     this.#memory = memory;
     this.#trace = trace;
@@ -32,7 +33,7 @@ export class TranslatedSpace {
       this.#trace.emit("walk", () => `${this.name}: ${hex(address)} answered by the TLB`);
       return { kind: "hit", physical: (cached.physical + (address % PAGE_SIZE)) as PhysAddr, from: "iotlb" };
     }
-    const found = walk(this.#format, (at) => this.#memory.readEntry(at), this.root, address, access);
+    const found = walk(this.#format, this.#memory, this.#root, address, access);
     if (found.kind === "fault") {
       this.#trace.emit(
         "walk",

@@ -22,7 +22,7 @@ export class GuestVm {
     this.name = name;
     this.privateMemory = privateMemory;
     this.table = machine.pageTable(`EPT of ${name}`, ept);
-    this.#tlb = machine.space(`EPT of ${name}`, ept, this.table.root);
+    this.#tlb = machine.space(`EPT of ${name}`, ept, this.table);
   }
 
   /** The vCPU writes. May sleep before the walk. */

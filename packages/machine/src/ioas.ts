@@ -15,7 +15,7 @@ export class MachineIoas {
   constructor(machine: Machine, name: string) {
     this.#machine = machine;
     this.table = machine.pageTable(name, vtdSecondStage);
-    this.#space = machine.space(name, vtdSecondStage, this.table.root);
+    this.#space = machine.space(name, vtdSecondStage, this.table);
   }
 
   attachDevice(device: Device): void {

@@ -14,7 +14,14 @@ import {
   type Trace,
   hex,
 } from "@dma-buf/core";
-import { createPageTable, createTableMemory, type Format, type PageTable, vtdSecondStage } from "@dma-buf/page-table";
+import {
+  createPageTable,
+  createTableMemory,
+  type Format,
+  type PageTable,
+  vtdSecondStage,
+  type WalkRoot,
+} from "@dma-buf/page-table";
 import { type Bar, p2pVerdict, type PciFunction, route, routeFromRoot, type Topology } from "@dma-buf/pci";
 import { MachineDevice } from "./device.js";
 import { DirectDma, IommuDma } from "./dma-api.js";
@@ -71,6 +78,7 @@ export class Machine {
   readonly #devices = new Map<string, MachineDevice>();
   readonly #decodeOff = new Set<string>();
   readonly #dmas: { readonly live: number }[] = [];
+  readonly #tables: PageTable[] = [];
 
   constructor(options: MachineOptions) {
     this.topology = options.topology;
@@ -119,16 +127,18 @@ export class Machine {
   }
 
   /** A translated space over a table that somebody else fills: an IOAS, a guest's second stage. */
-  space(name: string, format: Format, root: PhysAddr): TranslatedSpace {
+  space(name: string, format: Format, root: WalkRoot): TranslatedSpace {
     return new TranslatedSpace(name, format, root, this.memory, this.trace);
   }
 
   /** A page table in this machine's memory whose stores are in the trace. */
   pageTable(name: string, format: Format, leafSizesLog2?: readonly number[]): PageTable {
-    return createPageTable(format, this.memory.tables, {
+    const table = createPageTable(format, this.memory.tables, {
       ...(leafSizesLog2 ? { leafSizesLog2 } : {}),
-      onStore: (at, lo, hi) => this.trace.emit("store", () => `${name}: [${hex(at)}] = ${entryHex(lo, hi)}`),
+      onStore: (at, entry) => this.trace.emit("store", () => `${name}: [${hex(at)}] = 0x${entry.toString(16)}`),
     });
+    this.#tables.push(table);
+    return table;
   }
 
   /** The peer-to-peer side of a BAR, or `null` where it offers none. */
@@ -177,9 +187,10 @@ export class Machine {
     return this.#decode(null, physical);
   }
 
-  /** Mappings of the DMA API and tables that are still out. */
+  /** Mappings of the DMA API, and table pages, that are still out. Tables that a page table keeps empty are not. */
   get ledger(): { readonly dmaMappings: number; readonly tables: number } {
-    return { dmaMappings: this.#dmas.reduce((n, d) => n + d.live, 0), tables: this.memory.tables.liveTables };
+    const idle = this.#tables.reduce((n, t) => n + t.idleTables, 0);
+    return { dmaMappings: this.#dmas.reduce((n, d) => n + d.live, 0), tables: this.memory.tables.liveTables - idle };
   }
 
   /** Books an access. */
@@ -195,7 +206,7 @@ export class Machine {
     }
     const name = `default domain of ${fn.address}`;
     const table = this.pageTable(name, vtdSecondStage);
-    const space = this.space(name, vtdSecondStage, table.root);
+    const space = this.space(name, vtdSecondStage, table);
     const dma = new IommuDma(table, space, new IovaAllocator());
     this.#dmas.push(dma);
     return { dma, space };
@@ -236,8 +247,4 @@ export class Machine {
       return { kind: "lost", reason: `${fn.address} does not decode memory: unsupported request` };
     return { kind: "memory", physical: addr<PhysAddr>(bar.base + offset), target: "mmio" };
   }
-}
-
-function entryHex(lo: number, hi: number): string {
-  return `0x${((BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)).toString(16)}`;
 }

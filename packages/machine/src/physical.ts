@@ -1,5 +1,5 @@
 /** CPU-physical memory: RAM and the bytes behind BARs, kept sparsely. Page-table memory is a part of RAM. */
-import { hex, type PhysAddr, type TableMemory } from "@dma-buf/core";
+import type { PhysAddr, TableMemory } from "@dma-buf/core";
 
 const CHUNK = 4096;
 
@@ -16,11 +16,14 @@ export interface RamRange {
 export class PhysicalMemory {
   readonly ram: readonly RamRange[];
   readonly tables: TableMemory;
+  readonly #entries: DataView;
   readonly #chunks = new Map<number, Uint8Array>();
 
   constructor(ram: readonly RamRange[], tables: TableMemory) {
     this.ram = ram;
     this.tables = tables;
+    const { buffer, byteOffset, byteLength } = tables.words;
+    this.#entries = new DataView(buffer, byteOffset, byteLength);
   }
 
   isRam(address: number): boolean {
@@ -37,13 +40,10 @@ export class PhysicalMemory {
     this.#each(address, bytes.length, (chunk, from, at, length) => chunk.set(bytes.subarray(at, at + length), from));
   }
 
-  /** One 64-bit page-table entry, as a hardware walker reads it. */
-  readEntry(address: PhysAddr): { lo: number; hi: number } {
-    const at = (address - this.tables.basePhys) / 4;
-    const lo = this.tables.words[at];
-    const hi = this.tables.words[at + 1];
-    if (lo === undefined || hi === undefined) throw new RangeError(`${hex(address)} is not in page-table memory`);
-    return { lo, hi };
+  /** One 64-bit page-table entry, as a hardware walker reads it; `null` where there is no page-table memory. */
+  readEntry(address: PhysAddr): bigint | null {
+    const at = address - this.tables.basePhys;
+    return at >= 0 && at < this.tables.sizeBytes ? this.#entries.getBigUint64(at, true) : null;
   }
 
   #each(

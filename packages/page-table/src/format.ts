@@ -1,41 +1,104 @@
-/** What a format says about itself: layout facts, no algorithm. One file each under `formats/`. */
-import type { PhysAddr } from "@dma-buf/core";
+/**
+ * What a page-table format says about itself: which bit means what. No walk, no fill, no allocation: those are written
+ * once, in `engine/` and `walk.ts`. One file each under `formats/`.
+ */
 
-/** What a mapping allows. `cache` matters only where the format can express it. */
+/**
+ * Memory types, from strict to relaxed, by their x86 names. On Arm `uc` is Device-nGnRE and `wc` is Normal
+ * non-cacheable; on RISC-V they are IO and NC. What Linux's `pgprot_noncached()` and `pgprot_writecombine()` become.
+ * @example
+ * MEMORY_TYPES.includes("wb"); // true
+ */
+export const MEMORY_TYPES = ["uc", "wc", "wt", "wp", "wb"] as const;
+export type MemoryType = (typeof MEMORY_TYPES)[number];
+
+/** What a mapping allows, and how the memory behind it is accessed. */
 export interface Protection {
   readonly read: boolean;
   readonly write: boolean;
+  /** Refused by formats that cannot say it. @defaultValue false */
   readonly execute?: boolean;
-  readonly cache?: "uc" | "wc" | "wb";
+  /**
+   * Without effect in formats whose entries carry no memory type (`memoryTypes` is empty), as in Linux; refused by the
+   * others when it is not one of theirs.
+   * @defaultValue the format's own
+   */
+  readonly cache?: MemoryType;
 }
 
-/** One 64-bit entry as two halves: the top bits of a leaf do not fit a Number. */
-export interface Entry {
-  readonly lo: number;
-  readonly hi: number;
-}
-
-export type Decoded =
-  | { readonly kind: "empty" }
-  | { readonly kind: "table"; readonly physical: PhysAddr }
-  | { readonly kind: "leaf"; readonly physical: PhysAddr; readonly protection: Protection };
-
+/** What an access asks for. */
 export type Access = "read" | "write" | "execute";
 
-/** A page-table format with 4 KiB tables of 512 entries of 8 bytes. Level 0 holds 4 KiB leaves. */
+/** What a format needs to know about a leaf to encode it. */
+export interface LeafShape {
+  /** The level of the table that holds it: 0 is the lowest, whose entries cover 4 KiB each. */
+  readonly level: number;
+  /** log2 of its size in bytes. More than the level's entries cover: it stands in several entries. */
+  readonly sizeLog2: number;
+}
+
+/** The bits that tell a table from a leaf among the present entries of a level: a table has `value` under `mask`. */
+export interface TableMark {
+  /** Within bits 31:0. */
+  readonly mask: bigint;
+  readonly value: bigint;
+}
+
+/**
+ * A page-table format with tables of 4 KiB, 512 entries of 8 bytes each. Entries are `bigint`s here, as the manuals
+ * print them; the engine turns these facts into halves of 32 bits once, when a table is made.
+ */
 export interface Format {
+  /** Unique among the formats: `vtd-second-stage`. */
   readonly id: string;
-  /** Tables from root to leaf, 3 to 5. */
+  /** As people call it: `VT-d second stage`. */
+  readonly title: string;
+  /** The manual, and the code in Linux that writes it. */
+  readonly source: string;
+  /** Levels of tables that a new page table has. */
   readonly levels: number;
-  /** Bits of an input address. */
-  readonly maxVaBits: number;
-  /** Bits of an output address. */
-  readonly maxOaBits: number;
-  /** log2 of the leaf sizes, ascending. */
+  /** Levels up to which the root may grow when a higher address is mapped. @defaultValue {@link levels} */
+  readonly levelsMax?: number;
+  /**
+   * Bits of an input address: addresses from 0 to `2 ** vaBits - 1`. At most 53, as addresses are Numbers. More than
+   * the root's 9 bits leave room for makes the root several consecutive tables, as Arm's concatenation does.
+   */
+  readonly vaBits: number;
+  /** Bits of an output address. At most 53. */
+  readonly oaBits: number;
+  /** log2 of the sizes a leaf may have, ascending. The first is 12. */
   readonly leafSizesLog2: readonly number[];
-  encodeLeaf(level: number, physical: PhysAddr, protection: Protection): Entry;
-  encodeTable(physical: PhysAddr): Entry;
-  decode(level: number, lo: number, hi: number): Decoded;
+  /** Memory types that entries carry. Empty: none. */
+  readonly memoryTypes: readonly MemoryType[];
+  /** The bits that hold the address from bit 12 up. Contiguous. */
+  readonly address: bigint;
+  /** An entry is present if it has any of these bits. */
+  readonly present: bigint;
+  /** What a present entry of a table at `level` (1 or higher) looks like if it is a table. At level 0 there are none. */
+  tableMark(level: number): TableMark;
+  /** Everything but the address of an entry at `level` that leads to a table. */
+  tableFlags(level: number): bigint;
+  /**
+   * Everything but the address of a leaf. Bits of the address below its size may be used: the address has none there.
+   * @throws DmaBufError `EINVAL` or `EOPNOTSUPP` for what the format cannot say; {@link refuseProtection} makes it.
+   */
+  leafFlags(shape: LeafShape, protection: Protection): bigint;
+  /** What a leaf allows. */
+  protection(entry: bigint, level: number): Protection;
+  /** What a table entry takes away from everything below it, where hardware looks. @defaultValue nothing */
+  tablePermissions?(entry: bigint): Required<Pick<Protection, "read" | "write" | "execute">>;
+  /**
+   * log2 of a leaf's size where the entry itself codes it, from its halves; 0 where it has the size of one entry.
+   * Then the address bits below the size are part of the code. Called for each walk: no `bigint` here.
+   * @defaultValue a leaf has the size of one entry
+   */
+  codedSizeLog2?(lo: number, hi: number): number;
+  /** Why hardware refuses a present entry as malformed, or `null`. @defaultValue it never does */
+  malformed?(entry: bigint, level: number): string | null;
+  /** The bit of a leaf that hardware sets when it reads or writes through it; 0 if it has none. */
+  readonly accessed: bigint;
+  /** The bit of a leaf that hardware sets when it writes through it; 0 if it has none. */
+  readonly dirty: bigint;
 }
 
 /** log2 of the bytes that one entry of a table at `level` covers. */
@@ -43,12 +106,17 @@ export function entryLog2(level: number): number {
   return 12 + 9 * level;
 }
 
-/** Bits 51:12 of an entry as a byte address. */
-export function outputAddress(lo: number, hi: number): PhysAddr {
-  return ((hi & 0x000f_ffff) * 2 ** 32 + ((lo & ~0xfff) >>> 0)) as PhysAddr;
+/** Bit `n` of an entry. */
+export function bit(n: number): bigint {
+  return 1n << BigInt(n);
 }
 
-/** A byte address in bits 51:12, with `lowBits` and `highBits` around it. */
-export function entryOf(physical: PhysAddr, lowBits: number, highBits = 0): Entry {
-  return { lo: (physical % 2 ** 32) | 0 | lowBits, hi: Math.floor(physical / 2 ** 32) | highBits };
+/** Bits `high` to `low` of an entry, both included. */
+export function field(high: number, low: number): bigint {
+  return (bit(high + 1) - 1n) & ~(bit(low) - 1n);
+}
+
+/** `flag` if `on`, else nothing: for sums of flags. */
+export function when(on: boolean | undefined, flag: bigint): bigint {
+  return on ? flag : 0n;
 }

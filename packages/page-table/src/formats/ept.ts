@@ -1,43 +1,91 @@
 /**
- * Intel EPT as KVM writes it, four levels. A leaf suppresses the #VE of its address (bit 63); empty entries are all
- * zero here, where a TDX-capable KVM would leave bit 63 set in them too. Source: Intel SDM volume 3, chapter 30.
+ * Intel EPT as KVM writes it: memory types in the leaf, #VE suppressed everywhere, KVM's own notes in ignored bits.
+ * Empty entries are zero here, where KVM leaves the #VE bit set in them too.
  */
-import { entryOf, type Format, outputAddress, type Protection } from "../format.js";
+import { bit, field, type Format, type MemoryType, when } from "../format.js";
+import { refuseProtection } from "../refuse.js";
 
-const R = 1 << 0;
-const W = 1 << 1;
-const X = 1 << 2;
-const TYPE_SHIFT = 3;
-const PS = 1 << 7;
-const ACCESSED = 1 << 8;
-const SUPPRESS_VE_HI = 1 << 31;
+const R = bit(0);
+const W = bit(1);
+const X = bit(2);
+const RWX = R | W | X;
+const TYPE = field(5, 3);
+const PS = bit(7);
+const A = bit(8);
+const D = bit(9);
+/** Execute in user mode, where mode-based execute control is on; ignored where not. KVM writes both together. */
+const XU = bit(10);
+const SUPPRESS_VE = bit(63);
+/** What KVM notes in bits that hardware ignores: present for KVM, host may write, KVM may write. */
+const MMU_PRESENT = bit(11);
+const HOST_WRITABLE = bit(53);
+const MMU_WRITABLE = bit(55);
 
-/** Memory types of bits 5:3. MMIO is UC without "ignore PAT", so that the guest's own WC still counts. */
-const TYPE = { uc: 0, wc: 1, wb: 6 } as const;
-const TYPE_NAMES = new Map<number, NonNullable<Protection["cache"]>>([
-  [0, "uc"],
-  [1, "wc"],
-  [6, "wb"],
-]);
+/** Bits 5:3; 2, 3 and 7 are reserved. MMIO is UC without "ignore PAT" (bit 6), so that the guest's own WC still counts. */
+const TYPES: Readonly<Record<MemoryType, bigint>> = { uc: 0n, wc: 1n, wt: 4n, wp: 5n, wb: 6n };
+const NAMES = new Map(Object.entries(TYPES).map(([name, code]) => [code, name as MemoryType]));
+const typeOf = (entry: bigint): bigint => (entry & TYPE) >> 3n;
 
-/** Four levels, 48-bit guest-physical addresses; leaves of 4 KiB, 2 MiB and 1 GiB. */
-export const ept: Format = {
-  id: "ept",
-  levels: 4,
-  maxVaBits: 48,
-  maxOaBits: 52,
-  leafSizesLog2: [12, 21, 30],
-  encodeLeaf(level, physical, { read, write, execute, cache = "wb" }) {
-    const permissions = (read ? R : 0) | (write ? W : 0) | (execute ? X : 0);
-    return entryOf(physical, permissions | (TYPE[cache] << TYPE_SHIFT) | (level > 0 ? PS : 0), SUPPRESS_VE_HI);
-  },
-  encodeTable: (physical) => entryOf(physical, R | W | X | ACCESSED),
-  decode(level, lo, hi) {
-    if ((lo & (R | W | X)) === 0) return { kind: "empty" };
-    const physical = outputAddress(lo, hi);
-    if (level > 0 && (lo & PS) === 0) return { kind: "table", physical };
-    const cache = TYPE_NAMES.get((lo >> TYPE_SHIFT) & 7);
-    const flags = { read: (lo & R) !== 0, write: (lo & W) !== 0, execute: (lo & X) !== 0 };
-    return { kind: "leaf", physical, protection: cache ? { ...flags, cache } : flags };
-  },
-};
+/** What differs from one CPU to another. */
+export interface EptOptions {
+  /** @defaultValue 4 */
+  readonly levels?: 4 | 5;
+  /** Physical address width, MAXPHYADDR. @defaultValue 52 */
+  readonly oaBits?: number;
+}
+
+/**
+ * EPT for a given CPU. Without a memory type, a leaf is write-back.
+ * @example
+ * createEpt({ levels: 5 }).vaBits; // 53
+ */
+export function createEpt({ levels = 4, oaBits = 52 }: EptOptions = {}): Format {
+  return {
+    id: "ept",
+    title: "EPT",
+    source: "Intel SDM volume 3, chapter 30; Linux arch/x86/kvm/mmu/spte.c",
+    levels,
+    vaBits: Math.min(12 + 9 * levels, 53),
+    oaBits,
+    leafSizesLog2: [12, 21, 30],
+    memoryTypes: ["uc", "wc", "wt", "wp", "wb"],
+    address: field(51, 12),
+    present: RWX,
+    tableMark: (level) => (level <= 2 ? { mask: PS, value: 0n } : { mask: 0n, value: 0n }),
+    tableFlags: () => RWX | XU | A | MMU_PRESENT | SUPPRESS_VE,
+    leafFlags({ level }, protection) {
+      const { read, write, execute, cache = "wb" } = protection;
+      if (write && !read)
+        refuseProtection(this, protection, "write without read is a misconfiguration: allow reads too");
+      return (
+        when(read, R) |
+        when(write, W | D | HOST_WRITABLE | MMU_WRITABLE) |
+        when(execute, X | XU) |
+        (TYPES[cache] << 3n) |
+        when(level > 0, PS) |
+        (A | MMU_PRESENT | SUPPRESS_VE)
+      );
+    },
+    protection(entry) {
+      const allowed = { read: (entry & R) !== 0n, write: (entry & W) !== 0n, execute: (entry & X) !== 0n };
+      const cache = NAMES.get(typeOf(entry));
+      return cache ? { ...allowed, cache } : allowed;
+    },
+    tablePermissions: (entry) => ({
+      read: (entry & R) !== 0n,
+      write: (entry & W) !== 0n,
+      execute: (entry & X) !== 0n,
+    }),
+    malformed(entry, level) {
+      if ((entry & (R | W)) === W) return "write without read";
+      const isLeaf = level === 0 || (level <= 2 && (entry & PS) !== 0n);
+      if (isLeaf) return NAMES.has(typeOf(entry)) ? null : `memory type ${typeOf(entry)} is reserved`;
+      return (entry & field(7, 3)) === 0n ? null : "a table entry has bits 7:3 set";
+    },
+    accessed: A,
+    dirty: D,
+  };
+}
+
+/** Four levels, 48-bit guest-physical addresses. */
+export const ept: Format = createEpt();

@@ -1,0 +1,101 @@
+/** Reading a page table from the side of whoever wrote it. */
+import type { PhysAddr } from "@dma-buf/core";
+import type { Protection } from "../format.js";
+import { hasLeaf } from "./search.js";
+import { ENTRIES, type Tables } from "./tables.js";
+
+/** One leaf as it stands in the table. */
+export interface Leaf {
+  readonly va: number;
+  readonly physical: PhysAddr;
+  readonly sizeBytes: number;
+  readonly protection: Protection;
+  /** All 64 bits, of the first of its entries. */
+  readonly entry: bigint;
+  /** Did hardware read or write through it? `false` in formats without such a bit. */
+  readonly accessed: boolean;
+  /** Did hardware write through it? */
+  readonly dirty: boolean;
+}
+
+/** Where a leaf stands. */
+export interface Place {
+  readonly va: number;
+  readonly entry: number;
+  readonly level: number;
+  readonly sizeLog2: number;
+}
+
+/** The places of all leaves that have a byte in the range, by ascending address. */
+export function* places(tables: Tables, from: number, end: number): Generator<Place, void, void> {
+  if (from < end) yield* placesIn(tables, tables.root, tables.top, 0, from, Math.min(end, tables.vaEnd));
+}
+
+function* placesIn(
+  tables: Tables,
+  table: number,
+  level: number,
+  base: number,
+  from: number,
+  end: number,
+): Generator<Place, void, void> {
+  const bytes = tables.layout.entryBytes[level] as number;
+  const last = Math.ceil((end - base) / bytes);
+  for (let i = Math.max(0, Math.floor((from - base) / bytes)); i < last; ) {
+    const entry = table * ENTRIES + i;
+    const va = base + i * bytes;
+    if (!tables.isPresent(entry)) i++;
+    else if (tables.isTable(entry, level)) {
+      yield* placesIn(tables, tables.child(entry, level), level - 1, va, from, Math.min(end, va + bytes));
+      i++;
+    } else {
+      const sizeLog2 = tables.leafLog2(entry, level);
+      // A leaf of several entries may begin before the one that the range begins with.
+      const entries = 2 ** sizeLog2 / bytes;
+      const first = Math.floor(i / entries) * entries;
+      yield { va: base + first * bytes, entry: table * ENTRIES + first, level, sizeLog2 };
+      i = first + entries;
+    }
+  }
+}
+
+/** What stands there. */
+export function leafAt(tables: Tables, place: Place): Leaf {
+  const { va, entry, level, sizeLog2 } = place;
+  const { format } = tables;
+  const bits = tables.entries[entry] as bigint;
+  const any = entryBits(tables, place);
+  return {
+    va,
+    physical: tables.outputOf(entry, sizeLog2) as PhysAddr,
+    sizeBytes: 2 ** sizeLog2,
+    protection: format.protection(bits, level),
+    entry: bits,
+    accessed: (any & format.accessed) !== 0n,
+    dirty: (any & format.dirty) !== 0n,
+  };
+}
+
+/** The bits that any entry of a leaf has: hardware sets accessed and dirty in the one that it walked. */
+export function entryBits(tables: Tables, { entry, level, sizeLog2 }: Place): bigint {
+  const entries = 2 ** sizeLog2 / (tables.layout.entryBytes[level] as number);
+  let bits = 0n;
+  for (let i = 0; i < entries; i++) bits |= tables.entries[entry + i] as bigint;
+  return bits;
+}
+
+/** Tables below the root that lead to no leaf. */
+export function idleTables(tables: Tables): number {
+  if (tables.held === 0) return 0;
+  return tables.held - tables.rootTables - busyBelow(tables, tables.root, tables.top, tables.rootTables * ENTRIES);
+}
+
+function busyBelow(tables: Tables, table: number, level: number, entries: number): number {
+  let busy = 0;
+  for (let entry = table * ENTRIES; entry < table * ENTRIES + entries; entry++) {
+    if (!tables.isPresent(entry) || !tables.isTable(entry, level)) continue;
+    const child = tables.child(entry, level);
+    if (hasLeaf(tables, child, level - 1)) busy += 1 + busyBelow(tables, child, level - 1, ENTRIES);
+  }
+  return busy;
+}

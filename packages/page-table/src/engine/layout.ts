@@ -1,0 +1,69 @@
+/** A format's facts in halves of 32 bits: what the loops of the engine compare, made once for each page table. */
+import { entryLog2, type Format } from "../format.js";
+
+/** 2^32, to split and to join halves. */
+export const WORD: number = 2 ** 32;
+
+/** As core's PAGE_SIZE; a constant of this module is one to the compiler too, and a division by it a multiplication. */
+export const PAGE_BYTES = 4096;
+
+/** Powers of two up to 2^63: a look-up costs a twentieth of `2 ** n`, which is a call of `pow`. */
+export const POWER: Float64Array = Float64Array.from({ length: 64 }, (_, n) => 2 ** n);
+
+/** Numbers of one format. Levels count from 0, the lowest. */
+export class Layout {
+  readonly presentLo: number;
+  readonly presentHi: number;
+  /** By level: a present entry is a table if its low half has this value under this mask. */
+  readonly tableMask: Int32Array;
+  readonly tableValue: Int32Array;
+  /** By level: everything but the address of an entry that leads to a table. */
+  readonly tableLo: Int32Array;
+  readonly tableHi: Int32Array;
+  /** Where in an entry bit 12 of an address stands, and a factor that brings an address there. */
+  readonly shift: number;
+  readonly scale: number;
+  /** The bits of a page frame number from bit 32 up, once the entry's high half is shifted down. */
+  readonly pfnHiMask: number;
+  /** By level: bytes that an entry covers, and the inverse. */
+  readonly entryBytes: Float64Array;
+  readonly perEntry: Float64Array;
+  /** Does a leaf's entry code its size? */
+  readonly coded: Format["codedSizeLog2"];
+
+  constructor(format: Format) {
+    const levels = Math.max(format.levels, format.levelsMax ?? 0);
+    const marks = Array.from({ length: levels }, (_, level) => format.tableMark(level));
+    const bad = marks.find(({ mask, value }) => mask >= 2n ** 32n || (value & ~mask) !== 0n);
+    if (bad) throw new RangeError(`${format.id}: a table mark is a value under a mask within bits 31:0`);
+    this.presentLo = low(format.present);
+    this.presentHi = high(format.present);
+    this.tableMask = Int32Array.from(marks, ({ mask }) => low(mask));
+    this.tableValue = Int32Array.from(marks, ({ value }) => low(value));
+    const flags = marks.map((_, level) => format.tableFlags(level));
+    this.tableLo = Int32Array.from(flags, low);
+    this.tableHi = Int32Array.from(flags, high);
+    this.shift = lowestBit(format.address);
+    this.scale = 2 ** (this.shift - 12);
+    this.pfnHiMask = Number(format.address >> BigInt(32 + this.shift));
+    this.entryBytes = Float64Array.from({ length: levels }, (_, level) => 2 ** entryLog2(level));
+    this.perEntry = this.entryBytes.map((bytes) => 1 / bytes);
+    this.coded = format.codedSizeLog2;
+  }
+}
+
+/** Bits 31:0 as a signed Number, which is what an `Int32Array` holds. */
+export function low(bits: bigint): number {
+  return Number(BigInt.asIntN(32, bits));
+}
+
+/** Bits 63:32 as a signed Number. */
+export function high(bits: bigint): number {
+  return Number(BigInt.asIntN(32, bits >> 32n));
+}
+
+function lowestBit(bits: bigint): number {
+  let n = 0;
+  while (((bits >> BigInt(n)) & 1n) === 0n) n++;
+  return n;
+}

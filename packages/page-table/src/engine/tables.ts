@@ -1,0 +1,359 @@
+/**
+ * The tables of one page table: which are its own, at which level, with how many entries in use. Whatever follows a
+ * pointer here asks whether it leads to a table that was put there, so that no walk goes astray or round in circles.
+ */
+import { hex, type PhysAddr, type TableMemory } from "@dma-buf/core";
+import { entryLog2, type Format } from "../format.js";
+import { refuse } from "../refuse.js";
+import { Layout, PAGE_BYTES, POWER, WORD } from "./layout.js";
+import { LeafWriter, type Views } from "./leaf-writer.js";
+
+/** Entries of a table. An entry is known by its number in the pool, a table by that of its first entry / 512. */
+export const ENTRIES = 512;
+/** What a lowest table covers. */
+export const REGION_BYTES = 0x20_0000;
+/** Lowest tables that are remembered, at most: 256 KiB of numbers. */
+const NEAR_MAX = 0x1_0000;
+
+/** Sees each entry that is written: where, and what, all 64 bits. */
+export type OnStore = (entryPhys: PhysAddr, entry: bigint) => void;
+
+/** Told when the root moves: where it is now, and how many levels hang below it, its own included. */
+export type OnRoot = (root: PhysAddr, levels: number) => void;
+
+/** Tables taken out of a page table, not yet given back. Linux: the freelist of an `iommu_iotlb_gather`. */
+export type TableGather = PhysAddr[];
+
+export class Tables implements Views {
+  readonly format: Format;
+  readonly layout: Layout;
+  readonly words: Int32Array;
+  readonly doubles: Float64Array;
+  readonly entries: BigUint64Array;
+  readonly writer: LeafWriter;
+  /** By table of the pool: present entries. */
+  readonly live: Uint16Array;
+  /** By table of the pool: its level plus one if it belongs to this page table, else 0. */
+  readonly levelOf: Uint8Array;
+  readonly #memory: TableMemory;
+  /** Bits 31:0 of the page frame number at which the pool begins, signed. */
+  readonly basePfnLo: number;
+  readonly basePfnHi: number;
+  readonly #onStore: OnStore | undefined;
+  readonly #onRoot: OnRoot | undefined;
+  /** Where the root is in the pool, and its level. */
+  root: number;
+  top: number;
+  /** Input addresses end here. Grows with the root. */
+  vaEnd: number;
+  /** Tables held, the root's own included. */
+  held = 0;
+  /** Does somebody want to see each entry that is written? */
+  readonly isWatched: boolean;
+  /** Output addresses end here. */
+  readonly oaEnd: number;
+  /**
+   * Lowest tables that were found, by the region of 2 MiB that they cover, as hardware's paging-structure caches remember
+   * them: `near[region & nearMask]` is a table, and the region's if `regionOf` says so; -1 is none. Regions are int32.
+   */
+  readonly near: Int32Array;
+  readonly nearMask: number;
+  readonly regionOf: Int32Array;
+  /** Entries that lead to tables made since {@link begin}, for {@link undo}. */
+  #made = new Int32Array(64);
+  #madeCount = 0;
+  #rootBefore = -1;
+
+  constructor(format: Format, memory: TableMemory, onStore?: OnStore, onRoot?: OnRoot) {
+    this.format = format;
+    this.layout = new Layout(format);
+    this.#memory = memory;
+    this.words = memory.words;
+    this.doubles = memory.doubles;
+    this.entries = new BigUint64Array(memory.words.buffer, memory.words.byteOffset, memory.words.length / 2);
+    this.writer = new LeafWriter(memory);
+    this.#onStore = onStore;
+    this.#onRoot = onRoot;
+    this.isWatched = onStore !== undefined;
+    this.oaEnd = 2 ** format.oaBits;
+    checkMemory(format, memory);
+    const tables = memory.sizeBytes / PAGE_BYTES;
+    this.live = new Uint16Array(tables);
+    this.levelOf = new Uint8Array(tables);
+    this.regionOf = new Int32Array(tables);
+    this.nearMask = Math.min(2 ** Math.ceil(Math.log2(tables)), NEAR_MAX) - 1;
+    this.near = new Int32Array(this.nearMask + 1).fill(-1);
+    this.basePfnLo = (memory.basePhys / PAGE_BYTES) | 0;
+    this.basePfnHi = Math.floor(memory.basePhys / PAGE_BYTES / WORD);
+    this.top = format.levels - 1;
+    this.vaEnd = this.#vaEnd();
+    this.root = this.#alloc(this.top, this.rootTables);
+  }
+
+  /** Tables of the root: more than one where addresses have more bits than its 9 leave room for. */
+  get rootTables(): number {
+    return Math.max(1, this.vaEnd / (this.layout.entryBytes[this.top] as number) / ENTRIES);
+  }
+
+  get rootPhys(): PhysAddr {
+    return this.physOf(this.root);
+  }
+
+  /** The CPU-physical address of a table of the pool. */
+  physOf(table: number): PhysAddr {
+    return (this.#memory.basePhys + table * PAGE_BYTES) as PhysAddr;
+  }
+
+  /** Where the entry for `va` stands in a table at `level`: its number in the pool. */
+  entryAt(table: number, level: number, va: number): number {
+    const index = Math.floor(va * (this.layout.perEntry[level] as number));
+    return table * ENTRIES + (level === this.top ? index : index & (ENTRIES - 1));
+  }
+
+  isPresent(entry: number): boolean {
+    const { presentLo, presentHi } = this.layout;
+    return (
+      (((this.words[2 * entry] as number) & presentLo) | ((this.words[2 * entry + 1] as number) & presentHi)) !== 0
+    );
+  }
+
+  /** Of a present entry: does it lead to a table? */
+  isTable(entry: number, level: number): boolean {
+    const { tableMask, tableValue } = this.layout;
+    return level > 0 && ((this.words[2 * entry] as number) & (tableMask[level] as number)) === tableValue[level];
+  }
+
+  /** The table of the pool to which an entry of a table at `level` leads. */
+  child(entry: number, level: number): number {
+    const { shift, pfnHiMask } = this.layout;
+    const lo = this.words[2 * entry] as number;
+    const hi = this.words[2 * entry + 1] as number;
+    const table = (((lo >>> shift) | (hi << (32 - shift))) - this.basePfnLo) | 0;
+    if (this.levelOf[table] !== level || ((hi >>> shift) & pfnHiMask) !== this.basePfnHi) this.astray(entry, level);
+    return table;
+  }
+
+  /** Entries that a leaf takes which stands at `entry` of a table at `level`, and log2 of its size. */
+  leafLog2(entry: number, level: number): number {
+    const coded = this.layout.coded?.(this.words[2 * entry] as number, this.words[2 * entry + 1] as number) ?? 0;
+    return coded === 0 ? entryLog2(level) : coded;
+  }
+
+  /** The address field of an entry, in pages. */
+  frameOf(entry: number): number {
+    const { shift, pfnHiMask } = this.layout;
+    const lo = this.words[2 * entry] as number;
+    const hi = this.words[2 * entry + 1] as number;
+    return ((hi >>> shift) & pfnHiMask) * WORD + (((lo >>> shift) | (hi << (32 - shift))) >>> 0);
+  }
+
+  /** The output address of a leaf of that size. */
+  outputOf(entry: number, sizeLog2: number): number {
+    const pages = POWER[sizeLog2 - 12] as number;
+    return Math.floor(this.frameOf(entry) / pages) * pages * PAGE_BYTES;
+  }
+
+  /** Looks for the lowest table for `va`, to be remembered: is there one? */
+  seek(va: number): boolean {
+    if (!(va >= 0 && va < this.vaEnd)) return false;
+    let table = this.root;
+    for (let level = this.top; level > 0; level--) {
+      const entry = this.entryAt(table, level, va);
+      if (!this.isPresent(entry) || !this.isTable(entry, level)) return false;
+      table = this.child(entry, level);
+    }
+    this.remember(va, table);
+    return true;
+  }
+
+  /** Remembers a lowest table by an address that it covers. */
+  remember(va: number, table: number): void {
+    const region = (va / REGION_BYTES) | 0;
+    this.near[region & this.nearMask] = table;
+    this.regionOf[table] = region;
+  }
+
+  /** The table to which an entry leads; makes it where there is none. */
+  childFor(entry: number, level: number): number {
+    return this.isPresent(entry) ? this.child(entry, level) : this.#makeTable(entry, level);
+  }
+
+  /** Makes the root high enough for addresses below `end` and for leaves at `level`, then says so. */
+  grow(end: number, level: number): void {
+    const { root } = this;
+    while (end > this.vaEnd || level > this.top) {
+      const higher = this.#alloc(this.top + 1, 1);
+      this.#link(higher * ENTRIES, this.top + 1, this.root);
+      this.#moveRoot(higher, this.top + 1);
+    }
+    if (this.root !== root) this.#onRoot?.(this.rootPhys, this.top + 1);
+  }
+
+  #moveRoot(root: number, level: number): void {
+    this.root = root;
+    this.top = level;
+    this.vaEnd = this.#vaEnd();
+  }
+
+  /** Tables that are not linked yet, by level, as many as `needs` says. @throws DmaBufError `ENOMEM`; then none is held. */
+  spare(needs: readonly number[]): number[][] {
+    const made: number[][] = [];
+    try {
+      needs.forEach((count, level) => {
+        const tables: number[] = (made[level] = []);
+        while (tables.length < count) tables.push(this.#alloc(level, 1));
+      });
+    } catch (error) {
+      for (const table of made.flat()) this.#release(table);
+      throw error;
+    }
+    return made;
+  }
+
+  /** Writes one entry: flags in halves, and an address. Counts are the caller's. */
+  store(entry: number, lo: number, hi: number, physical: number): void {
+    const address = physical * this.layout.scale;
+    this.words[2 * entry] = lo | address;
+    this.words[2 * entry + 1] = hi | (address / WORD);
+    this.stored(entry, 1);
+  }
+
+  /** Lets an entry of a table at `level` lead to `table`, whatever stood there. */
+  pointTo(entry: number, level: number, table: number): void {
+    const { tableLo, tableHi } = this.layout;
+    this.store(entry, tableLo[level] as number, tableHi[level] as number, this.physOf(table));
+  }
+
+  /** Tells of entries that a loop wrote. */
+  stored(entry: number, entries: number): void {
+    if (!this.#onStore) return;
+    for (let i = entry; i < entry + entries; i++)
+      this.#onStore((this.#memory.basePhys + i * 8) as PhysAddr, this.entries[i] as bigint);
+  }
+
+  /** Empties entries of one table. */
+  clear(entry: number, entries: number): void {
+    if (entries === 1) this.words[2 * entry] = this.words[2 * entry + 1] = 0;
+    else this.words.fill(0, 2 * entry, 2 * (entry + entries));
+    this.count(entry, -entries);
+    this.stored(entry, entries);
+  }
+
+  /** Books entries that came or went, all in the table of the first. */
+  count(entry: number, entries: number): void {
+    this.live[entry >>> 9] = (this.live[entry >>> 9] as number) + entries;
+  }
+
+  /** Takes the empty table out to which `entry` leads, and gives it back, or notes it for later. */
+  drop(entry: number, table: number, gather?: TableGather): void {
+    this.clear(entry, 1);
+    this.#release(table, gather);
+  }
+
+  /**
+   * Takes a lowest table out with all its leaves, if every entry is one: giving it back clears it. `false` where somebody
+   * wants to see each entry go, or the table is kept for later.
+   */
+  dropFull(entry: number, table: number, gather?: TableGather): boolean {
+    if (this.live[table] !== ENTRIES || gather || this.#onStore) return false;
+    this.live[table] = 0;
+    this.drop(entry, table);
+    return true;
+  }
+
+  #release(table: number, gather?: TableGather): void {
+    this.levelOf[table] = 0;
+    this.held--;
+    const slot = (this.regionOf[table] as number) & this.nearMask;
+    if (this.near[slot] === table) this.near[slot] = -1;
+    if (gather) gather.push(this.physOf(table));
+    else this.#memory.freeTable(this.physOf(table));
+  }
+
+  /** From here on, {@link undo} knows what to take back. */
+  begin(): void {
+    this.#madeCount = 0;
+    this.#rootBefore = this.root;
+  }
+
+  /** Takes back each table made since {@link begin}; whatever was put into them is gone already. */
+  undo(): void {
+    for (let i = this.#madeCount - 1; i >= 0; i--) {
+      const entry = this.#made[i] as number;
+      const level = (this.levelOf[entry >>> 9] as number) - 1;
+      // Unmapping a range takes out the tables that it covers whole, and then neither entry nor parent is there.
+      if (level > 0 && this.isPresent(entry)) this.drop(entry, this.child(entry, level));
+    }
+    const grown = this.root !== this.#rootBefore;
+    while (this.root !== this.#rootBefore) {
+      const { root } = this;
+      this.#moveRoot(this.child(root * ENTRIES, this.top), this.top - 1);
+      this.drop(root * ENTRIES, root);
+    }
+    if (grown) this.#onRoot?.(this.rootPhys, this.top + 1);
+  }
+
+  /** Gives the root back, which is empty. From here on no address is inside. */
+  end(): void {
+    this.levelOf.fill(0, this.root, this.root + this.rootTables);
+    this.#memory.freeTable(this.rootPhys, this.rootTables);
+    this.held = 0;
+    this.vaEnd = 0;
+  }
+
+  #vaEnd(): number {
+    const { levels, levelsMax = levels, vaBits } = this.format;
+    const reached = levelsMax > levels ? entryLog2(this.top + 1) : vaBits;
+    return 2 ** Math.min(vaBits, reached);
+  }
+
+  #makeTable(entry: number, level: number): number {
+    const table = this.#alloc(level - 1, 1);
+    this.#link(entry, level, table);
+    if (this.#madeCount === this.#made.length) this.#growMade();
+    this.#made[this.#madeCount++] = entry;
+    return table;
+  }
+
+  #growMade(): void {
+    const larger = new Int32Array(4 * this.#made.length);
+    larger.set(this.#made);
+    this.#made = larger;
+  }
+
+  /** Lets an empty entry of a table at `level` lead to `table`. */
+  #link(entry: number, level: number, table: number): void {
+    this.pointTo(entry, level, table);
+    this.count(entry, 1);
+  }
+
+  /** A table that is not linked yet. @throws DmaBufError `ENOMEM` */
+  #alloc(level: number, count: number): number {
+    const table = (this.#memory.allocTable(count) - this.#memory.basePhys) / PAGE_BYTES;
+    for (let i = table; i < table + count; i++) this.levelOf[i] = level + 1;
+    this.held += count;
+    return table;
+  }
+
+  astray(entry: number, level: number): never {
+    const at = this.#memory.basePhys + entry * 8;
+    const bits = this.entries[entry] as bigint;
+    const rule = "this page table put none there; somebody else wrote into its memory";
+    refuse("EIO", "walk", `[${hex(at)}] = 0x${bits.toString(16)} leads to no table of level ${level - 1}: ${rule}`, {
+      entryPhys: at,
+      entry: bits,
+      level,
+    });
+  }
+}
+
+/** Table memory must be one that the format's pointers reach, within one window of 16 TiB. */
+function checkMemory(format: Format, { basePhys, sizeBytes }: TableMemory): void {
+  const end = basePhys + sizeBytes;
+  if (end > 2 ** format.oaBits)
+    throw new RangeError(
+      `table memory ends at ${hex(end)}, beyond ${format.oaBits} bits of ${format.id}: place it lower`,
+    );
+  if (Math.floor(basePhys / 2 ** 44) !== Math.floor((end - 1) / 2 ** 44))
+    throw new RangeError(`table memory from ${hex(basePhys)} to ${hex(end)} crosses 16 TiB: place it on one side`);
+}

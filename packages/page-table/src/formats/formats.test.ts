@@ -1,0 +1,218 @@
+import { errnoOf } from "@dma-buf/config/refusal";
+import { describe, expect, it } from "vitest";
+import { MEMORY_TYPES, type Format, type Protection } from "../format.js";
+import { describe as describeProtection } from "../refuse.js";
+import { hardwareOf, kit, phys, RO, RW } from "../testing.js";
+import { amdV1, createAmdV1 } from "./amd-v1.js";
+import { armStage2, createArmStage2 } from "./arm-stage2.js";
+import { createEpt, ept } from "./ept.js";
+import { formats } from "./index.js";
+import { createRiscvSv48, riscvSv48 } from "./riscv-sv48.js";
+import { createVtdSecondStage, vtdSecondStage } from "./vtd-second-stage.js";
+import { createNpt, createX86, npt, x86 } from "./x86-64.js";
+
+const hex = (entry: bigint): string => `0x${entry.toString(16)}`;
+const [K4, K8, K64, M1, M2, M4, G1] = [0x1000, 0x2000, 0x1_0000, 0x10_0000, 0x20_0000, 0x40_0000, 0x4000_0000];
+
+/** Leaves: the format, where they lead, their size, what they allow, all 64 bits. */
+const LEAVES: readonly [Format, number, number, Protection, string][] = [
+  [vtdSecondStage, 0x1234_5000, K4, RW, "0x12345003"],
+  [vtdSecondStage, 0x1220_0000, M2, RO, "0x12200081"],
+  [createVtdSecondStage({ forceSnoop: true }), G1, G1, RW, "0x40000883"],
+  [vtdSecondStage, 0x40_1234_5000, K4, { read: false, write: true }, "0x4012345002"],
+  [vtdSecondStage, 0x1234_5000, K4, { ...RW, cache: "uc" }, "0x12345003"],
+  [amdV1, 0x1234_5000, K4, RW, "0x6000000012345001"],
+  [amdV1, 0x1234_6000, K8, RW, "0x6000000012346e01"],
+  [amdV1, 0x1234_0000, K64, RW, "0x6000000012347e01"],
+  [amdV1, 0x1230_0000, M1, RW, "0x600000001237fe01"],
+  [amdV1, 0x1220_0000, M2, RW, "0x6000000012200001"],
+  [amdV1, 0x1240_0000, M4, RW, "0x60000000125ffe01"],
+  [amdV1, G1, G1, RW, "0x6000000040000001"],
+  [amdV1, 0x1234_5000, K4, RO, "0x2000000012345001"],
+  [createAmdV1({ forceCoherent: true }), 0x1234_5000, K4, RW, "0x7000000012345001"],
+  [x86, 0x1234_5000, K4, RW, "0x12345067"],
+  [x86, 0x1220_0000, M2, RO, "0x122000a5"],
+  [x86, 0x1234_5000, K4, { ...RW, execute: false }, "0x8000000012345067"],
+  [npt, 0x1234_5000, K4, RW, "0x8000000012345e67"],
+  [npt, 0x1220_0000, M2, { ...RO, execute: true }, "0x122008a5"],
+  [ept, 0x40_0000_0000, K4, { ...RW, cache: "uc" }, "0x80a0004000000b03"],
+  [ept, 0x1220_0000, M2, { ...RW, execute: true, cache: "wb" }, "0x80a0000012200fb7"],
+  [ept, 0x1234_5000, K4, { ...RO, cache: "wc" }, "0x8000000012345909"],
+  [ept, 0x1234_5000, K4, { ...RO, cache: "wp" }, "0x8000000012345929"],
+  [armStage2, 0x1234_5000, K4, { ...RW, cache: "wb" }, "0x123457ff"],
+  [armStage2, 0x1220_0000, M2, { ...RO, cache: "uc" }, "0x12200645"],
+  [armStage2, 0x1234_5000, K4, { ...RW, execute: false }, "0x600000123456d7"],
+  [riscvSv48, 0x1234_5000, K4, RW, "0x48d14df"],
+  [riscvSv48, 0x1220_0000, M2, { ...RO, cache: "uc" }, "0x400000000488005b"],
+  [createRiscvSv48({ svpbmt: false }), 0x1234_5000, K4, { ...RW, cache: "uc", execute: false }, "0x48d14d7"],
+];
+
+/** Entries of the lowest table above the leaves, at 0x1000_0000 more than what is here. */
+const TABLES: readonly [Format, string][] = [
+  [vtdSecondStage, "0x3"],
+  [amdV1, "0x6000000000000201"],
+  [x86, "0x27"],
+  [npt, "0x827"],
+  [ept, "0x8000000000000d07"],
+  [armStage2, "0x3"],
+  [riscvSv48, "0x1"],
+];
+
+it.each(
+  LEAVES.map(([format, physical, size, protection, expected]) => ({
+    name: `${format.id}: ${hex(BigInt(physical))}, 2^${Math.log2(size)}, ${describeProtection(protection)}: ${expected}`,
+    row: { format, physical, size, protection, expected },
+  })),
+)("$name", ({ row: { format, physical, size, protection, expected } }) => {
+  const { table } = kit(format);
+  table.map(physical, phys(physical), size, protection);
+  expect([...table.leaves()].map((l) => [hex(l.entry), l.physical, l.sizeBytes])).toEqual([[expected, physical, size]]);
+});
+
+it.each(TABLES.map(([format, flags]) => ({ id: format.id, format, flags })))(
+  "$id: a table entry, but for its address: $flags",
+  ({ format, flags }) => {
+    const { table, hardware } = kit(format);
+    table.map(0x5000, phys(0x5000), K4, RW);
+    const found = table.translate(0x5000, "read");
+    const [leaf, above] = found.steps.toReversed();
+    const address = BigInt(Math.floor((leaf?.entryPhys as number) / 4096)) << (format === riscvSv48 ? 10n : 12n);
+    expect(hex((above?.entry as bigint) - address)).toBe(flags);
+    expect(hardware.readEntry(above?.entryPhys as never)).toBe(above?.entry);
+  },
+);
+
+it("every registered format has its bits here", () => {
+  const ids = formats.map((f) => f.id);
+  expect(new Set(LEAVES.map(([f]) => f.id))).toEqual(new Set(ids));
+  expect(new Set(TABLES.map(([f]) => f.id))).toEqual(new Set(ids));
+  expect(new Set(ids).size).toBe(ids.length);
+});
+
+it("an AMD leaf larger than an entry stands in each that it covers", () => {
+  const { memory, table } = kit(amdV1);
+  table.map(0x1_0000, phys(0x3_0000), K64, RW);
+  const [step] = table.translate(0x1_5000, "read").steps.toReversed();
+  const hardware = hardwareOf(memory);
+  const row = Array.from({ length: 18 }, (_, i) => hardware.readEntry(phys((step?.entryPhys as number) + (i - 6) * 8)));
+  expect(row.map((e) => hex(e ?? -1n))).toEqual(["0x0", ...Array(16).fill("0x6000000000037e01"), "0x0"]);
+});
+
+describe.each(formats.map((f) => [f.id, f] as const))("%s", (_id, format) => {
+  const can = (p: Protection): boolean => errnoOf(() => kit(format).table.map(0, phys(0), K4, p)) === "ok";
+  const all = [true, false].flatMap((read) =>
+    [true, false].flatMap((write) =>
+      [true, false, undefined].flatMap((execute) =>
+        [...MEMORY_TYPES, undefined].map((cache) => ({
+          read,
+          write,
+          ...(execute === undefined ? {} : { execute }),
+          ...(cache === undefined ? {} : { cache }),
+        })),
+      ),
+    ),
+  );
+
+  it("a leaf says again what it was told, or allows reads with writes", () => {
+    for (const protection of all.filter(can)) {
+      const { table } = kit(format);
+      table.map(0, phys(0x20_0000), K4, protection);
+      const [leaf] = [...table.leaves()];
+      const { read, write, execute, cache } = leaf?.protection as Protection;
+      expect(write).toBe(protection.write);
+      expect(read || !protection.read).toBe(true);
+      if (protection.execute !== undefined && execute !== undefined) expect(execute).toBe(protection.execute);
+      if (protection.cache !== undefined && format.memoryTypes.length > 0) expect(cache).toBe(protection.cache);
+    }
+  });
+
+  it("refuses what it cannot say: EINVAL, and nothing is left", () => {
+    for (const protection of all) {
+      const { memory, table } = kit(format);
+      const errno = errnoOf(() => table.map(0, phys(0), K4, protection));
+      const typed = protection.cache !== undefined && format.memoryTypes.length > 0;
+      const wrongType = typed && !format.memoryTypes.includes(protection.cache as never);
+      if (wrongType || !(protection.read || protection.write)) expect(errno).toBe("EINVAL");
+      expect(["ok", "EINVAL"]).toContain(errno);
+      if (errno !== "ok") expect([memory.liveTables, [...table.leaves()]]).toEqual([table.tables, []]);
+    }
+  });
+
+  it("its highest page is mapped and found by hardware", () => {
+    const { table } = kit(format);
+    const va = 2 ** format.vaBits - K4;
+    const physical = 2 ** Math.min(format.oaBits, 52) - K4;
+    table.map(va, phys(physical), K4, RW);
+    expect([table.lookup(va + 9), table.translate(va + 9, "read").kind]).toEqual([physical + 9, "hit"]);
+    expect(table.leaves().next().value).toMatchObject({ va, physical, sizeBytes: K4 });
+  });
+
+  it("leaves of every size, at their own level", () => {
+    for (const log2 of format.leafSizesLog2.filter((s) => s < format.vaBits - 1 && s < format.oaBits)) {
+      const { memory, table } = kit(format);
+      const va = 2 ** log2;
+      table.map(va, phys(log2 < 50 ? 2 ** log2 : 0), 2 ** log2, RW);
+      expect([...table.leaves()].map((l) => [l.va, l.sizeBytes])).toEqual([[va, 2 ** log2]]);
+      expect([table.lookup(va + 2 ** log2 - 1) % 2 ** log2, table.lookup(va - 1)]).toEqual([2 ** log2 - 1, -1]);
+      expect(table.translate(va + 2 ** log2 - 5, "write")).toMatchObject({ kind: "hit", leafSizeBytes: 2 ** log2 });
+      expect(table.unmap(va, 2 ** log2)).toBe(2 ** log2);
+      table.destroy();
+      expect([memory.liveTables, memory.words.some((w) => w !== 0)]).toEqual([0, false]);
+    }
+  });
+});
+
+describe("what only one format refuses", () => {
+  it.each<[string, Format, Protection]>([
+    ["VT-d has no execute permission", vtdSecondStage, { ...RW, execute: true }],
+    ["AMD v1 has none either", amdV1, { ...RW, execute: true }],
+    ["EPT: write without read", ept, { read: false, write: true }],
+    ["VT-d, parent of a nested domain: read-only", createVtdSecondStage({ forceWritable: true }), RO],
+    ["Arm has no write-through", armStage2, { ...RW, cache: "wt" }],
+    ["no such type at all", ept, { ...RW, cache: "wx" as never }],
+  ])("%s", (_name, format, protection) => {
+    expect(errnoOf(() => kit(format).table.map(0, phys(0), K4, protection))).toBe("EINVAL");
+  });
+});
+
+describe("configurations", () => {
+  it.each<[string, Format, number, number]>([
+    ["VT-d, 3 levels", createVtdSecondStage({ levels: 3 }), 3, 39],
+    ["VT-d, 5 levels", createVtdSecondStage({ levels: 5 }), 5, 53],
+    ["x86-64, 5 levels", createX86({ levels: 5 }), 5, 53],
+    ["NPT, 5 levels", createNpt({ levels: 5 }), 5, 53],
+    ["EPT, 5 levels", createEpt({ levels: 5 }), 5, 53],
+    ["AMD v1, 53 bits", createAmdV1({ vaBits: 53 }), 3, 53],
+    ["AMD v1, 32 bits", createAmdV1({ vaBits: 32, levels: 2 }), 2, 32],
+    ["Arm, 36 bits in", createArmStage2({ iasBits: 36 }), 3, 36],
+    ["Arm, 40 bits in and out: two tables for a root", createArmStage2({ iasBits: 40, oasBits: 40 }), 3, 40],
+    ["Arm, 40 bits in, 48 out: the deeper walk is kept", createArmStage2({ iasBits: 40, oasBits: 48 }), 4, 40],
+  ])("%s", (_name, format, levels, vaBits) => {
+    const { memory, table } = kit(format);
+    expect([table.levels, format.vaBits]).toEqual([levels, vaBits]);
+    const last = 2 ** vaBits - K4;
+    table.map(last, phys(0x5000), K4, RW);
+    table.map(0, phys(0x7000), K4, RW);
+    expect([table.lookup(last), table.lookup(0), table.lookup(K4)]).toEqual([0x5000, 0x7000, -1]);
+    expect([last, 0].map((va) => table.translate(va, "write").kind)).toEqual(["hit", "hit"]);
+    expect(errnoOf(() => table.map(last, phys(0), M2, RW))).toBe(vaBits === 53 ? "EOVERFLOW" : "ERANGE");
+    expect(memory.liveTables).toBe(table.tables);
+    table.destroy();
+    expect(memory.liveTables).toBe(0);
+  });
+
+  it("a concatenated root is two tables in a row, aligned to their number", () => {
+    const { memory, table } = kit(createArmStage2({ iasBits: 40, oasBits: 40 }));
+    expect([table.tables, memory.liveTables, table.root % 0x2000]).toEqual([2, 2, 0]);
+  });
+
+  it.each([
+    ["iasBits 31: a 4 KiB granule has 32 to 48", () => createArmStage2({ iasBits: 31 })],
+    [
+      "iasBits 48: with 40 bits of output the root is at most 16 tables, 43 bits",
+      () => createArmStage2({ oasBits: 40 }),
+    ],
+  ])("%s", (message, make) => {
+    expect(make).toThrow(message);
+  });
+});
