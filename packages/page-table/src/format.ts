@@ -10,6 +10,7 @@
  * MEMORY_TYPES.includes("wb"); // true
  */
 export const MEMORY_TYPES = ["uc", "wc", "wt", "wp", "wb"] as const;
+/** One of {@link MEMORY_TYPES}. */
 export type MemoryType = (typeof MEMORY_TYPES)[number];
 
 /** What a mapping allows, and how the memory behind it is accessed. */

@@ -3,6 +3,8 @@
  *
  * @packageDocumentation
  */
+export { drawWalk } from "./draw.js";
+export { dump, type DumpedEntry, type DumpedKind, dumpLine } from "./dump.js";
 export type { Touched } from "./engine/change.js";
 export type { Leaf } from "./engine/inspect.js";
 export { type LeafRun, LeafWriter, type Views } from "./engine/leaf-writer.js";

@@ -22,6 +22,7 @@ export interface WalkStep {
  */
 export type FaultReason = "address-width" | "not-present" | "permission" | "malformed" | "no-memory";
 
+/** Where a walk ended: at a byte, or with a fault. `steps` are the entries that were read, the root's first. */
 export type WalkResult =
   | {
       readonly kind: "hit";

@@ -73,7 +73,11 @@ export function createAmdV1(options: AmdV1Options = {}): Format {
   };
 }
 
-/** Three levels at first, 48-bit input addresses. */
+/**
+ * Three levels at first, 48-bit input addresses.
+ * @example
+ * amdV1.leafSizesLog2.includes(39); // false
+ */
 export const amdV1: Format = createAmdV1();
 
 /** Bits 12 to `size - 2` set and `size - 1` clear, for a size that is not the level's own. */

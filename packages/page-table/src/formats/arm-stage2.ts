@@ -81,5 +81,9 @@ export function createArmStage2({ iasBits = 48, oasBits = 48 }: ArmStage2Options
   };
 }
 
-/** Four levels, 48-bit input and output addresses. */
+/**
+ * Four levels, 48-bit input and output addresses.
+ * @example
+ * armStage2.oaBits; // 48
+ */
 export const armStage2: Format = createArmStage2();

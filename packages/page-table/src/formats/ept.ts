@@ -87,5 +87,9 @@ export function createEpt({ levels = 4, oaBits = 52 }: EptOptions = {}): Format 
   };
 }
 
-/** Four levels, 48-bit guest-physical addresses. */
+/**
+ * Four levels, 48-bit guest-physical addresses.
+ * @example
+ * ept.memoryTypes; // ["uc", "wc", "wt", "wp", "wb"]
+ */
 export const ept: Format = createEpt();

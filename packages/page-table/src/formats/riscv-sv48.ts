@@ -63,5 +63,9 @@ export function createRiscvSv48({ svpbmt = true }: RiscvSv48Options = {}): Forma
   };
 }
 
-/** With Svpbmt. */
+/**
+ * With Svpbmt.
+ * @example
+ * riscvSv48.leafSizesLog2; // [12, 21, 30, 39]
+ */
 export const riscvSv48: Format = createRiscvSv48();

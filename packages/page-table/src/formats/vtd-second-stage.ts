@@ -56,5 +56,9 @@ export function createVtdSecondStage(options: VtdSecondStageOptions = {}): Forma
   };
 }
 
-/** Four levels, 48-bit input addresses, no forced snooping. */
+/**
+ * Four levels, 48-bit input addresses, no forced snooping.
+ * @example
+ * vtdSecondStage.leafSizesLog2; // [12, 21, 30]
+ */
 export const vtdSecondStage: Format = createVtdSecondStage();

@@ -90,7 +90,15 @@ export function createNpt({ levels = 4, oaBits = 52 }: X86Options = {}): Format 
   };
 }
 
-/** Four levels, the positive half of 48 bits. */
+/**
+ * Four levels, the positive half of 48 bits.
+ * @example
+ * x86.vaBits; // 47
+ */
 export const x86: Format = createX86();
-/** Four levels, 48-bit guest-physical addresses. */
+/**
+ * Four levels, 48-bit guest-physical addresses.
+ * @example
+ * npt.levels; // 4
+ */
 export const npt: Format = createNpt();

@@ -1,0 +1,6 @@
+import { join } from "node:path";
+import { examples } from "@dma-buf/config/examples";
+import * as core from "@dma-buf/core";
+import * as api from "./index.js";
+
+examples(join(import.meta.dirname, ".."), () => ({ ...core, ...api }));

@@ -1,0 +1,74 @@
+import { errnoOf } from "@dma-buf/config/refusal";
+import type { PhysAddr } from "@dma-buf/core";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { createTableMemory, failNth } from "./memory.js";
+import { phys } from "./testing.js";
+
+const pool = (tables: number): ReturnType<typeof createTableMemory> =>
+  createTableMemory({ basePhys: phys(0x10_0000), sizeBytes: tables * 4096 });
+
+describe("a pool", () => {
+  it("hands out the lowest table that is free, zero, whatever was done before", () => {
+    const op = fc.record({ take: fc.boolean(), row: fc.constantFrom(1, 1, 1, 2, 4), which: fc.nat() });
+    fc.assert(
+      fc.property(fc.array(op, { maxLength: 80 }), (ops) => {
+        const memory = pool(70);
+        const out: { table: number; row: number }[] = [];
+        const isFree = (table: number): boolean => !out.some((o) => o.table <= table && table < o.table + o.row);
+        for (const { take, row, which } of ops) {
+          const aligned = Array.from({ length: 70 }, (_, i) => i).filter((i) => i % row === 0 && i + row <= 70);
+          const lowest = aligned.find((i) => Array.from({ length: row }, (_, n) => i + n).every(isFree));
+          if (take && lowest === undefined) expect(errnoOf(() => memory.allocTable(row))).toBe("ENOMEM");
+          else if (take) {
+            const table = (memory.allocTable(row) - memory.basePhys) / 4096;
+            expect(table).toBe(lowest);
+            expect(memory.words.subarray(table * 1024, (table + row) * 1024).some((w) => w !== 0)).toBe(false);
+            memory.words.fill(7, table * 1024, (table + row) * 1024);
+            out.push({ table, row });
+          } else if (out.length > 0) {
+            const [gone] = out.splice(which % out.length, 1);
+            memory.freeTable(phys(memory.basePhys + (gone?.table ?? 0) * 4096), gone?.row);
+          }
+          expect(memory.liveTables).toBe(out.reduce((n, o) => n + o.row, 0));
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("its two views are the same bytes", () => {
+    const memory = pool(1);
+    memory.words[0] = 3;
+    expect(new BigUint64Array(memory.doubles.buffer)[0]).toBe(3n);
+  });
+
+  it.each<[string, (m: ReturnType<typeof pool>, t: PhysAddr) => unknown]>([
+    ["given back twice", (m, t) => [m.freeTable(t), m.freeTable(t)]],
+    ["never handed out", (m, t) => m.freeTable(phys(t + 4096))],
+    ["outside", (m) => m.freeTable(phys(0))],
+    ["two, of which one was handed out", (m, t) => m.freeTable(t, 2)],
+  ])("refuses a table that was %s, and keeps count", (_name, act) => {
+    const memory = pool(40);
+    const table = memory.allocTable();
+    expect(() => act(memory, table)).toThrow("is not a table that was handed out: give back once");
+    expect([memory.allocTable(), memory.liveTables]).toEqual(memory.liveTables === 1 ? [0x10_0000, 1] : [0x10_1000, 2]);
+  });
+
+  it.each([
+    [{ basePhys: phys(0x800), sizeBytes: 4096 }, "basePhys 0x800 is no multiple of 4096: align it"],
+    [{ basePhys: phys(0), sizeBytes: 0 }, "sizeBytes 0: a pool has a multiple of 4096 bytes"],
+    [{ basePhys: phys(0), sizeBytes: 100 }, "sizeBytes 100: a pool has"],
+    [{ basePhys: phys(0), sizeBytes: 2 ** 33 }, "at most 2^32"],
+  ])("%j: %s", (options, message) => {
+    expect(() => createTableMemory(options)).toThrow(message);
+  });
+});
+
+it("the n-th allocation fails, once, and says that it was told to", () => {
+  const memory = failNth(pool(8), 2);
+  expect(memory.allocTable()).toBe(0x10_0000);
+  expect(() => memory.allocTable()).toThrow("alloc_table: ENOMEM: allocation 2 was told to fail");
+  memory.freeTable(phys(0x10_0000));
+  expect([memory.allocTable(), memory.liveTables]).toEqual([0x10_0000, 1]);
+});
