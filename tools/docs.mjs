@@ -1,9 +1,10 @@
-// What is written from data: the README's table, and the reference. Without arguments it is written; with --check it
+// What is written from data: the README's table, the walks, and the reference. Without arguments it is written; with --check it
 // must be there. Needs `npm run build`.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { referencePages } from "./reference.mjs";
+import { walkPages } from "./walks.mjs";
 
 const root = join(import.meta.dirname, "..");
 const [begin, end] = ["<!-- table: begin, written by `npm run docs` -->", "<!-- table: end -->"];
@@ -20,7 +21,7 @@ function readme() {
   return `${before}${begin}\n\n\`\`\`text\n${table}\n\`\`\`\n\n${end}${after}`;
 }
 
-const pages = { "README.md": readme(), ...(await referencePages(root)) };
+const pages = { "README.md": readme(), ...walkPages(), ...(await referencePages(root)) };
 const stale = Object.entries(pages).filter(([path, text]) => {
   const file = join(root, path);
   return !existsSync(file) || readFileSync(file, "utf8") !== text;

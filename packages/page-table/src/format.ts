@@ -45,6 +45,17 @@ export interface TableMark {
   readonly value: bigint;
 }
 
+/** An entry as the manual, or the driver that writes it, has it: what tests hold the rest of the format against. */
+export type KnownEntry =
+  | {
+      readonly kind: "leaf";
+      readonly physical: number;
+      readonly sizeLog2: number;
+      readonly protection: Protection;
+      readonly entry: bigint;
+    }
+  | { readonly kind: "table"; readonly level: number; readonly physical: number; readonly entry: bigint };
+
 /**
  * A page-table format with tables of 4 KiB, 512 entries of 8 bytes each. Entries are `bigint`s here, as the manuals
  * print them; the engine turns these facts into halves of 32 bits once, when a table is made.
@@ -56,6 +67,8 @@ export interface Format {
   readonly title: string;
   /** The manual, and the code in Linux that writes it. */
   readonly source: string;
+  /** At least one leaf and one table. */
+  readonly known: readonly KnownEntry[];
   /** Levels of tables that a new page table has. */
   readonly levels: number;
   /** Levels up to which the root may grow when a higher address is mapped. @defaultValue {@link levels} */
@@ -102,22 +115,56 @@ export interface Format {
   readonly dirty: bigint;
 }
 
-/** log2 of the bytes that one entry of a table at `level` covers. */
+/**
+ * A row of {@link Format.known}.
+ * @example
+ * knownLeaf(0x1234_5000, 12, { read: true, write: true }, 0x1234_5003n).kind; // "leaf"
+ */
+export function knownLeaf(physical: number, sizeLog2: number, protection: Protection, entry: bigint): KnownEntry {
+  return { kind: "leaf", physical, sizeLog2, protection, entry };
+}
+
+/**
+ * A row of {@link Format.known}.
+ * @example
+ * knownTable(1, 0x1000, 0x1003n).entry; // 0x1003n
+ */
+export function knownTable(level: number, physical: number, entry: bigint): KnownEntry {
+  return { kind: "table", level, physical, entry };
+}
+
+/**
+ * log2 of the bytes that one entry of a table at `level` covers.
+ * @example
+ * entryLog2(1); // 21
+ */
 export function entryLog2(level: number): number {
   return 12 + 9 * level;
 }
 
-/** Bit `n` of an entry. */
+/**
+ * Bit `n` of an entry.
+ * @example
+ * bit(63); // 0x8000_0000_0000_0000n
+ */
 export function bit(n: number): bigint {
   return 1n << BigInt(n);
 }
 
-/** Bits `high` to `low` of an entry, both included. */
+/**
+ * Bits `high` to `low` of an entry, both included.
+ * @example
+ * field(5, 3); // 0x38n
+ */
 export function field(high: number, low: number): bigint {
   return (bit(high + 1) - 1n) & ~(bit(low) - 1n);
 }
 
-/** `flag` if `on`, else nothing: for sums of flags. */
+/**
+ * `flag` if `on`, else nothing: for sums of flags.
+ * @example
+ * bit(0) | when(false, bit(1)); // 1n
+ */
 export function when(on: boolean | undefined, flag: bigint): bigint {
   return on ? flag : 0n;
 }

@@ -2,7 +2,7 @@
  * AMD IOMMU v1, the host table. A leaf may have any power-of-two size: what is no level's own is coded in the address as
  * a run of ones, and stands, the same, in every entry that it covers. The root grows with the addresses.
  */
-import { bit, field, type Format, type LeafShape, entryLog2, when } from "../format.js";
+import { bit, field, type Format, type LeafShape, entryLog2, knownLeaf, knownTable, when } from "../format.js";
 import { refuseProtection } from "../refuse.js";
 
 const PR = bit(0);
@@ -45,6 +45,18 @@ export function createAmdV1(options: AmdV1Options = {}): Format {
     id: "amd-v1",
     title: "AMD I/O v1",
     source: "AMD IOMMU specification 2.2.3, host page tables; Linux drivers/iommu/generic_pt/fmt/amdv1.h",
+    known: [
+      knownLeaf(0x1234_5000, 12, { read: true, write: true }, 0x6000_0000_1234_5001n),
+      knownLeaf(0x1234_6000, 13, { read: true, write: true }, 0x6000_0000_1234_6e01n),
+      knownLeaf(0x1234_0000, 16, { read: true, write: true }, 0x6000_0000_1234_7e01n),
+      knownLeaf(0x1230_0000, 20, { read: true, write: true }, 0x6000_0000_1237_fe01n),
+      knownLeaf(0x1220_0000, 21, { read: true, write: true }, 0x6000_0000_1220_0001n),
+      knownLeaf(0x1240_0000, 22, { read: true, write: true }, 0x6000_0000_125f_fe01n),
+      knownLeaf(0x4000_0000, 30, { read: true, write: true }, 0x6000_0000_4000_0001n),
+      knownLeaf(0x1234_5000, 12, { read: true, write: false }, 0x2000_0000_1234_5001n),
+      knownTable(1, 0x1000, 0x6000_0000_0000_1201n),
+      knownTable(2, 0x1000, 0x6000_0000_0000_1401n),
+    ],
     levels,
     levelsMax: Math.max(levels, Math.ceil((vaBits - 12) / 9)),
     vaBits,

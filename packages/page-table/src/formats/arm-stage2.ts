@@ -2,7 +2,7 @@
  * Arm LPAE stage 2 with a 4 KiB granule, as an SMMU walks it for a device. Linux counts its levels from the root, 0 to
  * 3; here level 0 is the lowest, as everywhere in this package. One hardware bit is set by software: the access flag.
  */
-import { bit, field, type Format, type MemoryType, when } from "../format.js";
+import { bit, field, type Format, type MemoryType, knownLeaf, knownTable, when } from "../format.js";
 
 const VALID = bit(0);
 /** With bit 0: a table above level 0, a page at level 0. Clear: a block. */
@@ -44,6 +44,12 @@ export function createArmStage2({ iasBits = 48, oasBits = 48 }: ArmStage2Options
     id: "arm-stage2",
     title: "Arm LPAE stage 2",
     source: "Arm ARM D8, VMSAv8-64 stage 2 descriptors; Linux drivers/iommu/io-pgtable-arm.c",
+    known: [
+      knownLeaf(0x1234_5000, 12, { read: true, write: true, cache: "wb" }, 0x1234_57ffn),
+      knownLeaf(0x1220_0000, 21, { read: true, write: false, cache: "uc" }, 0x1220_0645n),
+      knownLeaf(0x1234_5000, 12, { read: true, write: true, execute: false }, 0x60_0000_1234_56d7n),
+      knownTable(1, 0x1000, 0x1003n),
+    ],
     levels: concatenates ? 3 : levels,
     vaBits: iasBits,
     oaBits: oasBits,

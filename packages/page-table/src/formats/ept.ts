@@ -2,7 +2,7 @@
  * Intel EPT as KVM writes it: memory types in the leaf, #VE suppressed everywhere, KVM's own notes in ignored bits.
  * Empty entries are zero here, where KVM leaves the #VE bit set in them too.
  */
-import { bit, field, type Format, type MemoryType, when } from "../format.js";
+import { bit, field, type Format, type MemoryType, knownLeaf, knownTable, when } from "../format.js";
 import { refuseProtection } from "../refuse.js";
 
 const R = bit(0);
@@ -44,6 +44,13 @@ export function createEpt({ levels = 4, oaBits = 52 }: EptOptions = {}): Format 
     id: "ept",
     title: "EPT",
     source: "Intel SDM volume 3, chapter 30; Linux arch/x86/kvm/mmu/spte.c",
+    known: [
+      knownLeaf(0x40_0000_0000, 12, { read: true, write: true, cache: "uc" }, 0x80a0_0040_0000_0b03n),
+      knownLeaf(0x1220_0000, 21, { read: true, write: true, execute: true, cache: "wb" }, 0x80a0_0000_1220_0fb7n),
+      knownLeaf(0x1234_5000, 12, { read: true, write: false, cache: "wc" }, 0x8000_0000_1234_5909n),
+      knownLeaf(0x1234_5000, 12, { read: true, write: false, cache: "wp" }, 0x8000_0000_1234_5929n),
+      knownTable(1, 0x1000, 0x8000_0000_0000_1d07n),
+    ],
     levels,
     vaBits: Math.min(12 + 9 * levels, 53),
     oaBits,

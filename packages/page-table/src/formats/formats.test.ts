@@ -1,7 +1,8 @@
 import { errnoOf } from "@dma-buf/config/refusal";
 import { describe, expect, it } from "vitest";
-import { MEMORY_TYPES, type Format, type Protection } from "../format.js";
+import { type Format, type KnownEntry, knownLeaf, MEMORY_TYPES, type Protection } from "../format.js";
 import { describe as describeProtection } from "../refuse.js";
+import { addressIn, walk, type WalkStep } from "../walk.js";
 import { hardwareOf, kit, phys, RO, RW } from "../testing.js";
 import { amdV1, createAmdV1 } from "./amd-v1.js";
 import { armStage2, createArmStage2 } from "./arm-stage2.js";
@@ -12,81 +13,61 @@ import { createVtdSecondStage, vtdSecondStage } from "./vtd-second-stage.js";
 import { createNpt, createX86, npt, x86 } from "./x86-64.js";
 
 const hex = (entry: bigint): string => `0x${entry.toString(16)}`;
-const [K4, K8, K64, M1, M2, M4, G1] = [0x1000, 0x2000, 0x1_0000, 0x10_0000, 0x20_0000, 0x40_0000, 0x4000_0000];
+const [K4, K64, M2] = [0x1000, 0x1_0000, 0x20_0000];
 
-/** Leaves: the format, where they lead, their size, what they allow, all 64 bits. */
-const LEAVES: readonly [Format, number, number, Protection, string][] = [
-  [vtdSecondStage, 0x1234_5000, K4, RW, "0x12345003"],
-  [vtdSecondStage, 0x1220_0000, M2, RO, "0x12200081"],
-  [createVtdSecondStage({ forceSnoop: true }), G1, G1, RW, "0x40000883"],
-  [vtdSecondStage, 0x40_1234_5000, K4, { read: false, write: true }, "0x4012345002"],
-  [vtdSecondStage, 0x1234_5000, K4, { ...RW, cache: "uc" }, "0x12345003"],
-  [amdV1, 0x1234_5000, K4, RW, "0x6000000012345001"],
-  [amdV1, 0x1234_6000, K8, RW, "0x6000000012346e01"],
-  [amdV1, 0x1234_0000, K64, RW, "0x6000000012347e01"],
-  [amdV1, 0x1230_0000, M1, RW, "0x600000001237fe01"],
-  [amdV1, 0x1220_0000, M2, RW, "0x6000000012200001"],
-  [amdV1, 0x1240_0000, M4, RW, "0x60000000125ffe01"],
-  [amdV1, G1, G1, RW, "0x6000000040000001"],
-  [amdV1, 0x1234_5000, K4, RO, "0x2000000012345001"],
-  [createAmdV1({ forceCoherent: true }), 0x1234_5000, K4, RW, "0x7000000012345001"],
-  [x86, 0x1234_5000, K4, RW, "0x12345067"],
-  [x86, 0x1220_0000, M2, RO, "0x122000a5"],
-  [x86, 0x1234_5000, K4, { ...RW, execute: false }, "0x8000000012345067"],
-  [npt, 0x1234_5000, K4, RW, "0x8000000012345e67"],
-  [npt, 0x1220_0000, M2, { ...RO, execute: true }, "0x122008a5"],
-  [ept, 0x40_0000_0000, K4, { ...RW, cache: "uc" }, "0x80a0004000000b03"],
-  [ept, 0x1220_0000, M2, { ...RW, execute: true, cache: "wb" }, "0x80a0000012200fb7"],
-  [ept, 0x1234_5000, K4, { ...RO, cache: "wc" }, "0x8000000012345909"],
-  [ept, 0x1234_5000, K4, { ...RO, cache: "wp" }, "0x8000000012345929"],
-  [armStage2, 0x1234_5000, K4, { ...RW, cache: "wb" }, "0x123457ff"],
-  [armStage2, 0x1220_0000, M2, { ...RO, cache: "uc" }, "0x12200645"],
-  [armStage2, 0x1234_5000, K4, { ...RW, execute: false }, "0x600000123456d7"],
-  [riscvSv48, 0x1234_5000, K4, RW, "0x48d14df"],
-  [riscvSv48, 0x1220_0000, M2, { ...RO, cache: "uc" }, "0x400000000488005b"],
-  [createRiscvSv48({ svpbmt: false }), 0x1234_5000, K4, { ...RW, cache: "uc", execute: false }, "0x48d14d7"],
+/** What a format that is configured otherwise writes. */
+const CONFIGURED: readonly [Format, KnownEntry][] = [
+  [createVtdSecondStage({ forceSnoop: true }), knownLeaf(0x4000_0000, 30, RW, 0x4000_0883n)],
+  [createAmdV1({ forceCoherent: true }), knownLeaf(0x1234_5000, 12, RW, 0x7000_0000_1234_5001n)],
+  [createRiscvSv48({ svpbmt: false }), knownLeaf(0x1234_5000, 12, { ...RW, cache: "uc" }, 0x48d_14dfn)],
+  [vtdSecondStage, knownLeaf(0x1234_5000, 12, { ...RW, cache: "uc" }, 0x1234_5003n)],
+  [riscvSv48, knownLeaf(0x1220_0000, 21, { ...RO, cache: "uc" }, 0x4000_0000_0488_005bn)],
 ];
 
-/** Entries of the lowest table above the leaves, at 0x1000_0000 more than what is here. */
-const TABLES: readonly [Format, string][] = [
-  [vtdSecondStage, "0x3"],
-  [amdV1, "0x6000000000000201"],
-  [x86, "0x27"],
-  [npt, "0x827"],
-  [ept, "0x8000000000000d07"],
-  [armStage2, "0x3"],
-  [riscvSv48, "0x1"],
-];
-
-it.each(
-  LEAVES.map(([format, physical, size, protection, expected]) => ({
-    name: `${format.id}: ${hex(BigInt(physical))}, 2^${Math.log2(size)}, ${describeProtection(protection)}: ${expected}`,
-    row: { format, physical, size, protection, expected },
-  })),
-)("$name", ({ row: { format, physical, size, protection, expected } }) => {
-  const { table } = kit(format);
-  table.map(physical, phys(physical), size, protection);
-  expect([...table.leaves()].map((l) => [hex(l.entry), l.physical, l.sizeBytes])).toEqual([[expected, physical, size]]);
-});
-
-it.each(TABLES.map(([format, flags]) => ({ id: format.id, format, flags })))(
-  "$id: a table entry, but for its address: $flags",
-  ({ format, flags }) => {
-    const { table, hardware } = kit(format);
-    table.map(0x5000, phys(0x5000), K4, RW);
-    const found = table.translate(0x5000, "read");
-    const [leaf, above] = found.steps.toReversed();
-    const address = BigInt(Math.floor((leaf?.entryPhys as number) / 4096)) << (format === riscvSv48 ? 10n : 12n);
-    expect(hex((above?.entry as bigint) - address)).toBe(flags);
-    expect(hardware.readEntry(above?.entryPhys as never)).toBe(above?.entry);
-  },
+const known = [...formats.flatMap((f) => f.known.map((k) => [f, k] as const)), ...CONFIGURED].map(
+  ([format, entry]) => ({
+    name: `${format.id}: ${entry.kind} ${nameOf(entry)}`,
+    format,
+    known: entry,
+  }),
 );
 
-it("every registered format has its bits here", () => {
-  const ids = formats.map((f) => f.id);
-  expect(new Set(LEAVES.map(([f]) => f.id))).toEqual(new Set(ids));
-  expect(new Set(TABLES.map(([f]) => f.id))).toEqual(new Set(ids));
-  expect(new Set(ids).size).toBe(ids.length);
+function nameOf(entry: KnownEntry): string {
+  const what =
+    entry.kind === "leaf" ? `2^${entry.sizeLog2}, ${describeProtection(entry.protection)}` : `level ${entry.level}`;
+  return `${hex(BigInt(entry.physical))}, ${what}: ${hex(entry.entry)}`;
+}
+
+describe("entries, bit for bit", () => {
+  it.each(known)("$name", ({ format, known: expected }) => {
+    if (expected.kind === "table") return checkTable(format, expected);
+    const { physical, sizeLog2, protection, entry } = expected;
+    const { table } = kit(format);
+    table.map(physical, phys(physical), 2 ** sizeLog2, protection);
+    expect([...table.leaves()].map((l) => [hex(l.entry), l.physical, l.sizeBytes])).toEqual([
+      [hex(entry), physical, 2 ** sizeLog2],
+    ]);
+  });
+
+  function checkTable(format: Format, { level, physical, entry }: KnownEntry & { kind: "table" }): void {
+    // The entry's table lies elsewhere: what is left without either address must be the same.
+    const { table, hardware } = kit(format);
+    table.map(0x5000, phys(0x5000), K4, RW);
+    const { steps } = walk(format, hardware, table, 0x5000, "read");
+    const at = (n: number): WalkStep => steps.find((s) => s.level === n) as WalkStep;
+    const below = at(level - 1).entryPhys - at(level - 1).index * 8;
+    expect(addressIn(format, at(level).entry)).toBe(below);
+    expect(addressIn(format, entry)).toBe(physical);
+    expect(hex(at(level).entry & ~format.address)).toBe(hex(entry & ~format.address));
+  }
+
+  it("every registered format knows a leaf and a table", () => {
+    for (const { known: rows, leafSizesLog2 } of formats) {
+      expect(new Set(rows.map((k) => k.kind))).toEqual(new Set(["leaf", "table"]));
+      expect(leafSizesLog2[0]).toBe(12);
+    }
+    expect(new Set(formats.map((f) => f.id)).size).toBe(formats.length);
+  });
 });
 
 it("an AMD leaf larger than an entry stands in each that it covers", () => {

@@ -1,5 +1,5 @@
 /** RISC-V Sv48, with page-based memory types (Svpbmt) where the IOMMU has them. Any level may hold leaves. */
-import { bit, field, type Format, type MemoryType, when } from "../format.js";
+import { bit, field, type Format, type MemoryType, knownLeaf, knownTable, when } from "../format.js";
 
 const V = bit(0);
 const R = bit(1);
@@ -31,6 +31,11 @@ export function createRiscvSv48({ svpbmt = true }: RiscvSv48Options = {}): Forma
     id: "riscv-sv48",
     title: "RISC-V Sv48",
     source: "RISC-V privileged specification, Sv48 and Svpbmt; Linux drivers/iommu/generic_pt/fmt/riscv.h",
+    known: [
+      knownLeaf(0x1234_5000, 12, { read: true, write: true }, 0x48d_14dfn),
+      knownLeaf(0x1234_5000, 12, { read: true, write: true, execute: false }, 0x48d_14d7n),
+      knownTable(1, 0x1000, 0x401n),
+    ],
     levels: 4,
     vaBits: 47,
     // 56 in the format; a Number has 53.

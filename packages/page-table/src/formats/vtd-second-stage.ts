@@ -1,5 +1,5 @@
 /** VT-d second stage. No present bit: an entry is empty when it is zero, so a leaf allows something. */
-import { bit, field, type Format, when } from "../format.js";
+import { bit, field, type Format, knownLeaf, knownTable, when } from "../format.js";
 import { refuseProtection } from "../refuse.js";
 
 const R = bit(0);
@@ -32,6 +32,12 @@ export function createVtdSecondStage(options: VtdSecondStageOptions = {}): Forma
     id: "vtd-second-stage",
     title: "VT-d second stage",
     source: "Intel VT-d specification, second-stage paging entries; Linux drivers/iommu/generic_pt/fmt/vtdss.h",
+    known: [
+      knownLeaf(0x1234_5000, 12, { read: true, write: true }, 0x1234_5003n),
+      knownLeaf(0x1220_0000, 21, { read: true, write: false }, 0x1220_0081n),
+      knownLeaf(0x40_1234_5000, 12, { read: false, write: true }, 0x40_1234_5002n),
+      knownTable(1, 0x1000, 0x1003n),
+    ],
     levels,
     // Five levels have 57 bits; a Number has 53.
     vaBits: Math.min(12 + 9 * levels, 53),

@@ -2,7 +2,7 @@
  * x86-64 paging: a CPU's table, VT-d's first stage, AMD's v2, and with other software bits NPT. A present entry can be
  * read: there is no bit for it, and no write without it.
  */
-import { bit, field, type Format, type Protection, when } from "../format.js";
+import { bit, field, type Format, knownLeaf, knownTable, type Protection, when } from "../format.js";
 
 const P = bit(0);
 const RW = bit(1);
@@ -54,6 +54,12 @@ export function createX86({ levels = 4, oaBits = 52 }: X86Options = {}): Format 
     id: "x86-64",
     title: "x86-64",
     source: "Intel SDM volume 3, chapter 5; Linux drivers/iommu/generic_pt/fmt/x86_64.h",
+    known: [
+      knownLeaf(0x1234_5000, 12, { read: true, write: true }, 0x1234_5067n),
+      knownLeaf(0x1220_0000, 21, { read: true, write: false }, 0x1220_00a5n),
+      knownLeaf(0x1234_5000, 12, { read: true, write: true, execute: false }, 0x8000_0000_1234_5067n),
+      knownTable(1, 0x1000, 0x1027n),
+    ],
     levels,
     vaBits: Math.min(12 + 9 * levels - 1, 53),
     oaBits,
@@ -75,6 +81,11 @@ export function createNpt({ levels = 4, oaBits = 52 }: X86Options = {}): Format 
     id: "npt",
     title: "NPT",
     source: "AMD APM volume 2, 15.25 nested paging; Linux arch/x86/kvm/mmu/spte.c",
+    known: [
+      knownLeaf(0x1234_5000, 12, { read: true, write: true }, 0x8000_0000_1234_5e67n),
+      knownLeaf(0x1220_0000, 21, { read: true, write: false, execute: true }, 0x1220_08a5n),
+      knownTable(1, 0x1000, 0x1827n),
+    ],
     levels,
     vaBits: Math.min(12 + 9 * levels, 53),
     oaBits,
