@@ -8,7 +8,8 @@ export { dump, type DumpedEntry, type DumpedKind, dumpLine } from "./dump.js";
 export type { Touched } from "./engine/change.js";
 export type { Leaf } from "./engine/inspect.js";
 export { type LeafRun, LeafWriter, type Views } from "./engine/leaf-writer.js";
-export type { OnRoot, OnStore, TableGather } from "./engine/tables.js";
+export type { OnStore } from "./engine/entries.js";
+export type { OnRoot, TableGather } from "./engine/tables.js";
 export {
   type Access,
   bit,

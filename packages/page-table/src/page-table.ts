@@ -7,7 +7,8 @@ import { PAGE_BYTES } from "./engine/layout.js";
 import { mapRange } from "./engine/map.js";
 import { lookup, mapPage, unmapPage } from "./engine/page.js";
 import { splitLeaf } from "./engine/split.js";
-import { ENTRIES, type OnRoot, type OnStore, type TableGather, Tables } from "./engine/tables.js";
+import { ENTRIES, type OnStore } from "./engine/entries.js";
+import { type OnRoot, type TableGather, Tables } from "./engine/tables.js";
 import { releaseBelow, unmapRange } from "./engine/unmap.js";
 import type { Access, Format, Protection } from "./format.js";
 import { LeafSizes } from "./leaf-size.js";
@@ -130,7 +131,7 @@ class Engine implements PageTable {
     this.#flags = new FlagsCache(format, sizesLog2);
     this.#oaEnd = 2 ** format.oaBits;
     this.#vaEnd = 2 ** format.vaBits;
-    this.#memory = { readEntry: (at) => this.#tables.entries[(at - memory.basePhys) / 8] ?? null };
+    this.#memory = { readEntry: (at) => this.#tables.all[(at - memory.basePhys) / 8] ?? null };
   }
 
   get root(): PhysAddr {

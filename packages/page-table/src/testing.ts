@@ -32,6 +32,16 @@ export function hardwareOf(memory: TableMemory): Required<WalkMemory> {
   };
 }
 
+/** Is there no bit left? */
+export function isClear({ memory }: Kit): boolean {
+  return memory.words.every((w) => w === 0);
+}
+
+/** Byte for byte; `toEqual` takes an age for a megabyte. */
+export function isSame(a: Int32Array, b: Int32Array): boolean {
+  return Buffer.compare(new Uint8Array(a.buffer), new Uint8Array(b.buffer)) === 0;
+}
+
 /** Where hardware ends up, or -1. */
 export function walked({ table, hardware }: Kit, va: number, access: "read" | "write"): number {
   const found = walk(table.format, hardware, table, va, access);
@@ -115,6 +125,22 @@ export class Oracle {
     if (!leaf) return "ENOENT";
     for (const size of steps.toReversed().filter((s) => s >= pages && s < leaf.pages)) this.#cut(page, size);
     return "ok";
+  }
+
+  /** The frame that an access reaches, or -1; marks the leaf. */
+  access(page: number, access: "read" | "write"): number {
+    const leaf = this.at(page);
+    if (!leaf || (access === "write" && !leaf.protection.write)) return -1;
+    leaf.accessed = true;
+    leaf.dirty ||= access === "write";
+    return leaf.frame + page - leaf.page;
+  }
+
+  /** Where the leaves begin that are marked. */
+  sweep(page: number, pages: number, which: "accessed" | "dirty", clear: boolean): number[] {
+    const touched = this.overlapping(page, pages).filter((l) => l[which]);
+    if (clear) for (const leaf of touched) leaf[which] = false;
+    return touched.map((l) => l.page);
   }
 
   #cut(page: number, size: number): void {

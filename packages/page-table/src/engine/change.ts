@@ -88,7 +88,7 @@ export function sweep(tables: Tables, bit: bigint, va: number, end: number, clea
     const physical = tables.outputOf(entry, sizeLog2) as PhysAddr;
     touched.push({ va: place.va, physical, sizeBytes: 2 ** sizeLog2 });
     if (!clear) continue;
-    for (let i = entry; i < entry + entriesOf(place); i++) tables.entries[i] = (tables.entries[i] as bigint) & ~bit;
+    for (let i = entry; i < entry + entriesOf(place); i++) tables.all[i] = (tables.all[i] as bigint) & ~bit;
     tables.stored(entry, entriesOf(place));
   }
   return touched;

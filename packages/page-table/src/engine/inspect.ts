@@ -2,7 +2,8 @@
 import type { PhysAddr } from "@dma-buf/core";
 import type { Protection } from "../format.js";
 import { hasLeaf } from "./search.js";
-import { ENTRIES, type Tables } from "./tables.js";
+import { ENTRIES } from "./entries.js";
+import type { Tables } from "./tables.js";
 
 /** One leaf as it stands in the table. */
 export interface Leaf {
@@ -63,7 +64,7 @@ function* placesIn(
 export function leafAt(tables: Tables, place: Place): Leaf {
   const { va, entry, level, sizeLog2 } = place;
   const { format } = tables;
-  const bits = tables.entries[entry] as bigint;
+  const bits = tables.all[entry] as bigint;
   const any = entryBits(tables, place);
   return {
     va,
@@ -80,7 +81,7 @@ export function leafAt(tables: Tables, place: Place): Leaf {
 export function entryBits(tables: Tables, { entry, level, sizeLog2 }: Place): bigint {
   const entries = 2 ** sizeLog2 / (tables.layout.entryBytes[level] as number);
   let bits = 0n;
-  for (let i = 0; i < entries; i++) bits |= tables.entries[entry + i] as bigint;
+  for (let i = 0; i < entries; i++) bits |= tables.all[entry + i] as bigint;
   return bits;
 }
 

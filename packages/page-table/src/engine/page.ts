@@ -3,19 +3,21 @@
  * `map_range`. Both functions are written out, without a call: one that is not inlined makes a heap object of each
  * address, which costs as much as all the rest. `false` says: take the long way, which also says what is wrong.
  */
+import { ENTRIES } from "./entries.js";
 import type { LeafFlags } from "./flags.js";
 import { PAGE_BYTES, POWER, WORD } from "./layout.js";
-import { ENTRIES, REGION_BYTES, type Tables } from "./tables.js";
+import { REGION_BYTES } from "./near.js";
+import type { Tables } from "./tables.js";
 
 export function mapPage(tables: Tables, va: number, physical: number, flags: LeafFlags): boolean {
   const page = va / PAGE_BYTES;
   const frame = physical / PAGE_BYTES;
   if (Math.floor(page) !== page || Math.floor(frame) !== frame) return false;
   if (!(va >= 0 && va < tables.vaEnd && physical >= 0 && physical < tables.oaEnd)) return false;
-  const { words, layout } = tables;
+  const { words, layout, near } = tables;
   const region = (va / REGION_BYTES) | 0;
-  const table = tables.near[region & tables.nearMask] as number;
-  if (table < 0 || tables.regionOf[table] !== region || tables.isWatched) return false;
+  const table = near.tables[region & near.mask] as number;
+  if (table < 0 || near.regionOf[table] !== region || tables.isWatched) return false;
   const entry = table * ENTRIES + (page & (ENTRIES - 1));
   const present =
     ((words[2 * entry] as number) & layout.presentLo) | ((words[2 * entry + 1] as number) & layout.presentHi);
@@ -31,10 +33,10 @@ export function mapPage(tables: Tables, va: number, physical: number, flags: Lea
 export function unmapPage(tables: Tables, va: number): boolean {
   const page = va / PAGE_BYTES;
   if (!(Math.floor(page) === page && va >= 0 && va < tables.vaEnd)) return false;
-  const { words, layout } = tables;
+  const { words, layout, near } = tables;
   const region = (va / REGION_BYTES) | 0;
-  const table = tables.near[region & tables.nearMask] as number;
-  if (table < 0 || tables.regionOf[table] !== region || tables.isWatched) return false;
+  const table = near.tables[region & near.mask] as number;
+  if (table < 0 || near.regionOf[table] !== region || tables.isWatched) return false;
   // A leaf that codes its size may have more than this page.
   if (layout.coded) return false;
   const entry = table * ENTRIES + (page & (ENTRIES - 1));
@@ -49,10 +51,10 @@ export function unmapPage(tables: Tables, va: number): boolean {
 
 /** The physical byte at `va`, or -1 where nothing is mapped. No call either but for what is not remembered. */
 export function lookup(tables: Tables, va: number): number {
-  const { words, layout } = tables;
+  const { words, layout, near } = tables;
   const region = (va / REGION_BYTES) | 0;
-  const table = tables.near[region & tables.nearMask] as number;
-  if (table < 0 || tables.regionOf[table] !== region || layout.coded || !(va >= 0 && va < tables.vaEnd))
+  const table = near.tables[region & near.mask] as number;
+  if (table < 0 || near.regionOf[table] !== region || layout.coded || !(va >= 0 && va < tables.vaEnd))
     return lookupFar(tables, va);
   const page = Math.floor(va / PAGE_BYTES);
   const entry = table * ENTRIES + (page & (ENTRIES - 1));
@@ -71,7 +73,7 @@ function lookupFar(tables: Tables, va: number): number {
   for (let level = tables.top; ; level--) {
     if (!tables.isPresent(entry)) return -1;
     if (!tables.isTable(entry, level)) {
-      if (level === 0) tables.remember(va, entry >>> 9);
+      if (level === 0) tables.near.remember(va, entry >>> 9);
       const sizeLog2 = tables.leafLog2(entry, level);
       const size = POWER[sizeLog2] as number;
       return tables.outputOf(entry, sizeLog2) + (va - Math.floor(va / size) * size);

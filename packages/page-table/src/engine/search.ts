@@ -1,5 +1,6 @@
 /** Is anything mapped there? Counts of entries in use make that cheap: an empty table is not looked through. */
-import { ENTRIES, type Tables } from "./tables.js";
+import { ENTRIES } from "./entries.js";
+import type { Tables } from "./tables.js";
 
 /** Where the first leaf with a byte in the range begins to cover it, or -1. */
 export function firstLeaf(tables: Tables, from: number, end: number): number {

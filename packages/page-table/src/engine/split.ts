@@ -8,7 +8,8 @@ import { refuse } from "../refuse.js";
 import { type Content, entriesOf, notedIn, writeLeaves } from "./change.js";
 import { levelOf } from "./flags.js";
 import { type Place, places } from "./inspect.js";
-import { ENTRIES, type Tables } from "./tables.js";
+import { ENTRIES } from "./entries.js";
+import type { Tables } from "./tables.js";
 
 /** @throws DmaBufError `ENOENT` nothing is mapped there · `ENOMEM` no table left; then all is as before. */
 export function splitLeaf(tables: Tables, va: number, sizeLog2: number): void {
@@ -42,7 +43,7 @@ class Split {
     this.#va = va;
     this.#sizeLog2 = sizeLog2;
     this.#target = levelOf(sizeLog2);
-    const bits = tables.entries[place.entry] as bigint;
+    const bits = tables.all[place.entry] as bigint;
     this.#content = { protection: tables.format.protection(bits, place.level), noted: notedIn(tables, place) };
     this.#physical = tables.outputOf(place.entry, place.sizeLog2);
   }

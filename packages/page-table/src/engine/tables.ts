@@ -5,18 +5,9 @@
 import { hex, type PhysAddr, type TableMemory } from "@dma-buf/core";
 import { entryLog2, type Format } from "../format.js";
 import { refuse } from "../refuse.js";
-import { Layout, PAGE_BYTES, POWER, WORD } from "./layout.js";
-import { LeafWriter, type Views } from "./leaf-writer.js";
-
-/** Entries of a table. An entry is known by its number in the pool, a table by that of its first entry / 512. */
-export const ENTRIES = 512;
-/** What a lowest table covers. */
-export const REGION_BYTES = 0x20_0000;
-/** Lowest tables that are remembered, at most: 256 KiB of numbers. */
-const NEAR_MAX = 0x1_0000;
-
-/** Sees each entry that is written: where, and what, all 64 bits. */
-export type OnStore = (entryPhys: PhysAddr, entry: bigint) => void;
+import { ENTRIES, Entries, type OnStore } from "./entries.js";
+import { PAGE_BYTES, WORD } from "./layout.js";
+import { Near } from "./near.js";
 
 /** Told when the root moves: where it is now, and how many levels hang below it, its own included. */
 export type OnRoot = (root: PhysAddr, levels: number) => void;
@@ -24,22 +15,15 @@ export type OnRoot = (root: PhysAddr, levels: number) => void;
 /** Tables taken out of a page table, not yet given back. Linux: the freelist of an `iommu_iotlb_gather`. */
 export type TableGather = PhysAddr[];
 
-export class Tables implements Views {
-  readonly format: Format;
-  readonly layout: Layout;
-  readonly words: Int32Array;
-  readonly doubles: Float64Array;
-  readonly entries: BigUint64Array;
-  readonly writer: LeafWriter;
+export class Tables extends Entries {
   /** By table of the pool: present entries. */
   readonly live: Uint16Array;
   /** By table of the pool: its level plus one if it belongs to this page table, else 0. */
-  readonly levelOf: Uint8Array;
+  readonly #levelOf: Uint8Array;
   readonly #memory: TableMemory;
   /** Bits 31:0 of the page frame number at which the pool begins, signed. */
-  readonly basePfnLo: number;
-  readonly basePfnHi: number;
-  readonly #onStore: OnStore | undefined;
+  readonly #basePfnLo: number;
+  readonly #basePfnHi: number;
   readonly #onRoot: OnRoot | undefined;
   /** Where the root is in the pool, and its level. */
   root: number;
@@ -48,43 +32,26 @@ export class Tables implements Views {
   vaEnd: number;
   /** Tables held, the root's own included. */
   held = 0;
-  /** Does somebody want to see each entry that is written? */
-  readonly isWatched: boolean;
   /** Output addresses end here. */
   readonly oaEnd: number;
-  /**
-   * Lowest tables that were found, by the region of 2 MiB that they cover, as hardware's paging-structure caches remember
-   * them: `near[region & nearMask]` is a table, and the region's if `regionOf` says so; -1 is none. Regions are int32.
-   */
-  readonly near: Int32Array;
-  readonly nearMask: number;
-  readonly regionOf: Int32Array;
+  readonly near: Near;
   /** Entries that lead to tables made since {@link begin}, for {@link undo}. */
   #made = new Int32Array(64);
   #madeCount = 0;
   #rootBefore = -1;
 
   constructor(format: Format, memory: TableMemory, onStore?: OnStore, onRoot?: OnRoot) {
-    this.format = format;
-    this.layout = new Layout(format);
-    this.#memory = memory;
-    this.words = memory.words;
-    this.doubles = memory.doubles;
-    this.entries = new BigUint64Array(memory.words.buffer, memory.words.byteOffset, memory.words.length / 2);
-    this.writer = new LeafWriter(memory);
-    this.#onStore = onStore;
-    this.#onRoot = onRoot;
-    this.isWatched = onStore !== undefined;
-    this.oaEnd = 2 ** format.oaBits;
     checkMemory(format, memory);
-    const tables = memory.sizeBytes / PAGE_BYTES;
-    this.live = new Uint16Array(tables);
-    this.levelOf = new Uint8Array(tables);
-    this.regionOf = new Int32Array(tables);
-    this.nearMask = Math.min(2 ** Math.ceil(Math.log2(tables)), NEAR_MAX) - 1;
-    this.near = new Int32Array(this.nearMask + 1).fill(-1);
-    this.basePfnLo = (memory.basePhys / PAGE_BYTES) | 0;
-    this.basePfnHi = Math.floor(memory.basePhys / PAGE_BYTES / WORD);
+    super(format, memory, onStore);
+    const pool = memory.sizeBytes / PAGE_BYTES;
+    this.#memory = memory;
+    this.#onRoot = onRoot;
+    this.live = new Uint16Array(pool);
+    this.#levelOf = new Uint8Array(pool);
+    this.near = new Near(pool);
+    this.#basePfnLo = (memory.basePhys / PAGE_BYTES) | 0;
+    this.#basePfnHi = Math.floor(memory.basePhys / PAGE_BYTES / WORD);
+    this.oaEnd = 2 ** format.oaBits;
     this.top = format.levels - 1;
     this.vaEnd = this.#vaEnd();
     this.root = this.#alloc(this.top, this.rootTables);
@@ -99,28 +66,10 @@ export class Tables implements Views {
     return this.physOf(this.root);
   }
 
-  /** The CPU-physical address of a table of the pool. */
-  physOf(table: number): PhysAddr {
-    return (this.#memory.basePhys + table * PAGE_BYTES) as PhysAddr;
-  }
-
   /** Where the entry for `va` stands in a table at `level`: its number in the pool. */
   entryAt(table: number, level: number, va: number): number {
     const index = Math.floor(va * (this.layout.perEntry[level] as number));
     return table * ENTRIES + (level === this.top ? index : index & (ENTRIES - 1));
-  }
-
-  isPresent(entry: number): boolean {
-    const { presentLo, presentHi } = this.layout;
-    return (
-      (((this.words[2 * entry] as number) & presentLo) | ((this.words[2 * entry + 1] as number) & presentHi)) !== 0
-    );
-  }
-
-  /** Of a present entry: does it lead to a table? */
-  isTable(entry: number, level: number): boolean {
-    const { tableMask, tableValue } = this.layout;
-    return level > 0 && ((this.words[2 * entry] as number) & (tableMask[level] as number)) === tableValue[level];
   }
 
   /** The table of the pool to which an entry of a table at `level` leads. */
@@ -128,29 +77,9 @@ export class Tables implements Views {
     const { shift, pfnHiMask } = this.layout;
     const lo = this.words[2 * entry] as number;
     const hi = this.words[2 * entry + 1] as number;
-    const table = (((lo >>> shift) | (hi << (32 - shift))) - this.basePfnLo) | 0;
-    if (this.levelOf[table] !== level || ((hi >>> shift) & pfnHiMask) !== this.basePfnHi) this.astray(entry, level);
+    const table = (((lo >>> shift) | (hi << (32 - shift))) - this.#basePfnLo) | 0;
+    if (this.#levelOf[table] !== level || ((hi >>> shift) & pfnHiMask) !== this.#basePfnHi) this.astray(entry, level);
     return table;
-  }
-
-  /** Entries that a leaf takes which stands at `entry` of a table at `level`, and log2 of its size. */
-  leafLog2(entry: number, level: number): number {
-    const coded = this.layout.coded?.(this.words[2 * entry] as number, this.words[2 * entry + 1] as number) ?? 0;
-    return coded === 0 ? entryLog2(level) : coded;
-  }
-
-  /** The address field of an entry, in pages. */
-  frameOf(entry: number): number {
-    const { shift, pfnHiMask } = this.layout;
-    const lo = this.words[2 * entry] as number;
-    const hi = this.words[2 * entry + 1] as number;
-    return ((hi >>> shift) & pfnHiMask) * WORD + (((lo >>> shift) | (hi << (32 - shift))) >>> 0);
-  }
-
-  /** The output address of a leaf of that size. */
-  outputOf(entry: number, sizeLog2: number): number {
-    const pages = POWER[sizeLog2 - 12] as number;
-    return Math.floor(this.frameOf(entry) / pages) * pages * PAGE_BYTES;
   }
 
   /** Looks for the lowest table for `va`, to be remembered: is there one? */
@@ -162,15 +91,8 @@ export class Tables implements Views {
       if (!this.isPresent(entry) || !this.isTable(entry, level)) return false;
       table = this.child(entry, level);
     }
-    this.remember(va, table);
+    this.near.remember(va, table);
     return true;
-  }
-
-  /** Remembers a lowest table by an address that it covers. */
-  remember(va: number, table: number): void {
-    const region = (va / REGION_BYTES) | 0;
-    this.near[region & this.nearMask] = table;
-    this.regionOf[table] = region;
   }
 
   /** The table to which an entry leads; makes it where there is none. */
@@ -210,25 +132,10 @@ export class Tables implements Views {
     return made;
   }
 
-  /** Writes one entry: flags in halves, and an address. Counts are the caller's. */
-  store(entry: number, lo: number, hi: number, physical: number): void {
-    const address = physical * this.layout.scale;
-    this.words[2 * entry] = lo | address;
-    this.words[2 * entry + 1] = hi | (address / WORD);
-    this.stored(entry, 1);
-  }
-
   /** Lets an entry of a table at `level` lead to `table`, whatever stood there. */
   pointTo(entry: number, level: number, table: number): void {
     const { tableLo, tableHi } = this.layout;
     this.store(entry, tableLo[level] as number, tableHi[level] as number, this.physOf(table));
-  }
-
-  /** Tells of entries that a loop wrote. */
-  stored(entry: number, entries: number): void {
-    if (!this.#onStore) return;
-    for (let i = entry; i < entry + entries; i++)
-      this.#onStore((this.#memory.basePhys + i * 8) as PhysAddr, this.entries[i] as bigint);
   }
 
   /** Empties entries of one table. */
@@ -255,17 +162,16 @@ export class Tables implements Views {
    * wants to see each entry go, or the table is kept for later.
    */
   dropFull(entry: number, table: number, gather?: TableGather): boolean {
-    if (this.live[table] !== ENTRIES || gather || this.#onStore) return false;
+    if (this.live[table] !== ENTRIES || gather || this.isWatched) return false;
     this.live[table] = 0;
     this.drop(entry, table);
     return true;
   }
 
   #release(table: number, gather?: TableGather): void {
-    this.levelOf[table] = 0;
+    this.#levelOf[table] = 0;
     this.held--;
-    const slot = (this.regionOf[table] as number) & this.nearMask;
-    if (this.near[slot] === table) this.near[slot] = -1;
+    this.near.forget(table);
     if (gather) gather.push(this.physOf(table));
     else this.#memory.freeTable(this.physOf(table));
   }
@@ -280,7 +186,7 @@ export class Tables implements Views {
   undo(): void {
     for (let i = this.#madeCount - 1; i >= 0; i--) {
       const entry = this.#made[i] as number;
-      const level = (this.levelOf[entry >>> 9] as number) - 1;
+      const level = (this.#levelOf[entry >>> 9] as number) - 1;
       // Unmapping a range takes out the tables that it covers whole, and then neither entry nor parent is there.
       if (level > 0 && this.isPresent(entry)) this.drop(entry, this.child(entry, level));
     }
@@ -295,7 +201,7 @@ export class Tables implements Views {
 
   /** Gives the root back, which is empty. From here on no address is inside. */
   end(): void {
-    this.levelOf.fill(0, this.root, this.root + this.rootTables);
+    this.#levelOf.fill(0, this.root, this.root + this.rootTables);
     this.#memory.freeTable(this.rootPhys, this.rootTables);
     this.held = 0;
     this.vaEnd = 0;
@@ -329,15 +235,15 @@ export class Tables implements Views {
 
   /** A table that is not linked yet. @throws DmaBufError `ENOMEM` */
   #alloc(level: number, count: number): number {
-    const table = (this.#memory.allocTable(count) - this.#memory.basePhys) / PAGE_BYTES;
-    for (let i = table; i < table + count; i++) this.levelOf[i] = level + 1;
+    const table = (this.#memory.allocTable(count) - this.basePhys) / PAGE_BYTES;
+    for (let i = table; i < table + count; i++) this.#levelOf[i] = level + 1;
     this.held += count;
     return table;
   }
 
   astray(entry: number, level: number): never {
-    const at = this.#memory.basePhys + entry * 8;
-    const bits = this.entries[entry] as bigint;
+    const at = this.basePhys + entry * 8;
+    const bits = this.all[entry] as bigint;
     const rule = "this page table put none there; somebody else wrote into its memory";
     refuse("EIO", "walk", `[${hex(at)}] = 0x${bits.toString(16)} leads to no table of level ${level - 1}: ${rule}`, {
       entryPhys: at,

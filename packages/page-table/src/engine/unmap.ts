@@ -1,6 +1,7 @@
 /** Unmapping a range as Linux does: up to the first hole, whole leaves only, and tables that the range covers whole. */
 import { POWER } from "./layout.js";
-import { ENTRIES, type TableGather, type Tables } from "./tables.js";
+import { ENTRIES } from "./entries.js";
+import type { TableGather, Tables } from "./tables.js";
 
 /** @returns the address up to which nothing is mapped any more; beyond `end` if the last leaf went further. */
 export function unmapRange(tables: Tables, va: number, end: number, gather?: TableGather): number {
