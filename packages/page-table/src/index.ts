@@ -29,7 +29,7 @@ export {
 export * from "./formats/index.js";
 export { LeafSizes } from "./leaf-size.js";
 export { createTableMemory, failNth, type TableMemoryOptions } from "./memory.js";
-export { createPageTable, type PageTable, type PageTableOptions } from "./page-table.js";
+export { createPageTable, type PageTable, type PageTableOptions, type SweepOptions } from "./page-table.js";
 export { refuseProtection } from "./refuse.js";
 export { SoftwareTlb, type SoftwareTlbOptions } from "./tlb.js";
 export {

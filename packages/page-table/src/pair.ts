@@ -1,5 +1,5 @@
 /** A page table and the oracle, step by step side by side: what the laws of this package are held against. */
-import { errnoOf } from "@dma-buf/config/refusal";
+import { DmaBufError } from "@dma-buf/core";
 import fc from "fast-check";
 import type { Format, Protection } from "./format.js";
 import type { PageTableOptions } from "./page-table.js";
@@ -72,10 +72,13 @@ export class Pair {
   /** Does it on both sides. `isKept`: if the page table refused, its memory is as before. */
   step(todo: Op): { readonly got: Answer; readonly expected: Answer; readonly isKept: boolean } {
     const before = this.kit.memory.words.slice();
-    let answer: Answer = "ok";
-    const errno = errnoOf(() => (answer = this.#ask(todo)));
-    const got = errno === "ok" ? answer : errno;
-    return { got, expected: this.#expect(todo), isKept: errno === "ok" || isSame(this.kit.memory.words, before) };
+    try {
+      return { got: this.#ask(todo), expected: this.#expect(todo), isKept: true };
+    } catch (error) {
+      if (!(error instanceof DmaBufError)) throw error;
+      const isKept = isSame(this.kit.memory.words, before);
+      return { got: error.code, expected: this.#expect(todo), isKept };
+    }
   }
 
   #ask(todo: Op): Answer {
