@@ -36,6 +36,11 @@ export class LeafSizes {
     }
   }
 
+  /** log2 of the size after a given one; 64 if that is the largest. */
+  next(log2: number): number {
+    return this.#next[log2] as number;
+  }
+
   /** log2 of the leaf to use at `va`, for `sizeBytes` from there; 0 if none fits. Linux: `pt_compute_best_pgsize`. */
   best(va: number, physical: number, sizeBytes: number): number {
     const aligned = alignmentLog2(va | physical, (va / 2 ** 32) | (physical / 2 ** 32));

@@ -8,8 +8,8 @@ export interface SoftwareTlbOptions {
 }
 
 /**
- * Direct-mapped, a page an entry, in front of {@link PageTable.lookup}: three to five times as fast where addresses come
- * again, slower where they do not. Whoever unmaps flushes, or the old answer stays. Pages that are not mapped are not
+ * Direct-mapped, a page an entry, in front of {@link PageTable.lookup}: faster where addresses come again, slower where
+ * they do not. Whoever unmaps flushes, or the old answer stays. Pages that are not mapped are not
  * cached.
  * @example
  * const memory = createTableMemory({ basePhys: addr<PhysAddr>(0), sizeBytes: 8 * 4096 });

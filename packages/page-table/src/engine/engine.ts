@@ -7,10 +7,12 @@ import { refuse } from "../refuse.js";
 import { walk, type WalkMemory, type WalkResult } from "../walk.js";
 import { protectRange, sweep, type Touched } from "./change.js";
 import { ENTRIES } from "./entries.js";
+import { mapFewPages, unmapFewPages } from "./few-pages.js";
 import { FlagsCache, type LeafFlags } from "./flags.js";
 import { idleTables, type Leaf, leafAt, places } from "./inspect.js";
 import { PAGE_BYTES } from "./layout.js";
 import { mapRange } from "./map.js";
+import { REGION_BYTES } from "./near.js";
 import { lookup, mapPage, unmapPage } from "./page.js";
 import { Ranges } from "./ranges.js";
 import { splitLeaf } from "./split.js";
@@ -25,6 +27,8 @@ export class Engine implements PageTable {
   readonly #sizes: LeafSizes;
   readonly #flags: FlagsCache;
   readonly #ranges: Ranges;
+  /** Is a range below 2 MiB pages, and nothing but pages? */
+  readonly #hasFewPages: boolean;
   readonly #memory: WalkMemory;
 
   constructor(format: Format, memory: TableMemory, { leafSizesLog2, onStore, onRoot }: PageTableOptions) {
@@ -34,6 +38,7 @@ export class Engine implements PageTable {
     this.#sizes = new LeafSizes(sizesLog2);
     this.#flags = new FlagsCache(format, sizesLog2);
     this.#ranges = new Ranges(this.#tables);
+    this.#hasFewPages = this.#sizes.next(PAGE_LOG2) >= 21;
     this.#memory = { readEntry: (at) => this.#tables.all[(at - memory.basePhys) / 8] ?? null };
   }
 
@@ -112,13 +117,17 @@ export class Engine implements PageTable {
     const tables = this.#tables;
     if (sizeBytes === PAGE_BYTES && tables.seek(va) && mapPage(tables, va, physical, flags)) return;
     this.#ranges.checkMap(va, physical, sizeBytes);
-    mapRange(tables, this.#sizes, { va, physical, sizeBytes, flags });
+    const mapping = { va, physical, sizeBytes, flags };
+    if (!(this.#hasFewPages && sizeBytes < REGION_BYTES && mapFewPages(tables, mapping)))
+      mapRange(tables, this.#sizes, mapping);
   }
 
   #unmapAny(va: number, sizeBytes: number, gather?: TableGather): number {
     const tables = this.#tables;
     if (sizeBytes === PAGE_BYTES && tables.seek(va) && unmapPage(tables, va)) return PAGE_BYTES;
     this.#ranges.check("unmap", va, sizeBytes);
+    const pages = this.#hasFewPages && sizeBytes < REGION_BYTES ? unmapFewPages(tables, va, sizeBytes) : -1;
+    if (pages >= 0) return pages * PAGE_BYTES;
     return unmapRange(tables, va, va + sizeBytes, gather) - va;
   }
 

@@ -47,6 +47,29 @@ export class Entries implements Views {
     );
   }
 
+  /** How many of these entries, from the first on, are present. */
+  countPresent(entry: number, entries: number): number {
+    let n = 0;
+    while (n < entries && this.isPresent(entry + n)) n++;
+    return n;
+  }
+
+  /** How many of these entries, from the first on, are empty: four are looked at in one turn. */
+  countEmpty(entry: number, entries: number): number {
+    const { words } = this;
+    const { presentLo, presentHi } = this.layout;
+    let n = 0;
+    for (let at = 2 * entry; n + 4 <= entries; n += 4, at += 8) {
+      const lo =
+        (words[at] as number) | (words[at + 2] as number) | (words[at + 4] as number) | (words[at + 6] as number);
+      const hi =
+        (words[at + 1] as number) | (words[at + 3] as number) | (words[at + 5] as number) | (words[at + 7] as number);
+      if (((lo & presentLo) | (hi & presentHi)) !== 0) break;
+    }
+    while (n < entries && !this.isPresent(entry + n)) n++;
+    return n;
+  }
+
   /** Of a present entry: does it lead to a table? */
   isTable(entry: number, level: number): boolean {
     const { tableMask, tableValue } = this.layout;

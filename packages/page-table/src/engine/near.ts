@@ -19,6 +19,13 @@ export class Near {
     this.regionOf = new Int32Array(pool);
   }
 
+  /** The table that is remembered for an address, or -1. */
+  find(va: number): number {
+    const region = (va / REGION_BYTES) | 0;
+    const table = this.tables[region & this.mask] as number;
+    return table >= 0 && this.regionOf[table] === region ? table : -1;
+  }
+
   /** Remembers a lowest table by an address that it covers. */
   remember(va: number, table: number): void {
     const region = (va / REGION_BYTES) | 0;

@@ -140,8 +140,9 @@ export class Tables extends Entries {
 
   /** Empties entries of one table. */
   clear(entry: number, entries: number): void {
-    if (entries === 1) this.words[2 * entry] = this.words[2 * entry + 1] = 0;
-    else this.words.fill(0, 2 * entry, 2 * (entry + entries));
+    // A call of fill() costs what eight stores cost.
+    if (entries > 8) this.words.fill(0, 2 * entry, 2 * (entry + entries));
+    else for (let at = 2 * entry; at < 2 * (entry + entries); at++) this.words[at] = 0;
     this.count(entry, -entries);
     this.stored(entry, entries);
   }

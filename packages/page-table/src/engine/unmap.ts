@@ -52,7 +52,8 @@ function unmapLeaves(tables: Tables, entry: number, level: number, va: number, e
   const bytes = tables.layout.entryBytes[level] as number;
   if (level > 0 && Math.floor(va / bytes) * bytes !== va) return 0;
   let leaves = isFull ? left : 1;
-  while (leaves < left && tables.isPresent(entry + leaves) && !tables.isTable(entry + leaves, level)) leaves++;
+  if (level === 0 && !isFull) leaves = tables.countPresent(entry, left);
+  else while (leaves < left && tables.isPresent(entry + leaves) && !tables.isTable(entry + leaves, level)) leaves++;
   tables.clear(entry, leaves);
   return leaves;
 }
