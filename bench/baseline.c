@@ -1,6 +1,5 @@
 // What C does for the same work: the peer of the rows that say so. Every function takes a count and gives back a sum.
-#include <node_api.h>
-#include <stdint.h>
+#include "napi.h"
 #include <stdlib.h>
 
 // A scatter list as kernels keep it: 32 bytes an entry, a page of 128 at a time, the last entry of a page links on.
@@ -79,21 +78,6 @@ static double coalesce(struct segment *s, uint32_t n) {
 // The list that iterate and coalesce read: made once.
 static struct segment *kept;
 
-static uint32_t argument(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value value;
-  uint32_t n = 0;
-  napi_get_cb_info(env, info, &count, &value, NULL, NULL);
-  napi_get_value_uint32(env, value, &n);
-  return n;
-}
-
-static napi_value number(napi_env env, double value) {
-  napi_value result;
-  napi_create_double(env, value, &result);
-  return result;
-}
-
 static napi_value segments_build(napi_env env, napi_callback_info info) {
   struct segment *list = build(argument(env, info), 4);
   double first = list->dma_address;
@@ -115,17 +99,13 @@ static napi_value segments_coalesce(napi_env env, napi_callback_info info) {
   return number(env, coalesce(kept, argument(env, info)));
 }
 
-#define EXPORT(name)                                                        \
-  do {                                                                      \
-    napi_value f;                                                           \
-    napi_create_function(env, #name, NAPI_AUTO_LENGTH, name, NULL, &f);     \
-    napi_set_named_property(env, exports, #name, f);                        \
-  } while (0)
+void page_table_exports(napi_env env, napi_value exports);
 
 NAPI_MODULE_INIT() {
   EXPORT(segments_build);
   EXPORT(segments_keep);
   EXPORT(segments_iterate);
   EXPORT(segments_coalesce);
+  page_table_exports(env, exports);
   return exports;
 }

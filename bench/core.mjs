@@ -144,4 +144,4 @@ function orders() {
   };
 }
 
-export const core = () => [cycles(), locks(), fences(), orders()];
+export const core = () => ({ rows: [cycles(), locks(), fences(), orders()], counted: [] });

@@ -8,24 +8,31 @@ const TARGET_MS = 100;
 /**
  * A row: `baseline(n)` and `candidate(n)` do the same work `n` times and return a number, so that nothing is optimised
  * away. Both may be async.
+ *
+ * What leaves something behind is taken back untimed: `setup` runs once before the first timing, `baselineReset` and
+ * `candidateReset` after each timing of their side. Where `n` is all that can be done before a reset and too little for
+ * the clock, a timing is the sum of so many `rounds`.
  * @typedef {{ name: string, unit: string, baselineName: string, goal?: number, n?: number, baselinePart?: number,
+ *   rounds?: number, setup?: () => void, baselineReset?: () => void, candidateReset?: () => void,
  *   baseline: (n: number) => number | Promise<number>, candidate: (n: number) => number | Promise<number> }} Row
  */
 
 /** @param {Row} row */
 export async function measure(row, repetitions) {
+  row.setup?.();
   const n = row.n ?? (await calibrate(row));
   // A baseline that is a hundred times slower need not do all of it.
   const part = row.baselinePart ?? 1;
   const warmUps = repetitions === 1 ? 0 : 4;
+  const timeBaseline = () => time(row.baseline, n * part, row.baselineReset, row.rounds);
   const [ratios, nanoseconds] = [[], []];
   for (let i = -warmUps; i < repetitions; i++) {
-    const before = await time(row.baseline, n * part);
-    const candidate = await time(row.candidate, n);
-    const after = await time(row.baseline, n * part);
+    const before = await timeBaseline();
+    const candidate = await time(row.candidate, n, row.candidateReset, row.rounds);
+    const after = await timeBaseline();
     if (i < 0) continue;
     ratios.push(candidate / ((before + after) / 2 / part));
-    nanoseconds.push((candidate * 1e6) / n);
+    nanoseconds.push((candidate * 1e6) / n / (row.rounds ?? 1));
   }
   return {
     ...row,
@@ -37,21 +44,26 @@ export async function measure(row, repetitions) {
 }
 
 /** How often until a candidate takes long enough for the clock. */
-async function calibrate({ candidate }) {
+async function calibrate({ candidate, candidateReset }) {
   for (let n = 1; ; n *= 4) {
-    const took = await time(candidate, n);
+    const took = await time(candidate, n, candidateReset);
     if (took > TARGET_MS / 4) return Math.ceil((n * TARGET_MS) / took);
   }
 }
 
 let sink = 0;
-async function time(act, n) {
+async function time(act, n, reset, rounds = 1) {
   globalThis.gc?.();
-  const began = performance.now();
-  const result = act(n);
-  sink += typeof result === "number" ? result : await result;
-  if (Number.isNaN(sink)) throw new Error("a benchmark returned no number");
-  return performance.now() - began;
+  let took = 0;
+  for (let round = 0; round < rounds; round++) {
+    const began = performance.now();
+    const result = act(n);
+    sink += typeof result === "number" ? result : await result;
+    took += performance.now() - began;
+    if (Number.isNaN(sink)) throw new Error("a benchmark returned no number");
+    reset?.();
+  }
+  return took;
 }
 
 function quantile(values, q) {
