@@ -65,8 +65,8 @@ function bitOf(flag) {
 const INTRODUCTION = `# Page tables
 
 Written by \`npm run docs\` from the formats of [\`@dma-buf/page-table\`](../packages/page-table): what you see is what the
-package's walk read from the table that its engine had written. Each section has two walks through one map call of
-2 MiB and four pages: one that ends in a page, and one that ends in a larger leaf.
+package's walk read from the table that its engine had written. Each section has two walks through what one
+call mapped, 2 MiB and four pages: the first ends behind the large leaf, the second in it.
 
 Levels count from 0, the lowest. Each line is one entry as hardware reads it: the table's address in memory, the index, all
 64 bits, and what they say. A walk adds the leaf's address and what is left of the input address.
