@@ -115,6 +115,13 @@ describe("unmap", () => {
     expect([table.unmap(M2, M2), table.tables, memory.liveTables]).toEqual([M2, 3, 3]);
   });
 
+  it("of a part of an AMD run that a split made takes the whole run, whatever sizes are mapped", () => {
+    const { table } = kit(amdV1, 16, { leafSizesLog2: [12, 21] });
+    table.map(M2, phys(M2), M2, RW);
+    table.split(M2, 0x1_0000);
+    expect([table.unmap(M2 + 0x1_0000, 2 * K4), table.lookup(M2 + 0x1_f000)]).toEqual([0x1_0000, -1]);
+  });
+
   it("of a part of an AMD run takes the whole run", () => {
     const { table } = kit(amdV1);
     table.map(0x1_0000, phys(0x1_0000), 0x1_0000, RW);

@@ -38,7 +38,7 @@ export class Engine implements PageTable {
     this.#sizes = new LeafSizes(sizesLog2);
     this.#flags = new FlagsCache(format, sizesLog2);
     this.#ranges = new Ranges(this.#tables);
-    this.#hasFewPages = this.#sizes.next(PAGE_LOG2) >= 21;
+    this.#hasFewPages = this.#sizes.next(PAGE_LOG2) >= 21 && !format.codedSizeLog2;
     this.#memory = { readEntry: (at) => this.#tables.all[(at - memory.basePhys) / 8] ?? null };
   }
 
