@@ -153,6 +153,15 @@ describe("AMD's root grows", () => {
     expect(errnoOf(() => table.map(2 ** 40, phys(0), K4, RW))).toBe("ENOMEM");
     expect([roots, table.levels, memory.liveTables]).toEqual([[4, 3], 3, 1]);
   });
+
+  it("says nothing of a root that it could not reach", () => {
+    const roots: number[] = [];
+    const memory = createTableMemory({ basePhys: BASE, sizeBytes: 16 * K4 });
+    const options = { onRoot: (_root: PhysAddr, levels: number) => roots.push(levels) };
+    const table = createPageTable(createAmdV1({ vaBits: 53 }), failNth(memory, 3), options);
+    expect(errnoOf(() => table.map(2 ** 50, phys(0), K4, RW))).toBe("ENOMEM");
+    expect([roots, table.levels, memory.liveTables]).toEqual([[], 3, 1]);
+  });
 });
 
 describe("split", () => {

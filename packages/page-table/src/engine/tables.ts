@@ -39,6 +39,7 @@ export class Tables extends Entries {
   #made = new Int32Array(64);
   #madeCount = 0;
   #rootBefore = -1;
+  #toldRoot: number;
 
   constructor(format: Format, memory: TableMemory, onStore?: OnStore, onRoot?: OnRoot) {
     checkMemory(format, memory);
@@ -54,7 +55,7 @@ export class Tables extends Entries {
     this.oaEnd = 2 ** format.oaBits;
     this.top = format.levels - 1;
     this.vaEnd = this.#vaEnd();
-    this.root = this.#alloc(this.top, this.rootTables);
+    this.root = this.#toldRoot = this.#alloc(this.top, this.rootTables);
   }
 
   /** Tables of the root: more than one where addresses have more bits than its 9 leave room for. */
@@ -102,19 +103,25 @@ export class Tables extends Entries {
 
   /** Makes the root high enough for addresses below `end` and for leaves at `level`, then says so. */
   grow(end: number, level: number): void {
-    const { root } = this;
     while (end > this.vaEnd || level > this.top) {
       const higher = this.#alloc(this.top + 1, 1);
       this.#link(higher * ENTRIES, this.top + 1, this.root);
       this.#moveRoot(higher, this.top + 1);
     }
-    if (this.root !== root) this.#onRoot?.(this.rootPhys, this.top + 1);
+    this.#tellRoot();
   }
 
   #moveRoot(root: number, level: number): void {
     this.root = root;
     this.top = level;
     this.vaEnd = this.#vaEnd();
+  }
+
+  /** Says where the root is, if it is not where hardware was told. */
+  #tellRoot(): void {
+    if (this.root === this.#toldRoot) return;
+    this.#toldRoot = this.root;
+    this.#onRoot?.(this.rootPhys, this.top + 1);
   }
 
   /** Tables that are not linked yet, by level, as many as `needs` says. @throws DmaBufError `ENOMEM`; then none is held. */
@@ -191,13 +198,12 @@ export class Tables extends Entries {
       // Unmapping a range takes out the tables that it covers whole, and then neither entry nor parent is there.
       if (level > 0 && this.isPresent(entry)) this.drop(entry, this.child(entry, level));
     }
-    const grown = this.root !== this.#rootBefore;
     while (this.root !== this.#rootBefore) {
       const { root } = this;
       this.#moveRoot(this.child(root * ENTRIES, this.top), this.top - 1);
       this.drop(root * ENTRIES, root);
     }
-    if (grown) this.#onRoot?.(this.rootPhys, this.top + 1);
+    this.#tellRoot();
   }
 
   /** Gives the root back, which is empty. From here on no address is inside. */
