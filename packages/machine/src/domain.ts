@@ -14,7 +14,7 @@ export class TranslatedSpace {
   readonly #format: Format;
   readonly #memory: PhysicalMemory;
   readonly #trace: Trace;
-  readonly #tlb = new Map<number, { physical: number; write: boolean }>();
+  readonly #tlb = new Map<number, { physical: number; read: boolean; write: boolean }>();
 
   /** @param root asked anew for each walk: a table that grows has another one then */
   constructor(name: string, format: Format, root: WalkRoot, memory: PhysicalMemory, trace: Trace) {
@@ -29,7 +29,7 @@ export class TranslatedSpace {
   translate(address: number, access: "read" | "write"): Translation {
     const page = Math.floor(address / PAGE_SIZE);
     const cached = this.#tlb.get(page);
-    if (cached && (access === "read" || cached.write)) {
+    if (cached?.[access]) {
       this.#trace.emit("walk", () => `${this.name}: ${hex(address)} answered by the TLB`);
       return { kind: "hit", physical: (cached.physical + (address % PAGE_SIZE)) as PhysAddr, from: "iotlb" };
     }
@@ -45,7 +45,8 @@ export class TranslatedSpace {
       "walk",
       () => `${this.name}: ${hex(address)} -> ${hex(found.physical)}, leaf of ${found.leafSizeBytes} bytes`,
     );
-    this.#tlb.set(page, { physical: found.physical - (found.physical % PAGE_SIZE), write: found.protection.write });
+    const { read, write } = found.protection;
+    this.#tlb.set(page, { physical: found.physical - (found.physical % PAGE_SIZE), read, write });
     return { kind: "hit", physical: found.physical, from: "table" };
   }
 

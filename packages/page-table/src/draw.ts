@@ -3,7 +3,7 @@ import { hex } from "@dma-buf/core";
 import { sizeText, stepText } from "./dump.js";
 import { entryLog2, type Format } from "./format.js";
 import { describe } from "./refuse.js";
-import { addressBits, addressIn, isTable, type WalkResult } from "./walk.js";
+import { addressBits, addressIn, type WalkResult } from "./walk.js";
 
 /**
  * Draws a walk that was made for `va` over a table of so many levels. At most 80 columns for four levels.
@@ -65,7 +65,7 @@ function sum(format: Format, found: WalkResult, va: number): string[] {
   if (found.kind === "fault" || !last) return last ? [] : [` ${end(found)}`];
   const offset = va % found.leafSizeBytes;
   const base = hex(found.physical - offset);
-  const coded = addressIn(format, last.entry) !== found.physical - offset && !isTable(format, last.entry, last.level);
+  const coded = addressIn(format, last.entry) !== found.physical - offset;
   const size = coded ? ` (the entry's address, ${hex(addressIn(format, last.entry))}, codes the size)` : "";
   return ["", ` ${base} + ${hex(offset)} = ${hex(found.physical)}${size}`];
 }

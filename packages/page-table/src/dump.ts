@@ -2,7 +2,17 @@
 import { hex, type PhysAddr } from "@dma-buf/core";
 import { entryLog2, type Format, type Protection } from "./format.js";
 import { describe } from "./refuse.js";
-import { addressBits, addressIn, isTable, leafLog2, type WalkMemory, type WalkRoot, type WalkStep } from "./walk.js";
+import {
+  addressBits,
+  addressIn,
+  checkLevels,
+  isTable,
+  leafLog2,
+  malformation,
+  type WalkMemory,
+  type WalkRoot,
+  type WalkStep,
+} from "./walk.js";
 
 /** One present entry. */
 export interface DumpedEntry extends WalkStep {
@@ -30,6 +40,7 @@ export type DumpedKind =
  * [...dump(vtdSecondStage, hardware, table)].map((e) => e.entry); // [0x10001003n, 0x10002003n, 0x10003003n, 0x8003n]
  */
 export function* dump(format: Format, memory: WalkMemory, from: WalkRoot): Generator<DumpedEntry, void, void> {
+  checkLevels(from);
   const top = from.levels - 1;
   const entries = Math.min(2 ** (addressBits(format, from.levels) - entryLog2(top)), 16 * 512);
   yield* dumpTable({ format, memory, seen: new Set() }, from.root, top, 0, entries);
@@ -61,7 +72,7 @@ function* dumpTable(
 }
 
 function kindOf({ format, memory, seen }: Dump, entry: bigint, level: number): DumpedKind {
-  const why = format.malformed?.(entry, level);
+  const why = malformation(format, entry, level);
   if (why) return { kind: "malformed", why };
   const physical = addressIn(format, entry) as PhysAddr;
   if (isTable(format, entry, level)) {

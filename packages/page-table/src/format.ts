@@ -142,6 +142,16 @@ export function entryLog2(level: number): number {
   return 12 + 9 * level;
 }
 
+/** The address bits of a leaf that its size leaves without meaning, from `lowest` on. Many formats want them clear. */
+export function belowSize(level: number, lowest = 12): bigint {
+  return level === 0 ? 0n : bit(entryLog2(level)) - bit(lowest);
+}
+
+/** Can a leaf of a level have a size that is not its level's own? It takes several entries of one table. */
+export function isCodedSize(sizeLog2: number, level: number): boolean {
+  return sizeLog2 > entryLog2(level) && sizeLog2 < entryLog2(level + 1);
+}
+
 /**
  * Bit `n` of an entry.
  * @example

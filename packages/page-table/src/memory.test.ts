@@ -13,6 +13,7 @@ describe("a pool", () => {
     const op = fc.record({ take: fc.boolean(), row: fc.constantFrom(1, 1, 1, 2, 4), which: fc.nat() });
     fc.assert(
       fc.property(fc.array(op, { maxLength: 80 }), (ops) => {
+        // From a multiple of four tables on, so that rows are where they would be without a base.
         const memory = pool(70);
         const out: { table: number; row: number }[] = [];
         const isFree = (table: number): boolean => !out.some((o) => o.table <= table && table < o.table + o.row);
@@ -47,6 +48,9 @@ describe("a pool", () => {
     ["given back twice", (m, t) => [m.freeTable(t), m.freeTable(t)]],
     ["never handed out", (m, t) => m.freeTable(phys(t + 4096))],
     ["outside", (m) => m.freeTable(phys(0))],
+    ["in the middle of one", (m, t) => m.freeTable(phys(t + 2048))],
+    ["not a number", (m) => m.freeTable(NaN as PhysAddr)],
+    ["far away", (m, t) => m.freeTable(phys(t + 2 ** 44))],
     ["two, of which one was handed out", (m, t) => m.freeTable(t, 2)],
   ])("refuses a table that was %s, and keeps count", (_name, act) => {
     const memory = pool(40);
@@ -56,6 +60,8 @@ describe("a pool", () => {
   });
 
   it.each([
+    [{ basePhys: -4096 as PhysAddr, sizeBytes: 4096 }, "basePhys -4096 is no address"],
+    [{ basePhys: (2 ** 60) as PhysAddr, sizeBytes: 4096 }, "is no address: give a whole number from 0 to 2^53 - 1"],
     [{ basePhys: phys(0x800), sizeBytes: 4096 }, "basePhys 0x800 is no multiple of 4096: align it"],
     [{ basePhys: phys(0), sizeBytes: 0 }, "sizeBytes 0: a pool has a multiple of 4096 bytes"],
     [{ basePhys: phys(0), sizeBytes: 100 }, "sizeBytes 100: a pool has"],
@@ -63,6 +69,16 @@ describe("a pool", () => {
   ])("%j: %s", (options, message) => {
     expect(() => createTableMemory(options)).toThrow(message);
   });
+});
+
+it("tables in a row are aligned in memory, and their number is a power of two", () => {
+  const memory = createTableMemory({ basePhys: phys(0x3000), sizeBytes: 40 * 4096 });
+  expect([memory.allocTable(16), memory.allocTable(4), memory.allocTable()]).toEqual([0x1_0000, 0x4000, 0x3000]);
+  for (const bad of [0, -1, 3, 1.5, NaN]) {
+    expect(() => memory.allocTable(bad)).toThrow(`${bad} tables in a row: give a power of two`);
+    expect(() => memory.freeTable(phys(0x4000), bad)).toThrow("give a power of two");
+  }
+  expect(memory.liveTables).toBe(21);
 });
 
 it("the n-th allocation fails, once, and says that it was told to", () => {

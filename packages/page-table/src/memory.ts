@@ -25,6 +25,8 @@ const TABLE_WORDS = 1024;
  * memory.liveTables; // 1
  */
 export function createTableMemory({ basePhys, sizeBytes }: TableMemoryOptions): TableMemory {
+  if (!Number.isSafeInteger(basePhys) || basePhys < 0)
+    throw new RangeError(`basePhys ${basePhys} is no address: give a whole number from 0 to 2^53 - 1`);
   if (basePhys % TABLE_BYTES !== 0) throw new RangeError(`basePhys ${hex(basePhys)} is no multiple of 4096: align it`);
   if (!(sizeBytes > 0 && sizeBytes % TABLE_BYTES === 0 && sizeBytes <= SIZE_BYTES_MAX))
     throw new RangeError(`sizeBytes ${sizeBytes}: a pool has a multiple of 4096 bytes, at most 2^32`);
@@ -79,7 +81,7 @@ class Pool implements TableMemory {
   }
 
   allocTable(tables = 1): PhysAddr {
-    const table = tables === 1 ? this.#takeFirst() : this.#takeRow(tables);
+    const table = tables === 1 ? this.#takeFirst() : this.#takeRow(checkCount(tables));
     if (table < 0)
       throw noMemory(`all ${this.#tables} page-table pages are in use: unmap something or give the machine more`);
     this.liveTables += tables;
@@ -88,8 +90,9 @@ class Pool implements TableMemory {
 
   freeTable(physical: PhysAddr, tables = 1): void {
     const first = (physical - this.basePhys) / TABLE_BYTES;
-    for (let table = first; table < first + tables; table++)
-      if (!this.#isOut(table))
+    if (tables !== 1) checkCount(tables);
+    for (let i = 0; i < tables; i++)
+      if (!this.#isOut(first + i))
         throw new RangeError(`${hex(physical)} is not a table that was handed out: give back once`);
     for (let table = first; table < first + tables; table++) this.#flip(table);
     this.words.fill(0, first * TABLE_WORDS, (first + tables) * TABLE_WORDS);
@@ -109,9 +112,10 @@ class Pool implements TableMemory {
     return table;
   }
 
-  /** As many in a row, aligned to their number. */
+  /** As many in a row, aligned in memory to their number. */
   #takeRow(tables: number): number {
-    for (let first = 0; first + tables <= this.#tables; first += tables) {
+    const before = (this.basePhys / TABLE_BYTES) % tables;
+    for (let first = (tables - before) % tables; first + tables <= this.#tables; first += tables) {
       let taken = 0;
       for (let table = first; table < first + tables; table++) taken += Number(this.#isOut(table));
       if (taken > 0) continue;
@@ -122,12 +126,19 @@ class Pool implements TableMemory {
   }
 
   #isOut(table: number): boolean {
+    if (!(Number.isInteger(table) && table >= 0 && table < this.#tables)) return false;
     return (((this.#out[table >>> 5] ?? 0) >>> (table & 31)) & 1) === 1;
   }
 
   #flip(table: number): void {
     this.#out[table >>> 5] = (this.#out[table >>> 5] as number) ^ (1 << (table & 31));
   }
+}
+
+/** @throws RangeError */
+function checkCount(tables: number): number {
+  if (Number.isInteger(tables) && tables > 0 && Number.isInteger(Math.log2(tables))) return tables;
+  throw new RangeError(`${tables} tables in a row: give a power of two`);
 }
 
 function noMemory(why: string): DmaBufError {

@@ -4,10 +4,10 @@ import { describe, expect, it } from "vitest";
 import type { Format } from "./format.js";
 import { createAmdV1 } from "./formats/amd-v1.js";
 import { formats } from "./formats/index.js";
-import { amdV1, ept, vtdSecondStage } from "./index.js";
+import { amdV1, createArmStage2, createVtdSecondStage, ept, vtdSecondStage, x86 } from "./index.js";
 import { createTableMemory, failNth } from "./memory.js";
 import { createPageTable } from "./page-table.js";
-import { BASE, isSame, kit, type Kit, phys, RO, RW } from "./testing.js";
+import { BASE, isSame, kit, type Kit, miscounts, phys, RO, RW } from "./testing.js";
 
 const [K4, M2, G1] = [0x1000, 0x20_0000, 0x4000_0000];
 describe("refusals name the value, the rule and the remedy", () => {
@@ -42,7 +42,7 @@ describe("refusals name the value, the rule and the remedy", () => {
     [
       "split into thirds",
       (k) => k.table.split(M2, 3),
-      "split: EINVAL: 3 bytes is no leaf size of vtd-second-stage: 2^12, 2^21, 2^30",
+      "split: EINVAL: 3 bytes is none of the leaf sizes 2^12, 2^21, 2^30",
     ],
     ["unmap nothing", (k) => k.table.unmap(0, 0), "unmap: EINVAL: size is 0: name at least one page"],
     [
@@ -115,13 +115,6 @@ describe("unmap", () => {
     expect([table.unmap(M2, M2), table.tables, memory.liveTables]).toEqual([M2, 3, 3]);
   });
 
-  it("of a part of an AMD run that a split made takes the whole run, whatever sizes are mapped", () => {
-    const { table } = kit(amdV1, 16, { leafSizesLog2: [12, 21] });
-    table.map(M2, phys(M2), M2, RW);
-    table.split(M2, 0x1_0000);
-    expect([table.unmap(M2 + 0x1_0000, 2 * K4), table.lookup(M2 + 0x1_f000)]).toEqual([0x1_0000, -1]);
-  });
-
   it("of a part of an AMD run takes the whole run", () => {
     const { table } = kit(amdV1);
     table.map(0x1_0000, phys(0x1_0000), 0x1_0000, RW);
@@ -146,6 +139,34 @@ describe("AMD's root grows", () => {
     expect(memory.liveTables).toBe(0);
   });
 
+  it("for a leaf that needs a higher level, though its address does not", () => {
+    const { table } = kit(amdV1);
+    table.map(0, phys(0), 2 ** 40, RW);
+    expect([table.levels, table.lookup(2 ** 40 - 1), [...table.leaves()].length]).toEqual([4, 2 ** 40 - 1, 1]);
+  });
+
+  it("and a range that goes beyond what it covers is unmapped up to there", () => {
+    const { table } = kit(amdV1);
+    table.map(2 ** 39 - K4, phys(0x5000), K4, RW);
+    expect(table.unmap(2 ** 39 - K4, 2 * K4)).toBe(K4);
+  });
+
+  it.each([2, 3, 4, 5, 6])("is taken back, whatever was mapped below it, when allocation %i fails", (n) => {
+    const seen: number[] = [];
+    const memory = createTableMemory({ basePhys: BASE, sizeBytes: 256 * K4 });
+    const options = { onRoot: (root: PhysAddr) => seen.push(root) };
+    const table = createPageTable(createAmdV1({ vaBits: 53 }), failNth(memory, n), options);
+    const first = table.root;
+    expect(errnoOf(() => table.map(0, phys(0), 2 ** 48 + K4, RW))).toBe("ENOMEM");
+    expect([table.levels, memory.liveTables, miscounts(table)]).toEqual([3, 1, []]);
+    expect([undefined, table.root]).toContain(seen.at(-1));
+    expect(seen.length > 0 || table.root === first).toBe(true);
+    table.map(5 * K4, phys(0), K4, RW);
+    expect([table.lookup(5 * K4), table.translate(5 * K4, "read").kind]).toEqual([0, "hit"]);
+    table.destroy();
+    expect(memory.liveTables).toBe(0);
+  });
+
   it("shrinks again only if what it grew for could not be mapped", () => {
     const roots: number[] = [];
     const memory = createTableMemory({ basePhys: BASE, sizeBytes: 16 * K4 });
@@ -164,7 +185,99 @@ describe("AMD's root grows", () => {
   });
 });
 
+describe("what is remembered", () => {
+  it("does not outlive its table, nor stand in for another region", () => {
+    const { table } = kit(vtdSecondStage, 256, { leafSizesLog2: [12] });
+    const far = 256 * M2;
+    table.map(0, phys(0), M2, RW);
+    expect([table.lookup(5), table.lookup(far + 5), table.unmap(far, K4)]).toEqual([5, -1, 0]);
+    table.unmap(0, M2);
+    // The same table page, for a region that is remembered in the same place.
+    table.map(far, phys(0x40_0000), K4, RW);
+    expect([table.lookup(far + 5), table.lookup(5), table.unmap(0, K4)]).toEqual([0x40_0005, -1, 0]);
+    expect([errnoOf(() => table.map(0, phys(0), K4, RW)), table.lookup(far + 5), miscounts(table)]).toEqual([
+      "ok",
+      0x40_0005,
+      [],
+    ]);
+  });
+
+  it("a page beyond the physical width is refused there too", () => {
+    const { table } = kit(createVtdSecondStage({ oaBits: 39 }));
+    table.map(0, phys(0), K4, RW);
+    expect(errnoOf(() => table.map(K4, phys(2 ** 39), K4, RW))).toBe("ERANGE");
+  });
+
+  it("what is allowed is not mixed up: execute refused, and not said", () => {
+    const { table } = kit(x86);
+    table.map(0, phys(0), K4, { ...RW, execute: false });
+    table.map(K4, phys(0), K4, RW);
+    table.map(2 * K4, phys(0), K4, { ...RW, execute: true });
+    expect([...table.leaves()].map((l) => l.protection.execute)).toEqual([false, true, true]);
+  });
+});
+
+describe("large leaves over tables that are idle", () => {
+  it("take nested tables out, of every level", () => {
+    const { table, memory } = kit(vtdSecondStage);
+    for (const va of [0, M2, 5 * M2]) table.map(va, phys(K4), K4, RW);
+    for (const va of [0, M2, 5 * M2]) table.unmap(va, K4);
+    expect([table.tables, table.idleTables]).toEqual([6, 5]);
+    table.map(0, phys(G1), G1, RW);
+    expect([table.tables, memory.liveTables, miscounts(table), table.lookup(M2)]).toEqual([2, 2, [], G1 + M2]);
+  });
+
+  it("in a root of several tables", () => {
+    const { table, memory } = kit(createArmStage2({ iasBits: 43, oasBits: 42 }));
+    const end = 512 * G1;
+    table.map(end - G1, phys(end - G1), 3 * G1, RW);
+    table.unmap(end, 2 * G1);
+    for (const va of [end, end + G1]) table.map(va, phys(K4), K4, RW);
+    for (const va of [end, end + G1]) table.unmap(va, K4);
+    table.map(end, phys(0), G1, RW);
+    expect([miscounts(table), table.lookup(end + 9), table.lookup(end + G1)]).toEqual([[], 9, -1]);
+    table.destroy();
+    expect([memory.liveTables, memory.words.some((w) => w !== 0)]).toEqual([0, false]);
+  });
+});
+
+it("a map that made many tables takes them all back", () => {
+  const { memory, table } = kit(vtdSecondStage, 200, { leafSizesLog2: [12] });
+  table.map(2 ** 40, phys(0), K4, RW);
+  expect(errnoOf(() => table.map(0, phys(0), 300 * M2, RW))).toBe("ENOMEM");
+  expect([memory.liveTables, table.tables, miscounts(table)]).toEqual([4, 4, []]);
+});
+
 describe("split", () => {
+  it("uses the page table's own leaf sizes", () => {
+    const { table, memory } = kit(vtdSecondStage, 600, { leafSizesLog2: [12, 30] });
+    table.map(0, phys(G1), G1, RW);
+    expect(errnoOf(() => table.split(0, M2))).toBe("EINVAL");
+    table.split(0x5000, K4);
+    expect([new Set([...table.leaves()].map((l) => l.sizeBytes)), table.tables]).toEqual([new Set([K4]), 515]);
+    expect([table.lookup(G1 - 1), miscounts(table)]).toEqual([2 * G1 - 1, []]);
+    table.destroy();
+    expect(memory.liveTables).toBe(0);
+  });
+
+  it("that cannot be finished leaves the leaf, and no table", () => {
+    const { table } = kit(vtdSecondStage, 100, { leafSizesLog2: [12, 30] });
+    table.map(0, phys(G1), G1, RW);
+    expect([errnoOf(() => table.split(0, K4)), table.tables, miscounts(table), table.lookup(7)]).toEqual([
+      "ENOMEM",
+      2,
+      [],
+      G1 + 7,
+    ]);
+  });
+
+  it.each([-0.5, 1.5, NaN, -K4])("at %d, which is no address, is refused", (va) => {
+    const { table } = kit(vtdSecondStage);
+    table.map(0, phys(0), M2, RW);
+    expect([errnoOf(() => table.split(va, K4)), errnoOf(() => table.split(2 ** 48, K4))]).toEqual(["EINVAL", "ERANGE"]);
+    expect([...table.leaves()].length).toBe(1);
+  });
+
   it("goes through each level, and translates as before", () => {
     const { table } = kit(vtdSecondStage);
     table.map(G1, phys(4 * G1), G1, RW);
@@ -226,16 +339,20 @@ describe("once destroyed", () => {
     table.map(0, phys(0x5000), K4, RW);
     table.destroy();
     expect([table.lookup(0), [...table.leaves()], table.tables, table.idleTables]).toEqual([-1, [], 0, 0]);
+    // Its root is somebody else's now.
+    createPageTable(ept, memory).map(0, phys(0x5000), K4, RW);
+    expect(table.translate(0, "read")).toMatchObject({ kind: "fault", reason: "no-memory" });
     for (const act of [
       () => table.map(0, phys(0), K4, RW),
       () => table.map(0, phys(0), M2, RW),
       () => table.unmap(0, K4),
+      () => table.split(0, K4),
       () => table.protect(0, K4, RO),
       () => table.readAndClearDirty(0, K4),
       () => table.destroy(),
     ])
       expect(act).toThrow("EINVAL: the page table was destroyed: make another");
-    expect([memory.liveTables, memory.words.some((w) => w !== 0)]).toEqual([0, false]);
+    expect(memory.liveTables).toBe(4);
   });
 });
 
@@ -251,13 +368,13 @@ describe("somebody else wrote into the tables", () => {
     ["unmap", (k) => k.table.unmap(0, 2 * K4)],
     ["leaves", (k) => [...k.table.leaves()]],
     ["protect", (k) => k.table.protect(0, K4, RO)],
-    ["destroy", (k) => k.table.destroy()],
   ];
   it.each([
     ["the root points to itself", 0x1000_0003n],
     ["it points outside the memory", 0x9999_9000_0003n],
     ["it points to a table that nobody took", 0x1000_9003n],
     ["it points to a table of another level", 0x1000_3003n],
+    ["it points 16 TiB higher", 0x1000_1000_1003n],
   ])("%s: EIO with the entry, from every call, and no end to wait for", (_name, entry) => {
     for (const [name, act] of asked) {
       const k = spoil(entry);
@@ -265,6 +382,51 @@ describe("somebody else wrote into the tables", () => {
       expect([name, error?.code, error?.values["entryPhys"]]).toEqual([name, "EIO", BASE]);
       expect(error?.message).toContain(`[0x10000000] = 0x${entry.toString(16)} leads to no table of level 2`);
     }
+  });
+
+  it("destroy gives all tables back, whatever leads to them", () => {
+    const k = spoil(0n);
+    k.table.destroy();
+    expect([k.memory.liveTables, k.memory.words.some((w) => w !== 0)]).toEqual([0, false]);
+  });
+
+  it("a table that was given back is nobody's", () => {
+    const k = kit(vtdSecondStage, 16, { leafSizesLog2: [12] });
+    k.table.map(0, phys(0), 2 * M2, RW);
+    const lowest = k.table.translate(0, "read").steps[3]?.entryPhys as number;
+    const above = (k.table.translate(0, "read").steps[2]?.entryPhys as number) - BASE;
+    k.table.unmap(0, M2);
+    new DataView(k.memory.words.buffer).setBigUint64(above, BigInt(lowest) + 3n, true);
+    expect(errnoOf(() => [...k.table.leaves()])).toBe("EIO");
+  });
+
+  it.each([
+    ["more than its level", 0, 0x7fff_fe01n],
+    ["all ones", 0, 0x000f_ffff_ffff_fe01n],
+    ["less than its level's own", 8, 0x0e01n],
+  ])("AMD: a leaf that codes %s is EIO, and nobody else's tables are touched", (_name, above, entry) => {
+    const { memory, table } = kit(amdV1);
+    const other = createPageTable(vtdSecondStage, memory);
+    other.map(0, phys(0), 100 * K4, RW);
+    table.map(0, phys(0x5000), K4, RW);
+    const { steps } = table.translate(0, "read");
+    const at = (steps.at(above === 0 ? -1 : -2)?.entryPhys as number) - BASE;
+    new DataView(memory.words.buffer).setBigUint64(at, entry, true);
+    for (const act of [() => table.unmap(0, 2 * K4), () => [...table.leaves()], () => table.readAndClearDirty(0, K4)])
+      expect(errnoOf(act)).toBe("EIO");
+    expect(table.translate(0, "read")).toMatchObject({ kind: "fault", reason: "malformed" });
+    expect([...other.leaves()].length).toBe(100);
+  });
+
+  it("an entry with high bits alone is in the way too", () => {
+    const { memory, table } = kit(vtdSecondStage);
+    table.map(0, phys(0x5000), K4, RW);
+    const at = (table.translate(0, "read").steps.at(-1)?.entryPhys as number) - BASE;
+    new DataView(memory.words.buffer).setBigUint64(at + 16, 1n << 60n, true);
+    expect([errnoOf(() => table.map(K4, phys(0), 6 * K4, RW)), errnoOf(() => table.map(K4, phys(0), K4, RW))]).toEqual([
+      "EADDRINUSE",
+      "ok",
+    ]);
   });
 
   function caught(act: () => unknown): DmaBufError | null {

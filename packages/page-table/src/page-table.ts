@@ -59,7 +59,8 @@ export interface PageTable extends WalkRoot {
    */
   unmap(va: number, sizeBytes: number, gather?: TableGather): number;
   /**
-   * Changes permissions and memory type of what is mapped; accessed and dirty stay as they are.
+   * Changes permissions and memory type of what is mapped; accessed and dirty stay as they are. What the protection does
+   * not say is the format's own again: a UC leaf of EPT is WB after a `protect` without `cache`.
    * @throws DmaBufError as {@link map}; `ENOENT` there is a hole · `EINVAL` a leaf lies only partly inside: split it first
    */
   protect(va: number, sizeBytes: number, protection: Protection): void;
@@ -67,7 +68,8 @@ export interface PageTable extends WalkRoot {
    * Splits the leaf at `va` until it has `sizeBytes`; where it is smaller already, nothing happens. Translations stay as
    * they were, accessed and dirty are inherited. On Arm, entries change here without the break that its architecture wants
    * between two sizes: have the range unmapped where that matters.
-   * @throws DmaBufError `EINVAL` not one of the format's leaf sizes · `ENOENT` nothing is mapped there · `ENOMEM`
+   * @throws DmaBufError `EINVAL` no address, or none of the leaf sizes to use · `ERANGE` · `ENOENT` nothing is mapped
+   * there · `ENOMEM`
    */
   split(va: number, sizeBytes: number): void;
   /**

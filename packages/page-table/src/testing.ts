@@ -1,5 +1,6 @@
 /** What the tests of this package share: a kit, and an oracle that knows no tables, only a list of leaves. */
 import { addr, type PhysAddr, type TableMemory } from "@dma-buf/core";
+import type { Tables } from "./engine/tables.js";
 import type { Format, Protection } from "./format.js";
 import { createTableMemory } from "./memory.js";
 import { createPageTable, type PageTable, type PageTableOptions } from "./page-table.js";
@@ -30,6 +31,25 @@ export function hardwareOf(memory: TableMemory): Required<WalkMemory> {
     readEntry: (at) => (inside(at) ? view.getBigUint64(at - memory.basePhys, true) : null),
     writeEntry: (at, entry) => view.setBigUint64(at - memory.basePhys, entry, true),
   };
+}
+
+/** What the engine counts and remembers, and what is not so when it is counted again. */
+export function miscounts(table: PageTable): string[] {
+  const tables = (table as PageTable & { readonly inner: Tables }).inner;
+  const wrong: string[] = [];
+  const seen = new Set<number>();
+  const visit = (at: number, level: number): void => {
+    seen.add(at);
+    if (tables.levelOf[at] !== level + 1)
+      wrong.push(`table ${at} is of level ${level}, noted as ${tables.levelOf[at]}`);
+    const entries = Array.from({ length: 512 }, (_, i) => at * 512 + i).filter((entry) => tables.isPresent(entry));
+    if (tables.live[at] !== entries.length) wrong.push(`table ${at} has ${entries.length}, counted ${tables.live[at]}`);
+    for (const entry of entries) if (tables.isTable(entry, level)) visit(tables.child(entry, level), level - 1);
+  };
+  for (let i = 0; i < tables.rootTables; i++) visit(tables.root + i, tables.top);
+  if (seen.size !== tables.held) wrong.push(`${seen.size} tables, counted ${tables.held}`);
+  const strange = [...tables.near.tables].filter((at) => at >= 0 && !(seen.has(at) && tables.levelOf[at] === 1));
+  return [...wrong, ...strange.map((at) => `table ${at} is remembered, and is none`)];
 }
 
 /** Is there no bit left? */

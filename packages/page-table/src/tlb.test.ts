@@ -33,5 +33,11 @@ it("keeps the old answer until it is flushed, and never remembers that nothing i
 });
 
 it("a number of entries that is no power of two is refused", () => {
-  expect(() => new SoftwareTlb(kit(ept).table, { entries: 100 })).toThrow("entries 100: give a power of two");
+  for (const entries of [100, 0, 0.5, NaN])
+    expect(() => new SoftwareTlb(kit(ept).table, { entries })).toThrow(`entries ${entries}: give a power of two`);
+});
+
+it("what is no address is nowhere", () => {
+  const tlb = new SoftwareTlb(kit(ept).table);
+  expect([-1, -4096, NaN, 2 ** 60].map((va) => tlb.lookup(va))).toEqual([-1, -1, -1, -1]);
 });

@@ -7,6 +7,9 @@ export interface SoftwareTlbOptions {
   readonly entries?: number;
 }
 
+/** No page has this number, nor does it equal itself. */
+const NOTHING = NaN;
+
 /**
  * Direct-mapped, a page an entry, in front of {@link PageTable.lookup}: faster where addresses come again, slower where
  * they do not. Whoever unmaps flushes, or the old answer stays. Pages that are not mapped are not
@@ -31,10 +34,11 @@ export class SoftwareTlb {
 
   /** @throws RangeError for a number of entries that is no power of two. */
   constructor(table: PageTable, { entries = 4096 }: SoftwareTlbOptions = {}) {
-    if (!Number.isInteger(Math.log2(entries))) throw new RangeError(`entries ${entries}: give a power of two`);
+    if (!(entries >= 1 && Number.isInteger(Math.log2(entries))))
+      throw new RangeError(`entries ${entries}: give a power of two`);
     this.#table = table;
     this.#mask = entries - 1;
-    this.#tags = new Float64Array(entries).fill(-1);
+    this.#tags = new Float64Array(entries).fill(NOTHING);
     this.#frames = new Float64Array(entries);
   }
 
@@ -52,6 +56,6 @@ export class SoftwareTlb {
 
   /** Forgets everything. */
   flush(): void {
-    this.#tags.fill(-1);
+    this.#tags.fill(NOTHING);
   }
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { drawWalk } from "./draw.js";
 import { dump, dumpLine } from "./dump.js";
 import type { Access, Format } from "./format.js";
-import { amdV1, ept, formats, npt, riscvSv48, vtdSecondStage, x86 } from "./index.js";
+import { amdV1, createArmStage2, createEpt, ept, formats, npt, riscvSv48, vtdSecondStage, x86 } from "./index.js";
 import { BASE, hardwareOf, kit, type Kit, phys, RO, RW } from "./testing.js";
 import { walk } from "./walk.js";
 
@@ -58,6 +58,26 @@ describe("a walk says why it faults", () => {
     expect([...withTable, k.go("read"), k.go("write")]).toEqual([...expected, "permission@0"]);
   });
 
+  it("a table on the way forbids reads", () => {
+    const k = onePage(vtdSecondStage);
+    change(k, k.at[1] as number, (e) => e & ~1n);
+    expect([k.go("read"), k.go("write")]).toEqual(["permission@0", "hit 5008"]);
+    const found = walk(vtdSecondStage, k.hardware, k.table, 8, "write");
+    expect(found.kind === "hit" && found.protection).toEqual({ read: false, write: true });
+  });
+
+  it("an address that is none, and a root of other levels than the format's", () => {
+    const k = onePage(vtdSecondStage);
+    expect([k.go("read", 0.5), k.go("read", NaN)]).toEqual(["address-width@3", "address-width@3"]);
+    const from = { root: phys(k.at[1] as number), levels: 3 };
+    expect(walk(vtdSecondStage, k.hardware, from, 8, "read").kind).toBe("hit");
+    expect(walk(vtdSecondStage, k.hardware, from, 2 ** 39, "read")).toMatchObject({ reason: "address-width" });
+    for (const levels of [0, -3, 1.5, NaN, 7]) {
+      expect(() => walk(vtdSecondStage, k.hardware, { ...from, levels }, 8, "read")).toThrow("hardware has 1 to 6");
+      expect(() => [...dump(vtdSecondStage, k.hardware, { ...from, levels })]).toThrow("hardware has 1 to 6");
+    }
+  });
+
   it("execute, where the leaf or a table on the way forbids it", () => {
     const k = onePage(npt);
     expect(k.go("execute")).toBe("permission@0");
@@ -72,6 +92,14 @@ describe("a walk says why it faults", () => {
     ["EPT: memory type 7", ept, -1, (e) => e | 0x38n, "malformed@0"],
     ["EPT: a table entry with a memory type", ept, 1, (e) => e | 8n, "malformed@2"],
     ["EPT: a leaf at level 3", ept, 0, (e) => e | 0x80n, "malformed@3"],
+    ["EPT: an address above MAXPHYADDR", createEpt({ oaBits: 39 }), -1, (e) => e | (1n << 45n), "malformed@0"],
+    ["EPT: a large leaf at a small address", ept, 2, (e) => e | 0x80n, "malformed@1"],
+    ["x86-64: a large leaf at a small address", x86, 2, (e) => e | 0x80n | (1n << 13n), "malformed@1"],
+    ["x86-64: a leaf at level 3", x86, 0, (e) => e | 0x80n, "malformed@3"],
+    ["RISC-V: a large leaf at a small address", riscvSv48, 2, (e) => e | 2n, "malformed@1"],
+    ["RISC-V: a table below the lowest level", riscvSv48, -1, () => 0x401n, "malformed@0"],
+    ["RISC-V: a table entry with bits of a leaf", riscvSv48, 1, (e) => e | 0x40n, "malformed@2"],
+    ["RISC-V: an address of 56 bits", riscvSv48, -1, (e) => e | (1n << 53n), "malformed@0"],
     ["AMD v1: a level is left out", amdV1, 0, (e) => (e & ~0xe00n) | 0x200n, "malformed@2"],
     ["RISC-V: write without read", riscvSv48, -1, (e) => e & ~2n, "malformed@0"],
     ["RISC-V: memory type 3", riscvSv48, -1, (e) => e | (3n << 61n), "malformed@0"],
@@ -146,6 +174,23 @@ describe("a dump", () => {
     expect(distinct).toEqual([...table.leaves()].map((l) => [l.physical, l.sizeBytes]));
   });
 
+  it("goes through a table once a level, and says where it was shown before", () => {
+    const k = onePage(vtdSecondStage);
+    change(k, BASE + 8, () => k.hardware.readEntry(BASE) as bigint);
+    const tables = [...dump(vtdSecondStage, k.hardware, k.table)].map(dumpLine).filter((l) => l.startsWith("level 3"));
+    expect(tables.map((l) => l.split(": ")[1])).toEqual(["table at 0x10001000", "table at 0x10001000, shown before"]);
+    const self = onePage(vtdSecondStage);
+    change(self, BASE, () => BigInt(BASE) + 3n);
+    expect([...dump(vtdSecondStage, self.hardware, self.table)].map((e) => e.level)).toEqual([3, 2, 1, 0]);
+  });
+
+  it("has all of a root of several tables", () => {
+    const format = createArmStage2({ iasBits: 43, oasBits: 42 });
+    const k = kit(format);
+    k.table.map(2 ** 43 - 2 ** 30, phys(0), 2 ** 30, RW);
+    expect([...dump(format, k.hardware, k.table)].map((e) => [e.va, e.is.kind])).toEqual([[2 ** 43 - 2 ** 30, "leaf"]]);
+  });
+
   it("ends where tables go round in circles, lead nowhere, or are malformed", () => {
     const k = onePage(ept);
     change(k, BASE, (e) => (e & ~0xffff_f000n) | BigInt(BASE));
@@ -189,7 +234,7 @@ describe("a drawing", () => {
     expect(drawn(0x1234).slice(-1)).toEqual([
       " level 1  0x10002000 [  0]  0x0000000000000081  permission: the leaf does not allow write",
     ]);
-    expect(drawn(2 ** 50).slice(-1)).toEqual([" address-width: more than 48 bits"]);
+    expect(drawn(2 ** 50).slice(-1)).toEqual([" address-width: no address of 48 bits"]);
   });
 });
 

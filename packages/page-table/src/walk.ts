@@ -61,6 +61,7 @@ export interface WalkMemory {
 
 /**
  * Walks as hardware does.
+ * @throws RangeError for levels that no table has
  * @example
  * const memory = createTableMemory({ basePhys: addr<PhysAddr>(0x1000_0000), sizeBytes: 8 * 4096 });
  * const table = createPageTable(vtdSecondStage, memory);
@@ -68,6 +69,7 @@ export interface WalkMemory {
  * found.reason; // "not-present"
  */
 export function walk(format: Format, memory: WalkMemory, from: WalkRoot, va: number, access: Access): WalkResult {
+  checkLevels(from);
   return new Walk(format, memory, from, va, access).run();
 }
 
@@ -91,13 +93,14 @@ class Walk {
   run(): WalkResult {
     const top = this.#from.levels - 1;
     const bits = addressBits(this.#format, this.#from.levels);
-    if (!(this.#va >= 0 && this.#va < 2 ** bits)) return this.#fault(top, "address-width", `more than ${bits} bits`);
+    if (!(Number.isInteger(this.#va) && this.#va >= 0 && this.#va < 2 ** bits))
+      return this.#fault(top, "address-width", `no address of ${bits} bits`);
     let table: number = this.#from.root;
     for (let level = top; ; level--) {
       const entry = this.#read(table, level, level === top);
       if (entry === null) return this.#fault(level, "no-memory", `no memory at 0x${table.toString(16)}`);
       if ((entry & this.#format.present) === 0n) return this.#fault(level, "not-present", "the entry is empty");
-      const malformed = this.#format.malformed?.(entry, level);
+      const malformed = malformation(this.#format, entry, level);
       if (malformed) return this.#fault(level, "malformed", malformed);
       if (!isTable(this.#format, entry, level)) return this.#leaf(entry, level);
       this.#restrict(entry);
@@ -159,8 +162,20 @@ class Walk {
 
 /** Bits of an address that a table of so many levels takes. */
 export function addressBits(format: Format, levels: number): number {
-  const grows = (format.levelsMax ?? format.levels) > format.levels;
-  return grows ? Math.min(format.vaBits, entryLog2(levels)) : format.vaBits;
+  const { vaBits, levelsMax = format.levels } = format;
+  return levels === levelsMax ? vaBits : Math.min(vaBits, entryLog2(levels));
+}
+
+/** A walk ends because each level is lower than the one before. @throws RangeError */
+export function checkLevels({ levels }: WalkRoot): void {
+  if (!(Number.isInteger(levels) && levels >= 1 && levels <= 6))
+    throw new RangeError(`a root of ${levels} levels: hardware has 1 to 6`);
+}
+
+/** Why hardware refuses a present entry, or `null`: it has a form that the format has not, or an address too wide. */
+export function malformation(format: Format, entry: bigint, level: number): string | null {
+  if (addressIn(format, entry) >= 2 ** format.oaBits) return `an address of more than ${format.oaBits} bits`;
+  return format.malformed?.(entry, level) ?? null;
 }
 
 /** Of a present entry: does it lead to a table? */

@@ -1,9 +1,9 @@
 /** Changing leaves that stay where they are: what they allow, and what hardware noted in them. */
 import { hex, type PhysAddr } from "@dma-buf/core";
-import { entryLog2, type LeafShape, type Protection } from "../format.js";
+import type { LeafShape, Protection } from "../format.js";
 import { refuse } from "../refuse.js";
-import { entryBits, type Place, places } from "./inspect.js";
-import { high, low, WORD } from "./layout.js";
+import { entriesOf, entryBits, type Place, places } from "./inspect.js";
+import { high, low } from "./layout.js";
 import type { Tables } from "./tables.js";
 
 /** What a leaf says besides its address and its size: what it allows, and what hardware noted in it. */
@@ -23,23 +23,16 @@ export function writeLeaves(
 ): void {
   const { format, layout } = tables;
   const flags = (format.leafFlags({ level, sizeLog2 }, protection) & ~(format.accessed | format.dirty)) | noted;
-  const address = physical * layout.scale;
-  const copies = 2 ** (sizeLog2 - entryLog2(level));
-  tables.writer.begin({
-    lo: low(flags) | address,
-    hi: high(flags) | (address / WORD),
-    stride: 2 ** sizeLog2 * layout.scale,
-    copies,
-  });
+  const copies = entriesOf({ level, sizeLog2 });
+  tables.writer.begin(layout.run(low(flags), high(flags), physical, sizeLog2, copies));
   tables.writer.write(entry, entries / copies);
   tables.stored(entry, entries);
 }
 
 /** Gives the leaves of a range other permissions, or another memory type. All or none. */
 export function protectRange(tables: Tables, va: number, end: number, protection: Protection): void {
-  const found = [...places(tables, va, end)];
-  checkCovered(found, va, end);
-  for (const place of found) {
+  checkCovered(tables, va, end);
+  for (const place of places(tables, va, end)) {
     const entries = entriesOf(place);
     const physical = tables.outputOf(place.entry, place.sizeLog2);
     writeLeaves(tables, { protection, noted: notedIn(tables, place) }, place, place.entry, entries, physical);
@@ -47,9 +40,9 @@ export function protectRange(tables: Tables, va: number, end: number, protection
 }
 
 /** Every byte must be mapped, by leaves that lie inside. */
-function checkCovered(found: readonly Place[], from: number, end: number): void {
+function checkCovered(tables: Tables, from: number, end: number): void {
   let va = from;
-  for (const { va: at, sizeLog2 } of found) {
+  for (const { va: at, sizeLog2 } of places(tables, from, end)) {
     const sizeBytes = 2 ** sizeLog2;
     if (at > va) break;
     if (at < from || at + sizeBytes > end)
@@ -65,11 +58,6 @@ function checkCovered(found: readonly Place[], from: number, end: number): void 
 /** Accessed and dirty, as any entry of a leaf has them. */
 export function notedIn(tables: Tables, place: Place): bigint {
   return entryBits(tables, place) & (tables.format.accessed | tables.format.dirty);
-}
-
-/** Entries that a leaf takes. */
-export function entriesOf({ level, sizeLog2 }: LeafShape): number {
-  return 2 ** (sizeLog2 - entryLog2(level));
 }
 
 /** A leaf through which hardware went. */

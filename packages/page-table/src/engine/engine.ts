@@ -6,7 +6,6 @@ import type { PageTable, PageTableOptions, SweepOptions } from "../page-table.js
 import { refuse } from "../refuse.js";
 import { walk, type WalkMemory, type WalkResult } from "../walk.js";
 import { protectRange, sweep, type Touched } from "./change.js";
-import { ENTRIES } from "./entries.js";
 import { mapFewPages, unmapFewPages } from "./few-pages.js";
 import { FlagsCache, type LeafFlags } from "./flags.js";
 import { idleTables, type Leaf, leafAt, places } from "./inspect.js";
@@ -17,13 +16,16 @@ import { lookup, mapPage, unmapPage } from "./page.js";
 import { Ranges } from "./ranges.js";
 import { splitLeaf } from "./split.js";
 import { type TableGather, Tables } from "./tables.js";
-import { releaseBelow, unmapRange } from "./unmap.js";
+import { unmapRange } from "./unmap.js";
 
 const PAGE_LOG2 = 12;
 
 export class Engine implements PageTable {
   readonly format: Format;
-  readonly #tables: Tables;
+  /** For the tests of this package. */
+  readonly inner: Tables;
+  /** The leaf sizes to use, ascending, and what chooses among them. */
+  readonly #sizesLog2: readonly number[];
   readonly #sizes: LeafSizes;
   readonly #flags: FlagsCache;
   readonly #ranges: Ranges;
@@ -34,55 +36,58 @@ export class Engine implements PageTable {
   constructor(format: Format, memory: TableMemory, { leafSizesLog2, onStore, onRoot }: PageTableOptions) {
     const sizesLog2 = sizesOf(format, leafSizesLog2);
     this.format = format;
-    this.#tables = new Tables(format, memory, onStore, onRoot);
+    this.#sizesLog2 = sizesLog2;
+    this.inner = new Tables(format, memory, onStore, onRoot);
     this.#sizes = new LeafSizes(sizesLog2);
     this.#flags = new FlagsCache(format, sizesLog2);
-    this.#ranges = new Ranges(this.#tables);
+    this.#ranges = new Ranges(this.inner);
     this.#hasFewPages = this.#sizes.next(PAGE_LOG2) >= 21 && !format.codedSizeLog2;
-    this.#memory = { readEntry: (at) => this.#tables.all[(at - memory.basePhys) / 8] ?? null };
+    const { all } = this.inner;
+    // Once it is destroyed, its memory is somebody else's.
+    this.#memory = { readEntry: (at) => (this.tables === 0 ? null : (all[(at - memory.basePhys) / 8] ?? null)) };
   }
 
   get root(): PhysAddr {
-    return this.#tables.rootPhys;
+    return this.inner.rootPhys;
   }
 
   get levels(): number {
-    return this.#tables.top + 1;
+    return this.inner.top + 1;
   }
 
   get tables(): number {
-    return this.#tables.held;
+    return this.inner.held;
   }
 
   get idleTables(): number {
-    return idleTables(this.#tables);
+    return idleTables(this.inner);
   }
 
   map(va: number, physical: PhysAddr, sizeBytes: number, protection: Protection): void {
     const flags = this.#flags.of(protection);
-    if (sizeBytes !== PAGE_BYTES || !mapPage(this.#tables, va, physical, flags))
+    if (sizeBytes !== PAGE_BYTES || !mapPage(this.inner, va, physical, flags))
       this.#mapAny(va, physical, sizeBytes, flags);
   }
 
   unmap(va: number, sizeBytes: number, gather?: TableGather): number {
-    if (sizeBytes === PAGE_BYTES && unmapPage(this.#tables, va)) return PAGE_BYTES;
+    if (sizeBytes === PAGE_BYTES && unmapPage(this.inner, va)) return PAGE_BYTES;
     return this.#unmapAny(va, sizeBytes, gather);
   }
 
   protect(va: number, sizeBytes: number, protection: Protection): void {
     this.#flags.of(protection);
     this.#ranges.check("protect", va, sizeBytes);
-    protectRange(this.#tables, va, va + sizeBytes, protection);
+    protectRange(this.inner, va, va + sizeBytes, protection);
   }
 
   split(va: number, sizeBytes: number): void {
-    const sizes = this.format.leafSizesLog2;
     const sizeLog2 = Math.log2(sizeBytes);
-    if (!sizes.includes(sizeLog2))
-      refuse("EINVAL", "split", `${sizeBytes} bytes is no leaf size of ${this.format.id}: 2^${sizes.join(", 2^")}`, {
+    this.#ranges.checkByte("split", va);
+    if (!this.#sizesLog2.includes(sizeLog2))
+      refuse("EINVAL", "split", `${sizeBytes} bytes is none of the leaf sizes 2^${this.#sizesLog2.join(", 2^")}`, {
         sizeBytes,
       });
-    splitLeaf(this.#tables, va, sizeLog2);
+    splitLeaf(this.inner, this.#sizesLog2, va, sizeLog2);
   }
 
   readAndClearDirty(va: number, sizeBytes: number, { clear = true }: SweepOptions = {}): Touched[] {
@@ -98,23 +103,21 @@ export class Engine implements PageTable {
   }
 
   lookup(va: number): number {
-    return lookup(this.#tables, va);
+    return lookup(this.inner, va);
   }
 
   *leaves(va: number = 0, sizeBytes: number = 2 ** this.format.vaBits): Generator<Leaf, void, void> {
-    for (const place of places(this.#tables, va, va + sizeBytes)) yield leafAt(this.#tables, place);
+    for (const place of places(this.inner, va, va + sizeBytes)) yield leafAt(this.inner, place);
   }
 
   destroy(): void {
-    const { root, top, rootTables } = this.#tables;
     this.#ranges.checkAlive("destroy");
-    releaseBelow(this.#tables, root, top, rootTables * ENTRIES);
-    this.#tables.end();
+    this.inner.end();
   }
 
   /** A page whose table was not remembered is tried again: now it is. */
   #mapAny(va: number, physical: number, sizeBytes: number, flags: LeafFlags): void {
-    const tables = this.#tables;
+    const tables = this.inner;
     if (sizeBytes === PAGE_BYTES && tables.seek(va) && mapPage(tables, va, physical, flags)) return;
     this.#ranges.checkMap(va, physical, sizeBytes);
     const mapping = { va, physical, sizeBytes, flags };
@@ -123,7 +126,7 @@ export class Engine implements PageTable {
   }
 
   #unmapAny(va: number, sizeBytes: number, gather?: TableGather): number {
-    const tables = this.#tables;
+    const tables = this.inner;
     if (sizeBytes === PAGE_BYTES && tables.seek(va) && unmapPage(tables, va)) return PAGE_BYTES;
     this.#ranges.check("unmap", va, sizeBytes);
     const pages = this.#hasFewPages && sizeBytes < REGION_BYTES ? unmapFewPages(tables, va, sizeBytes) : -1;
@@ -136,7 +139,7 @@ export class Engine implements PageTable {
     if (this.format[which] === 0n)
       refuse("EOPNOTSUPP", op, `hardware keeps no ${which} bit in ${this.format.id}`, { format: this.format.id });
     this.#ranges.check(op, va, sizeBytes);
-    return sweep(this.#tables, this.format[which], va, va + sizeBytes, clear);
+    return sweep(this.inner, this.format[which], va, va + sizeBytes, clear);
   }
 }
 

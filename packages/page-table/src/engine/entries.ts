@@ -1,6 +1,7 @@
 /** The entries of a pool of tables, each known by its number: what is read from them, and how they are written. */
 import type { PhysAddr, TableMemory } from "@dma-buf/core";
-import { entryLog2, type Format } from "../format.js";
+import { entryLog2, type Format, isCodedSize } from "../format.js";
+import { refuse } from "../refuse.js";
 import { Layout, PAGE_BYTES, POWER, WORD } from "./layout.js";
 import { LeafWriter, type Views } from "./leaf-writer.js";
 
@@ -76,10 +77,15 @@ export class Entries implements Views {
     return level > 0 && ((this.words[2 * entry] as number) & (tableMask[level] as number)) === tableValue[level];
   }
 
-  /** Entries that a leaf takes which stands at `entry` of a table at `level`, and log2 of its size. */
+  /** log2 of the size of a leaf. @throws DmaBufError `EIO` for a code that is no size of its level */
   leafLog2(entry: number, level: number): number {
     const coded = this.layout.coded?.(this.words[2 * entry] as number, this.words[2 * entry + 1] as number) ?? 0;
-    return coded === 0 ? entryLog2(level) : coded;
+    if (coded === 0) return entryLog2(level);
+    if (!isCodedSize(coded, level))
+      refuse("EIO", "walk", `entry 0x${this.all[entry]?.toString(16)} at level ${level} codes 2^${coded} bytes`, {
+        entry,
+      });
+    return coded;
   }
 
   /** The address field of an entry, in pages. */

@@ -3,8 +3,7 @@
  * leaves are pages, if the format has no size between a page and 2 MiB, and no table comes or goes.
  */
 import { ENTRIES } from "./entries.js";
-import type { LeafFlags } from "./flags.js";
-import { PAGE_BYTES, WORD } from "./layout.js";
+import { PAGE_BYTES } from "./layout.js";
 import type { Mapping } from "./map.js";
 import type { Tables } from "./tables.js";
 
@@ -16,8 +15,12 @@ export function mapFewPages(tables: Tables, { va, physical, sizeBytes, flags }: 
   const pages = sizeBytes / PAGE_BYTES;
   const entry = find(tables, va, pages);
   if (entry < 0 || tables.countEmpty(entry, pages) < pages) return false;
-  if (pages > FEW) writeRun(tables, entry, pages, physical, flags);
-  else for (let i = 0; i < pages; i++) writePage(tables, entry + i, physical + i * PAGE_BYTES, flags);
+  const lo = flags.lo[12] as number;
+  const hi = flags.hi[12] as number;
+  if (pages > FEW) {
+    tables.writer.begin(tables.layout.run(lo, hi, physical, 12, 1));
+    tables.writer.write(entry, pages);
+  } else for (let i = 0; i < pages; i++) tables.store(entry + i, lo, hi, physical + i * PAGE_BYTES);
   tables.count(entry, pages);
   return true;
 }
@@ -32,28 +35,11 @@ export function unmapFewPages(tables: Tables, va: number, sizeBytes: number): nu
   return present;
 }
 
-/** The entry of the first page, if all are in one table that is there but do not fill it, and nobody watches; else -1. */
+/** The entry of the first page, if all are in one table that is there, and nobody watches; else -1. */
 function find(tables: Tables, va: number, pages: number): number {
   const index = (va / PAGE_BYTES) & (ENTRIES - 1);
-  if (tables.isWatched || pages === ENTRIES || index + pages > ENTRIES) return -1;
+  if (tables.isWatched || index + pages > ENTRIES) return -1;
   let table = tables.near.find(va);
   if (table < 0 && tables.seek(va)) table = tables.near.find(va);
   return table < 0 ? -1 : table * ENTRIES + index;
-}
-
-function writePage({ words, layout }: Tables, entry: number, physical: number, flags: LeafFlags): void {
-  const address = physical * layout.scale;
-  words[2 * entry] = (flags.lo[12] as number) | address;
-  words[2 * entry + 1] = (flags.hi[12] as number) | (address / WORD);
-}
-
-function writeRun({ writer, layout }: Tables, entry: number, pages: number, physical: number, flags: LeafFlags): void {
-  const address = physical * layout.scale;
-  writer.begin({
-    lo: (flags.lo[12] as number) | address,
-    hi: (flags.hi[12] as number) | (address / WORD),
-    stride: PAGE_BYTES * layout.scale,
-    copies: 1,
-  });
-  writer.write(entry, pages);
 }

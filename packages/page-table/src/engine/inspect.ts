@@ -1,6 +1,6 @@
 /** Reading a page table from the side of whoever wrote it. */
 import type { PhysAddr } from "@dma-buf/core";
-import type { Protection } from "../format.js";
+import { entryLog2, type LeafShape, type Protection } from "../format.js";
 import { hasLeaf } from "./search.js";
 import { ENTRIES } from "./entries.js";
 import type { Tables } from "./tables.js";
@@ -77,9 +77,15 @@ export function leafAt(tables: Tables, place: Place): Leaf {
   };
 }
 
+/** Entries that a leaf takes. */
+export function entriesOf({ level, sizeLog2 }: LeafShape): number {
+  return 2 ** (sizeLog2 - entryLog2(level));
+}
+
 /** The bits that any entry of a leaf has: hardware sets accessed and dirty in the one that it walked. */
-export function entryBits(tables: Tables, { entry, level, sizeLog2 }: Place): bigint {
-  const entries = 2 ** sizeLog2 / (tables.layout.entryBytes[level] as number);
+export function entryBits(tables: Tables, place: Place): bigint {
+  const { entry } = place;
+  const entries = entriesOf(place);
   let bits = 0n;
   for (let i = 0; i < entries; i++) bits |= tables.all[entry + i] as bigint;
   return bits;

@@ -1,5 +1,6 @@
 /** A format's facts in halves of 32 bits: what the loops of the engine compare, made once for each page table. */
 import { entryLog2, type Format } from "../format.js";
+import type { LeafRun } from "./leaf-writer.js";
 
 /** 2^32, to split and to join halves. */
 export const WORD: number = 2 ** 32;
@@ -32,6 +33,7 @@ export class Layout {
   readonly coded: Format["codedSizeLog2"];
 
   constructor(format: Format) {
+    checkFormat(format);
     const levels = Math.max(format.levels, format.levelsMax ?? 0);
     const marks = Array.from({ length: levels }, (_, level) => format.tableMark(level));
     const bad = marks.find(({ mask, value }) => mask >= 2n ** 32n || (value & ~mask) !== 0n);
@@ -48,8 +50,27 @@ export class Layout {
     this.pfnHiMask = Number(format.address >> BigInt(32 + this.shift));
     this.entryBytes = Float64Array.from({ length: levels }, (_, level) => 2 ** entryLog2(level));
     this.perEntry = this.entryBytes.map((bytes) => 1 / bytes);
-    this.coded = format.codedSizeLog2;
+    this.coded = format.codedSizeLog2?.bind(format);
   }
+
+  /** Leaves of one size from `physical` on, each in so many entries. */
+  run(flagsLo: number, flagsHi: number, physical: number, sizeLog2: number, copies: number): LeafRun {
+    const address = physical * this.scale;
+    const stride = (POWER[sizeLog2] as number) * this.scale;
+    return { lo: flagsLo | address, hi: flagsHi | (address / WORD), stride, copies };
+  }
+}
+
+/** Refuses what the engine cannot count on. @throws RangeError */
+function checkFormat({ id, levels, levelsMax = levels, vaBits, oaBits, address }: Format): void {
+  const whole = (n: number, from: number, to: number): boolean => Number.isInteger(n) && n >= from && n <= to;
+  if (!whole(vaBits, 13, 53)) throw new RangeError(`${id}: ${vaBits} bits of input address: give 13 to 53`);
+  if (!whole(oaBits, 13, 53)) throw new RangeError(`${id}: ${oaBits} bits of output address: give 13 to 53`);
+  if (!whole(levels, 2, 6) || !whole(levelsMax, levels, 6))
+    throw new RangeError(`${id}: ${levels} levels, up to ${levelsMax}: give 2 to 6, in ascending order`);
+  const field = address === 0n ? 2n : address / (address & -address);
+  if ((field & (field + 1n)) !== 0n)
+    throw new RangeError(`${id}: address 0x${address.toString(16)} is no contiguous field`);
 }
 
 /** Bits 31:0 as a signed Number, which is what an `Int32Array` holds. */

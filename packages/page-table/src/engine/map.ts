@@ -4,8 +4,7 @@ import { entryLog2 } from "../format.js";
 import type { LeafSizes } from "../leaf-size.js";
 import { refuse } from "../refuse.js";
 import { type LeafFlags, levelOf } from "./flags.js";
-import { POWER, WORD } from "./layout.js";
-import type { LeafRun } from "./leaf-writer.js";
+import { POWER } from "./layout.js";
 import { firstLeaf } from "./search.js";
 import type { Tables } from "./tables.js";
 import { releaseBelow, unmapRange } from "./unmap.js";
@@ -35,39 +34,33 @@ export function mapRange(tables: Tables, sizes: LeafSizes, { va, physical, sizeB
       const at = progress.va;
       const log2 = sizes.best(at, at + delta, end - at);
       const leaves = sizes.count(at, at + delta, end - at, log2);
-      const run = new Run(tables, flags, log2, at + delta, progress);
-      tables.writer.begin(run);
+      const run = new Run(tables, log2, progress);
+      const { lo, hi } = flags;
+      tables.writer.begin(tables.layout.run(lo[log2] as number, hi[log2] as number, at + delta, log2, run.copies));
       mapIn(run, tables.root, tables.top, at, at + leaves * run.leafBytes);
     }
   } catch (error) {
-    unmapRange(tables, va, progress.va);
-    tables.undo();
+    tables.undo(() => unmapRange(tables, va, progress.va));
     throw error;
   }
 }
 
 /** Consecutive leaves of one size, and where they go. */
-class Run implements LeafRun {
+class Run {
   readonly tables: Tables;
   readonly level: number;
   readonly leafBytes: number;
   readonly perLeaf: number;
-  readonly lo: number;
-  readonly hi: number;
-  readonly stride: number;
+  /** Entries that a leaf takes. */
   readonly copies: number;
   /** Up to where leaves were written: shared by all runs of a range. */
   readonly progress: { va: number };
 
-  constructor(tables: Tables, flags: LeafFlags, log2: number, physical: number, progress: { va: number }) {
-    const address = physical * tables.layout.scale;
+  constructor(tables: Tables, log2: number, progress: { va: number }) {
     this.tables = tables;
     this.level = levelOf(log2);
     this.leafBytes = POWER[log2] as number;
     this.perLeaf = 1 / this.leafBytes;
-    this.lo = (flags.lo[log2] as number) | address;
-    this.hi = (flags.hi[log2] as number) | (address / WORD);
-    this.stride = this.leafBytes * tables.layout.scale;
     this.copies = POWER[log2 - entryLog2(this.level)] as number;
     this.progress = progress;
   }
@@ -94,16 +87,16 @@ function mapLeaves(run: Run, table: number, va: number, end: number): void {
   const entries = leaves * copies;
   if (run.level > 0) makeWay(run, entry, entries);
   tables.writer.write(entry, leaves);
-  tables.count(entry, entries);
+  if (run.level === 0) tables.count(entry, entries);
+  else tables.countRun(entry, entries);
   tables.stored(entry, entries);
   run.progress.va = end;
 }
 
 /** What stands in the way of larger leaves are tables without a leaf. */
 function makeWay({ tables, level }: Run, entry: number, entries: number): void {
-  if (tables.live[entry >>> 9] === 0) return;
-  for (let at = entry; at < entry + entries; at++) {
-    if (!tables.isPresent(at)) continue;
+  const end = entry + entries;
+  for (let at = entry; (at += tables.countEmpty(at, end - at)) < end; at++) {
     const table = tables.child(at, level);
     releaseBelow(tables, table, level - 1);
     tables.drop(at, table);

@@ -34,6 +34,15 @@ export class Ranges {
     if (!this.#fits(va, sizeBytes)) this.#refuse(op, va, sizeBytes, { va, sizeBytes });
   }
 
+  checkByte(op: string, va: number): void {
+    this.checkAlive(op);
+    if (!Number.isInteger(va) || va < 0)
+      refuse("EINVAL", op, `va ${va} is no address: give a whole number from 0`, { va });
+    const { id, vaBits } = this.#tables.format;
+    if (va >= this.#vaEnd)
+      refuse("ERANGE", op, `${hex(va)} is beyond ${vaBits} bits of ${id}: give a lower one`, { va });
+  }
+
   /** Once it is destroyed, a page table holds no table. */
   checkAlive(op: string): void {
     const { held, format } = this.#tables;

@@ -5,17 +5,20 @@
 import { hex } from "@dma-buf/core";
 import { entryLog2 } from "../format.js";
 import { refuse } from "../refuse.js";
-import { type Content, entriesOf, notedIn, writeLeaves } from "./change.js";
-import { levelOf } from "./flags.js";
-import { type Place, places } from "./inspect.js";
+import { type Content, notedIn, writeLeaves } from "./change.js";
 import { ENTRIES } from "./entries.js";
+import { levelOf } from "./flags.js";
+import { entriesOf, type Place, places } from "./inspect.js";
 import type { Tables } from "./tables.js";
 
-/** @throws DmaBufError `ENOENT` nothing is mapped there · `ENOMEM` no table left; then all is as before. */
-export function splitLeaf(tables: Tables, va: number, sizeLog2: number): void {
+/**
+ * @param sizesLog2 the leaf sizes to use, ascending
+ * @throws DmaBufError `ENOENT` nothing is mapped there · `ENOMEM` no table left; then all is as before.
+ */
+export function splitLeaf(tables: Tables, sizesLog2: readonly number[], va: number, sizeLog2: number): void {
   const [place] = places(tables, va, va + 1);
   if (!place) return refuse("ENOENT", "split", `nothing is mapped at ${hex(va)}: map it first`, { va });
-  if (place.sizeLog2 > sizeLog2) new Split(tables, place, va, sizeLog2).run();
+  if (place.sizeLog2 > sizeLog2) new Split(tables, sizesLog2, place, va, sizeLog2).run();
 }
 
 /** Entries of one table that together cover what one leaf, or one entry above, covered. */
@@ -28,17 +31,19 @@ interface Block {
 
 class Split {
   readonly #tables: Tables;
+  readonly #sizesLog2: readonly number[];
   readonly #place: Place;
   readonly #va: number;
   readonly #sizeLog2: number;
+  /** The level at which leaves of that size stand. */
   readonly #target: number;
   readonly #content: Content;
   readonly #physical: number;
-  /** Tables that are not linked yet, by level. */
-  #spare: number[][] = [];
+  readonly #made: number[] = [];
 
-  constructor(tables: Tables, place: Place, va: number, sizeLog2: number) {
+  constructor(tables: Tables, sizesLog2: readonly number[], place: Place, va: number, sizeLog2: number) {
     this.#tables = tables;
+    this.#sizesLog2 = sizesLog2;
     this.#place = place;
     this.#va = va;
     this.#sizeLog2 = sizeLog2;
@@ -50,44 +55,49 @@ class Split {
 
   run(): void {
     const { level, entry, va } = this.#place;
-    const needs: number[] = [];
-    for (let at = level; at > this.#target; at--)
-      needs[at - 1] = entriesOf({ level: at, sizeLog2: this.#leafLog2(at) });
-    this.#spare = this.#tables.spare(needs);
-    this.#refine({ level, entry, entries: entriesOf(this.#place), va });
+    try {
+      this.#fill({ level, entry, entries: entriesOf(this.#place), va });
+    } catch (error) {
+      for (const table of this.#made) this.#tables.abandon(table);
+      throw error;
+    }
   }
 
-  /** Fills a block with leaves, the one at the address as small as asked. */
-  #refine(block: Block): void {
-    const { level, entry, va } = block;
-    const log2 = this.#leafLog2(level);
-    // A leaf that has its level's size already is not written again.
-    if (level < this.#place.level || log2 < this.#place.sizeLog2) this.#fill(block, log2);
-    if (level === this.#target) return;
-    const entryBytes = 2 ** entryLog2(level);
-    const start = Math.floor(this.#va / 2 ** log2) * 2 ** log2;
-    for (let at = start; at < start + 2 ** log2; at += entryBytes)
-      this.#descend(entry + (at - va) / entryBytes, level, at);
+  /** Fills a block with leaves, and with tables where they must become smaller still. The tables come first. */
+  #fill({ level, entry, entries, va }: Block): void {
+    const tables = this.#tables;
+    const sizeLog2 = this.#sizeAt(level);
+    const bytes = 2 ** entryLog2(level);
+    const cuts: { readonly entry: number; readonly table: number }[] = [];
+    for (let i = 0; i < entries; i++)
+      if (this.#isCut(level, va + i * bytes))
+        cuts.push({ entry: entry + i, table: this.#filled(level - 1, va + i * bytes) });
+    // The leaf itself is not written again.
+    if (sizeLog2 !== undefined && !(level === this.#place.level && sizeLog2 === this.#place.sizeLog2)) {
+      const physical = this.#physical + (va - this.#place.va);
+      writeLeaves(tables, this.#content, { level, sizeLog2 }, entry, entries, physical);
+    }
+    for (const cut of cuts) tables.pointTo(cut.entry, level, cut.table);
   }
 
-  /** Puts a full table where a leaf, or a part of one, was. */
-  #descend(entry: number, level: number, va: number): void {
-    const table = this.#spare[level - 1]?.pop() as number;
-    const below = { level: level - 1, entry: table * ENTRIES, entries: ENTRIES, va };
-    if (Math.floor(this.#va / 2 ** entryLog2(level)) * 2 ** entryLog2(level) === va) this.#refine(below);
-    else this.#fill(below, this.#leafLog2(level - 1));
-    this.#tables.count(below.entry, ENTRIES);
-    this.#tables.pointTo(entry, level, table);
+  /** A full table that is not linked yet. */
+  #filled(level: number, va: number): number {
+    const table = this.#tables.alloc(level);
+    this.#made.push(table);
+    this.#fill({ level, entry: table * ENTRIES, entries: ENTRIES, va });
+    this.#tables.count(table * ENTRIES, ENTRIES);
+    return table;
   }
 
-  #fill({ level, entry, entries, va }: Block, sizeLog2: number): void {
-    const physical = this.#physical + (va - this.#place.va);
-    writeLeaves(this.#tables, this.#content, { level, sizeLog2 }, entry, entries, physical);
+  /** Must an entry become a table? Where its level has no leaf to use, or the leaf that it is part of has the address. */
+  #isCut(level: number, va: number): boolean {
+    const sizeLog2 = this.#sizeAt(level);
+    if (sizeLog2 === undefined) return true;
+    return level > this.#target && Math.floor(va / 2 ** sizeLog2) === Math.floor(this.#va / 2 ** sizeLog2);
   }
 
-  /** The leaves of a level: as asked at the last one, else the smallest that the format has there. AMD has no 512 GiB. */
-  #leafLog2(level: number): number {
-    if (level === this.#target) return this.#sizeLog2;
-    return this.#tables.format.leafSizesLog2.find((s) => s >= entryLog2(level)) as number;
+  /** The leaves of a level: as asked at the last one, else the smallest to use there. AMD has no 512 GiB. */
+  #sizeAt(level: number): number | undefined {
+    return level === this.#target ? this.#sizeLog2 : this.#sizesLog2.find((s) => levelOf(s) === level);
   }
 }

@@ -19,7 +19,7 @@ export class Tables extends Entries {
   /** By table of the pool: present entries. */
   readonly live: Uint16Array;
   /** By table of the pool: its level plus one if it belongs to this page table, else 0. */
-  readonly #levelOf: Uint8Array;
+  readonly levelOf: Uint8Array;
   readonly #memory: TableMemory;
   /** Bits 31:0 of the page frame number at which the pool begins, signed. */
   readonly #basePfnLo: number;
@@ -38,8 +38,10 @@ export class Tables extends Entries {
   /** Entries that lead to tables made since {@link begin}, for {@link undo}. */
   #made = new Int32Array(64);
   #madeCount = 0;
-  #rootBefore = -1;
+  #topBefore = -1;
   #toldRoot: number;
+  /** Roots that an undo leaves alone until it is through. */
+  #kept: ReadonlySet<number> | null = null;
 
   constructor(format: Format, memory: TableMemory, onStore?: OnStore, onRoot?: OnRoot) {
     checkMemory(format, memory);
@@ -48,14 +50,14 @@ export class Tables extends Entries {
     this.#memory = memory;
     this.#onRoot = onRoot;
     this.live = new Uint16Array(pool);
-    this.#levelOf = new Uint8Array(pool);
+    this.levelOf = new Uint8Array(pool);
     this.near = new Near(pool);
     this.#basePfnLo = (memory.basePhys / PAGE_BYTES) | 0;
     this.#basePfnHi = Math.floor(memory.basePhys / PAGE_BYTES / WORD);
     this.oaEnd = 2 ** format.oaBits;
     this.top = format.levels - 1;
     this.vaEnd = this.#vaEnd();
-    this.root = this.#toldRoot = this.#alloc(this.top, this.rootTables);
+    this.root = this.#toldRoot = this.alloc(this.top, this.rootTables);
   }
 
   /** Tables of the root: more than one where addresses have more bits than its 9 leave room for. */
@@ -79,7 +81,7 @@ export class Tables extends Entries {
     const lo = this.words[2 * entry] as number;
     const hi = this.words[2 * entry + 1] as number;
     const table = (((lo >>> shift) | (hi << (32 - shift))) - this.#basePfnLo) | 0;
-    if (this.#levelOf[table] !== level || ((hi >>> shift) & pfnHiMask) !== this.#basePfnHi) this.astray(entry, level);
+    if (this.levelOf[table] !== level || ((hi >>> shift) & pfnHiMask) !== this.#basePfnHi) this.astray(entry, level);
     return table;
   }
 
@@ -104,7 +106,7 @@ export class Tables extends Entries {
   /** Makes the root high enough for addresses below `end` and for leaves at `level`, then says so. */
   grow(end: number, level: number): void {
     while (end > this.vaEnd || level > this.top) {
-      const higher = this.#alloc(this.top + 1, 1);
+      const higher = this.alloc(this.top + 1);
       this.#link(higher * ENTRIES, this.top + 1, this.root);
       this.#moveRoot(higher, this.top + 1);
     }
@@ -124,19 +126,10 @@ export class Tables extends Entries {
     this.#onRoot?.(this.rootPhys, this.top + 1);
   }
 
-  /** Tables that are not linked yet, by level, as many as `needs` says. @throws DmaBufError `ENOMEM`; then none is held. */
-  spare(needs: readonly number[]): number[][] {
-    const made: number[][] = [];
-    try {
-      needs.forEach((count, level) => {
-        const tables: number[] = (made[level] = []);
-        while (tables.length < count) tables.push(this.#alloc(level, 1));
-      });
-    } catch (error) {
-      for (const table of made.flat()) this.#release(table);
-      throw error;
-    }
-    return made;
+  /** Gives back a table that was never linked. */
+  abandon(table: number): void {
+    this.#empty(table);
+    this.#release(table);
   }
 
   /** Lets an entry of a table at `level` lead to `table`, whatever stood there. */
@@ -159,8 +152,15 @@ export class Tables extends Entries {
     this.live[entry >>> 9] = (this.live[entry >>> 9] as number) + entries;
   }
 
+  /** The same for a run that may go on in the next table of a root of several. */
+  countRun(entry: number, entries: number): void {
+    for (let at = entry; at < entry + entries; at = (at | (ENTRIES - 1)) + 1)
+      this.count(at, Math.min((at | (ENTRIES - 1)) + 1, entry + entries) - at);
+  }
+
   /** Takes the empty table out to which `entry` leads, and gives it back, or notes it for later. */
   drop(entry: number, table: number, gather?: TableGather): void {
+    if (this.#kept?.has(table)) return;
     this.clear(entry, 1);
     this.#release(table, gather);
   }
@@ -177,7 +177,7 @@ export class Tables extends Entries {
   }
 
   #release(table: number, gather?: TableGather): void {
-    this.#levelOf[table] = 0;
+    this.levelOf[table] = 0;
     this.held--;
     this.near.forget(table);
     if (gather) gather.push(this.physOf(table));
@@ -187,31 +187,70 @@ export class Tables extends Entries {
   /** From here on, {@link undo} knows what to take back. */
   begin(): void {
     this.#madeCount = 0;
-    this.#rootBefore = this.root;
+    this.#topBefore = this.top;
   }
 
-  /** Takes back each table made since {@link begin}; whatever was put into them is gone already. */
-  undo(): void {
+  /**
+   * Takes back what was done since {@link begin}: lets `clear` unmap what was mapped, then gives each table back that was
+   * made, the higher roots last, when hardware knows that it starts at the old one again.
+   */
+  undo(clear: () => void): void {
+    const roots = this.#rootsSinceBegin();
+    this.#kept = new Set(roots);
+    clear();
     for (let i = this.#madeCount - 1; i >= 0; i--) {
       const entry = this.#made[i] as number;
-      const level = (this.#levelOf[entry >>> 9] as number) - 1;
+      const level = (this.levelOf[entry >>> 9] as number) - 1;
       // Unmapping a range takes out the tables that it covers whole, and then neither entry nor parent is there.
       if (level > 0 && this.isPresent(entry)) this.drop(entry, this.child(entry, level));
     }
-    while (this.root !== this.#rootBefore) {
-      const { root } = this;
-      this.#moveRoot(this.child(root * ENTRIES, this.top), this.top - 1);
-      this.drop(root * ENTRIES, root);
-    }
+    this.#kept = null;
+    // An empty root may have given way to a leaf. It is the next higher one then that takes its place, as empty.
+    const root = roots.pop() as number;
+    this.levelOf[root] = this.#topBefore + 1;
+    this.#moveRoot(root, this.#topBefore);
     this.#tellRoot();
+    for (const higher of roots) {
+      this.clear(higher * ENTRIES, 1);
+      this.#release(higher);
+    }
   }
 
-  /** Gives the root back, which is empty. From here on no address is inside. */
+  /** The roots from now down to the one of then, as far as each still leads to the next. */
+  #rootsSinceBegin(): number[] {
+    const roots = [this.root];
+    for (let { root, top } = this; top > this.#topBefore; top--) {
+      const entry = root * ENTRIES;
+      if (!this.isPresent(entry) || !this.isTable(entry, top)) break;
+      root = this.child(entry, top);
+      roots.push(root);
+    }
+    return roots;
+  }
+
+  /** Clears and gives back every table, the root too, whatever leads to them. From here on no address is inside. */
   end(): void {
-    this.#levelOf.fill(0, this.root, this.root + this.rootTables);
-    this.#memory.freeTable(this.rootPhys, this.rootTables);
+    for (let table = 0; table < this.levelOf.length; table++)
+      if (this.levelOf[table] !== 0 && !this.#isOfRoot(table)) {
+        this.#empty(table);
+        this.#release(table);
+      }
+    const { root, rootTables } = this;
+    for (let table = root; table < root + rootTables; table++) this.#empty(table);
+    this.levelOf.fill(0, root, root + rootTables);
+    this.#memory.freeTable(this.rootPhys, rootTables);
     this.held = 0;
     this.vaEnd = 0;
+  }
+
+  #isOfRoot(table: number): boolean {
+    return table >= this.root && table < this.root + this.rootTables;
+  }
+
+  #empty(table: number): void {
+    for (let entry = table * ENTRIES; entry < (table + 1) * ENTRIES; entry++)
+      if (this.all[entry] !== 0n) this.clear(entry, 1);
+    this.live[table] = 0;
   }
 
   #vaEnd(): number {
@@ -221,7 +260,7 @@ export class Tables extends Entries {
   }
 
   #makeTable(entry: number, level: number): number {
-    const table = this.#alloc(level - 1, 1);
+    const table = this.alloc(level - 1);
     this.#link(entry, level, table);
     if (this.#madeCount === this.#made.length) this.#growMade();
     this.#made[this.#madeCount++] = entry;
@@ -240,10 +279,10 @@ export class Tables extends Entries {
     this.count(entry, 1);
   }
 
-  /** A table that is not linked yet. @throws DmaBufError `ENOMEM` */
-  #alloc(level: number, count: number): number {
+  /** A table, or a row of them, that is not linked yet. @throws DmaBufError `ENOMEM` */
+  alloc(level: number, count: number = 1): number {
     const table = (this.#memory.allocTable(count) - this.basePhys) / PAGE_BYTES;
-    for (let i = table; i < table + count; i++) this.#levelOf[i] = level + 1;
+    for (let i = table; i < table + count; i++) this.levelOf[i] = level + 1;
     this.held += count;
     return table;
   }

@@ -67,14 +67,12 @@ function unmapCoded(tables: Tables, entry: number, level: number, va: number): n
   return entries;
 }
 
-/** Empties a table and gives back all below it. */
-export function releaseBelow(tables: Tables, table: number, level: number, entries: number = ENTRIES): void {
-  for (let entry = table * ENTRIES; entry < table * ENTRIES + entries; entry++) {
-    if (tables.live[entry >>> 9] === 0 || !tables.isPresent(entry)) continue;
-    if (tables.isTable(entry, level)) {
-      const child = tables.child(entry, level);
-      releaseBelow(tables, child, level - 1);
-      tables.drop(entry, child);
-    } else tables.clear(entry, 1);
+/** Gives back all below a table that leads to no leaf. */
+export function releaseBelow(tables: Tables, table: number, level: number): void {
+  for (let entry = table * ENTRIES; tables.live[table] !== 0 && entry < (table + 1) * ENTRIES; entry++) {
+    if (!tables.isPresent(entry)) continue;
+    const child = tables.child(entry, level);
+    releaseBelow(tables, child, level - 1);
+    tables.drop(entry, child);
   }
 }

@@ -2,7 +2,17 @@
  * AMD IOMMU v1, the host table. A leaf may have any power-of-two size: what is no level's own is coded in the address as
  * a run of ones, and stands, the same, in every entry that it covers. The root grows with the addresses.
  */
-import { bit, field, type Format, type LeafShape, entryLog2, knownLeaf, knownTable, when } from "../format.js";
+import {
+  bit,
+  field,
+  type Format,
+  type LeafShape,
+  entryLog2,
+  isCodedSize,
+  knownLeaf,
+  knownTable,
+  when,
+} from "../format.js";
 import { refuseProtection } from "../refuse.js";
 
 const PR = bit(0);
@@ -77,6 +87,8 @@ export function createAmdV1(options: AmdV1Options = {}): Format {
     codedSizeLog2: (lo, hi) => ((lo & CODED_LO) === CODED_LO ? 13 + trailingOnes(lo, hi) : 0),
     malformed(entry, level) {
       const next = entry & NEXT_LEVEL;
+      const coded = next === CODED ? 13 + trailingOnes(Number(entry & 0xffff_ffffn), Number(entry >> 32n)) : 0;
+      if (coded !== 0 && !isCodedSize(coded, level)) return `a leaf of 2^${coded} bytes at level ${level + 1}`;
       if (level === 0 || next === 0n || next === CODED || next === nextLevel(level)) return null;
       return `next level ${next >> 9n} at level ${level + 1}`;
     },
@@ -102,5 +114,5 @@ function sizeCode({ level, sizeLog2 }: LeafShape): bigint {
 function trailingOnes(lo: number, hi: number): number {
   const low = ~(lo >> 12) & 0xf_ffff;
   const clear = low || ~hi & 0xf_ffff;
-  return (low ? 0 : 20) + (31 - Math.clz32(clear & -clear));
+  return clear === 0 ? 40 : (low ? 0 : 20) + (31 - Math.clz32(clear & -clear));
 }

@@ -35,7 +35,8 @@ export interface ArmStage2Options {
  * createArmStage2({ iasBits: 40, oasBits: 40 }).levels; // 3
  */
 export function createArmStage2({ iasBits = 48, oasBits = 48 }: ArmStage2Options = {}): Format {
-  if (!(iasBits >= 32 && iasBits <= 48)) throw new RangeError(`iasBits ${iasBits}: a 4 KiB granule has 32 to 48`);
+  if (!(Number.isInteger(iasBits) && iasBits >= 32 && iasBits <= 48))
+    throw new RangeError(`iasBits ${iasBits}: a 4 KiB granule has 32 to 48`);
   const levels = Math.ceil((iasBits - 12) / 9);
   const concatenates = levels === 4 && (oasBits === 40 || oasBits === 42);
   if (concatenates && iasBits > 43)

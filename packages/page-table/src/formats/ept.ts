@@ -2,7 +2,7 @@
  * Intel EPT as KVM writes it: memory types in the leaf, #VE suppressed everywhere, KVM's own notes in ignored bits.
  * Empty entries are zero here, where KVM leaves the #VE bit set in them too.
  */
-import { bit, field, type Format, type MemoryType, knownLeaf, knownTable, when } from "../format.js";
+import { belowSize, bit, field, type Format, type MemoryType, knownLeaf, knownTable, when } from "../format.js";
 import { refuseProtection } from "../refuse.js";
 
 const R = bit(0);
@@ -49,6 +49,7 @@ export function createEpt({ levels = 4, oaBits = 52 }: EptOptions = {}): Format 
       knownLeaf(0x1220_0000, 21, { read: true, write: true, execute: true, cache: "wb" }, 0x80a0_0000_1220_0fb7n),
       knownLeaf(0x1234_5000, 12, { read: true, write: false, cache: "wc" }, 0x8000_0000_1234_5909n),
       knownLeaf(0x1234_5000, 12, { read: true, write: false, cache: "wp" }, 0x8000_0000_1234_5929n),
+      knownLeaf(0x1234_5000, 12, { read: true, write: false, cache: "wt" }, 0x8000_0000_1234_5921n),
       knownTable(1, 0x1000, 0x8000_0000_0000_1d07n),
     ],
     levels,
@@ -86,7 +87,8 @@ export function createEpt({ levels = 4, oaBits = 52 }: EptOptions = {}): Format 
     malformed(entry, level) {
       if ((entry & (R | W)) === W) return "write without read";
       const isLeaf = level === 0 || (level <= 2 && (entry & PS) !== 0n);
-      if (isLeaf) return NAMES.has(typeOf(entry)) ? null : `memory type ${typeOf(entry)} is reserved`;
+      if (isLeaf && !NAMES.has(typeOf(entry))) return `memory type ${typeOf(entry)} is reserved`;
+      if (isLeaf) return (entry & belowSize(level)) === 0n ? null : "an address that is no multiple of the leaf's size";
       return (entry & field(7, 3)) === 0n ? null : "a table entry has bits 7:3 set";
     },
     accessed: A,

@@ -142,6 +142,55 @@ describe.each(formats.map((f) => [f.id, f] as const))("%s", (_id, format) => {
   });
 });
 
+/** Input and output bits; the bits that hardware sets on an access and on a write. From the manuals. */
+const HARDWARE: Readonly<Record<string, readonly [number, number, bigint, bigint]>> = {
+  "vtd-second-stage": [48, 52, 1n << 8n, 1n << 9n],
+  "amd-v1": [48, 52, 1n << 5n, 1n << 6n],
+  "x86-64": [47, 52, 1n << 5n, 1n << 6n],
+  npt: [48, 52, 1n << 5n, 1n << 6n],
+  ept: [48, 52, 1n << 8n, 1n << 9n],
+  "arm-stage2": [48, 48, 1n << 10n, 0n],
+  "riscv-sv48": [47, 53, 1n << 6n, 1n << 7n],
+};
+
+it.each(Object.entries(HARDWARE))("%s: widths, and what hardware sets", (id, expected) => {
+  const format = formats.find((f) => f.id === id) as Format;
+  expect([format.vaBits, format.oaBits, format.accessed, format.dirty]).toEqual(expected);
+});
+
+it("Arm: any bit of XN forbids execution", () => {
+  expect([0n, 1n, 2n, 3n].map((xn) => armStage2.protection((xn << 53n) | 3n, 0).execute)).toEqual([
+    true,
+    false,
+    false,
+    false,
+  ]);
+});
+
+describe("what the engine cannot count on is refused when a page table is made", () => {
+  it.each<[string, Format]>([
+    ["60 bits of input address", createAmdV1({ vaBits: 60 })],
+    ["40.5 bits of input address", createAmdV1({ vaBits: 40.5 })],
+    ["NaN bits of input address", createAmdV1({ vaBits: NaN })],
+    ["60 bits of output address", createAmdV1({ oaBits: 60 })],
+    ["NaN bits of output address", createVtdSecondStage({ oaBits: NaN })],
+    ["1 levels", createAmdV1({ levels: 1 as never })],
+    ["9 levels", createEpt({ levels: 9 as never })],
+    ["address 0x0 is no contiguous field", { ...vtdSecondStage, address: 0n }],
+    ["address 0x5000 is no contiguous field", { ...vtdSecondStage, address: 0x5000n }],
+    [
+      "a table mark is a value under a mask within bits 31:0",
+      { ...vtdSecondStage, tableMark: () => ({ mask: 1n << 32n, value: 0n }) },
+    ],
+    [
+      "a table mark is a value under a mask within bits 31:0",
+      { ...vtdSecondStage, tableMark: () => ({ mask: 1n, value: 2n }) },
+    ],
+  ])("%s", (message, format) => {
+    expect(() => kit(format)).toThrow(message);
+  });
+});
+
 describe("what only one format refuses", () => {
   it.each<[string, Format, Protection]>([
     ["VT-d has no execute permission", vtdSecondStage, { ...RW, execute: true }],
@@ -166,6 +215,7 @@ describe("configurations", () => {
     ["AMD v1, 32 bits", createAmdV1({ vaBits: 32, levels: 2 }), 2, 32],
     ["Arm, 36 bits in", createArmStage2({ iasBits: 36 }), 3, 36],
     ["Arm, 40 bits in and out: two tables for a root", createArmStage2({ iasBits: 40, oasBits: 40 }), 3, 40],
+    ["Arm, 40 bits in, 42 out: two tables again", createArmStage2({ iasBits: 40, oasBits: 42 }), 3, 40],
     ["Arm, 40 bits in, 48 out: the deeper walk is kept", createArmStage2({ iasBits: 40, oasBits: 48 }), 4, 40],
   ])("%s", (_name, format, levels, vaBits) => {
     const { memory, table } = kit(format);

@@ -1,5 +1,5 @@
 /** RISC-V Sv48, with page-based memory types (Svpbmt) where the IOMMU has them. Any level may hold leaves. */
-import { bit, field, type Format, type MemoryType, knownLeaf, knownTable, when } from "../format.js";
+import { belowSize, bit, field, type Format, type MemoryType, knownLeaf, knownTable, when } from "../format.js";
 
 const V = bit(0);
 const R = bit(1);
@@ -59,8 +59,14 @@ export function createRiscvSv48({ svpbmt = true }: RiscvSv48Options = {}): Forma
       const cache = svpbmt ? NAMES.get(entry & PBMT) : undefined;
       return cache ? { ...allowed, cache } : allowed;
     },
-    malformed: (entry) => {
+    malformed: (entry, level) => {
       if ((entry & (R | W)) === W) return "write without read";
+      const isTable = (entry & (R | W | X)) === 0n;
+      if (isTable && level === 0) return "a table below the lowest level";
+      if (isTable && (entry & (U | A | D)) !== 0n) return "a table entry with bits of a leaf";
+      // Addresses stand two bits lower in an entry.
+      if (!isTable && (entry & (belowSize(level) >> 2n)) !== 0n)
+        return "an address that is no multiple of the leaf's size";
       return (entry & PBMT) === PBMT ? "memory type 3 is reserved" : null;
     },
     accessed: A,

@@ -2,7 +2,7 @@
  * x86-64 paging: a CPU's table, VT-d's first stage, AMD's v2, and with other software bits NPT. A present entry can be
  * read: there is no bit for it, and no write without it.
  */
-import { bit, field, type Format, knownLeaf, knownTable, type Protection, when } from "../format.js";
+import { belowSize, bit, field, type Format, knownLeaf, knownTable, type Protection, when } from "../format.js";
 
 const P = bit(0);
 const RW = bit(1);
@@ -29,6 +29,12 @@ const layout = {
     execute: (entry & XD) === 0n,
   }),
   tablePermissions: (entry: bigint) => ({ read: true, write: (entry & RW) !== 0n, execute: (entry & XD) === 0n }),
+  malformed: (entry: bigint, level: number): string | null => {
+    if ((entry & PS) === 0n || level === 0) return null;
+    if (level > 2) return `a leaf at level ${level + 1}`;
+    // Bit 12 of a large leaf belongs to its memory type.
+    return (entry & belowSize(level, 13)) === 0n ? null : "an address that is no multiple of the leaf's size";
+  },
   accessed: A,
   dirty: D,
 } as const;
