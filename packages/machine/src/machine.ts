@@ -78,7 +78,7 @@ export class Machine {
   readonly #devices = new Map<string, MachineDevice>();
   readonly #decodeOff = new Set<string>();
   readonly #dmas: { readonly live: number }[] = [];
-  readonly #tables: PageTable[] = [];
+  #tables: readonly PageTable[] = [];
 
   constructor(options: MachineOptions) {
     this.topology = options.topology;
@@ -137,7 +137,8 @@ export class Machine {
       ...(leafSizesLog2 ? { leafSizesLog2 } : {}),
       onStore: (at, entry) => this.trace.emit("store", () => `${name}: [${hex(at)}] = 0x${entry.toString(16)}`),
     });
-    this.#tables.push(table);
+    // Those that were destroyed hold nothing any more.
+    this.#tables = [...this.#tables.filter((t) => t.tables > 0), table];
     return table;
   }
 
