@@ -3,6 +3,7 @@ import { hex } from "@dma-buf/core";
 import { entryLog2 } from "../format.js";
 import type { LeafSizes } from "../leaf-size.js";
 import { refuse } from "../refuse.js";
+import { ENTRIES } from "./entries.js";
 import { type LeafFlags, levelOf } from "./flags.js";
 import { POWER } from "./layout.js";
 import { firstLeaf } from "./search.js";
@@ -24,25 +25,30 @@ export interface Mapping {
 export function mapRange(tables: Tables, sizes: LeafSizes, { va, physical, sizeBytes, flags }: Mapping): void {
   const end = va + sizeBytes;
   const delta = physical - va;
-  const progress = { va };
+  const { reached } = tables;
   const taken = firstLeaf(tables, va, end);
   if (taken >= 0) refuse("EADDRINUSE", "map", `${hex(taken)} is mapped already: unmap it first`, { va: taken });
   tables.begin();
+  reached[0] = va;
   try {
     tables.grow(end, levelOf(sizes.best(va, physical, sizeBytes)));
-    while (progress.va < end) {
-      const at = progress.va;
+    for (let at = va; at < end; at = reached[0] as number) {
       const log2 = sizes.best(at, at + delta, end - at);
       const leaves = sizes.count(at, at + delta, end - at, log2);
-      const run = new Run(tables, log2, progress);
+      const run = new Run(tables, log2);
       const { lo, hi } = flags;
       tables.writer.begin(tables.layout.run(lo[log2] as number, hi[log2] as number, at + delta, log2, run.copies));
       mapIn(run, tables.root, tables.top, at, at + leaves * run.leafBytes);
     }
   } catch (error) {
-    tables.undo(() => unmapRange(tables, va, progress.va));
+    takeBack(tables, va, reached[0] as number);
     throw error;
   }
+}
+
+/** On its own, as a function that makes a closure keeps its numbers on the heap from the start. */
+function takeBack(tables: Tables, va: number, reached: number): void {
+  tables.undo(() => unmapRange(tables, va, reached));
 }
 
 /** Consecutive leaves of one size, and where they go. */
@@ -53,16 +59,13 @@ class Run {
   readonly perLeaf: number;
   /** Entries that a leaf takes. */
   readonly copies: number;
-  /** Up to where leaves were written: shared by all runs of a range. */
-  readonly progress: { va: number };
 
-  constructor(tables: Tables, log2: number, progress: { va: number }) {
+  constructor(tables: Tables, log2: number) {
     this.tables = tables;
     this.level = levelOf(log2);
     this.leafBytes = POWER[log2] as number;
     this.perLeaf = 1 / this.leafBytes;
     this.copies = POWER[log2 - entryLog2(this.level)] as number;
-    this.progress = progress;
   }
 }
 
@@ -90,12 +93,13 @@ function mapLeaves(run: Run, table: number, va: number, end: number): void {
   if (run.level === 0) tables.count(entry, entries);
   else tables.countRun(entry, entries);
   tables.stored(entry, entries);
-  run.progress.va = end;
+  tables.reached[0] = end;
 }
 
 /** What stands in the way of larger leaves are tables without a leaf. */
 function makeWay({ tables, level }: Run, entry: number, entries: number): void {
   const end = entry + entries;
+  if (tables.live[entry >>> 9] === 0 && (entry & (ENTRIES - 1)) + entries <= ENTRIES) return;
   for (let at = entry; (at += tables.countEmpty(at, end - at)) < end; at++) {
     const table = tables.child(at, level);
     releaseBelow(tables, table, level - 1);

@@ -35,6 +35,8 @@ export class Tables extends Entries {
   /** Output addresses end here. */
   readonly oaEnd: number;
   readonly near: Near;
+  /** Up to where the map that is under way has written leaves; an array, as a field would be a heap object each time. */
+  readonly reached: Float64Array = new Float64Array(1);
   /** Entries that lead to tables made since {@link begin}, for {@link undo}. */
   #made = new Int32Array(64);
   #madeCount = 0;
@@ -249,7 +251,7 @@ export class Tables extends Entries {
 
   #empty(table: number): void {
     for (let entry = table * ENTRIES; entry < (table + 1) * ENTRIES; entry++)
-      if (this.all[entry] !== 0n) this.clear(entry, 1);
+      if (((this.words[2 * entry] as number) | (this.words[2 * entry + 1] as number)) !== 0) this.clear(entry, 1);
     this.live[table] = 0;
   }
 
