@@ -32,7 +32,7 @@ export function mapRange(tables: Tables, sizes: LeafSizes, { va, physical, sizeB
   reached[0] = va;
   try {
     tables.grow(end, levelOf(sizes.best(va, physical, sizeBytes)));
-    for (let at = va; at < end; at = reached[0] as number) {
+    for (let at = va; at < end; at = reached[0]) {
       const log2 = sizes.best(at, at + delta, end - at);
       const leaves = sizes.count(at, at + delta, end - at, log2);
       const run = new Run(tables, log2);
@@ -41,7 +41,7 @@ export function mapRange(tables: Tables, sizes: LeafSizes, { va, physical, sizeB
       mapIn(run, tables.root, tables.top, at, at + leaves * run.leafBytes);
     }
   } catch (error) {
-    takeBack(tables, va, reached[0] as number);
+    takeBack(tables, va, reached[0]);
     throw error;
   }
 }
