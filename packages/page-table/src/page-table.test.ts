@@ -167,6 +167,14 @@ describe("AMD's root grows", () => {
     expect(memory.liveTables).toBe(0);
   });
 
+  it.each([2, 3, 4, 5])("is the same root again, if leaves filled it before allocation %i fails", (n) => {
+    const memory = createTableMemory({ basePhys: BASE, sizeBytes: 256 * K4 });
+    const table = createPageTable(amdV1, failNth(memory, n));
+    const first = table.root;
+    expect(errnoOf(() => table.map(0, phys(0), 2 ** 39 + K4, RW))).toBe("ENOMEM");
+    expect([table.levels, table.root, memory.liveTables, miscounts(table)]).toEqual([3, first, 1, []]);
+  });
+
   it("shrinks again only if what it grew for could not be mapped", () => {
     const roots: number[] = [];
     const memory = createTableMemory({ basePhys: BASE, sizeBytes: 16 * K4 });
@@ -246,6 +254,13 @@ it("a map that made many tables takes them all back", () => {
   table.map(2 ** 40, phys(0), K4, RW);
   expect(errnoOf(() => table.map(0, phys(0), 300 * M2, RW))).toBe("ENOMEM");
   expect([memory.liveTables, table.tables, miscounts(table)]).toEqual([4, 4, []]);
+});
+
+it("and the last of them too, which nothing was mapped in", () => {
+  // A root, a table below it, two of the next level, 512 lowest ones for the first of these, none for the second.
+  const { memory, table } = kit(vtdSecondStage, 4 + 512, { leafSizesLog2: [12] });
+  expect(errnoOf(() => table.map(0, phys(0), G1 + M2, RW))).toBe("ENOMEM");
+  expect([memory.liveTables, table.tables, memory.words.every((w) => w === 0)]).toEqual([1, 1, true]);
 });
 
 describe("split", () => {
