@@ -231,8 +231,15 @@ describe("large leaves over tables that are idle", () => {
     for (const va of [0, M2, 5 * M2]) table.map(va, phys(K4), K4, RW);
     for (const va of [0, M2, 5 * M2]) table.unmap(va, K4);
     expect([table.tables, table.idleTables]).toEqual([6, 5]);
+    table.map(5 * M2, phys(K4), K4, RW);
+    expect(table.idleTables).toBe(2);
+    table.map(2 * G1, phys(0), M2, RW);
+    expect([table.tables, table.idleTables]).toEqual([7, 2]);
+    table.unmap(5 * M2, K4);
+    expect(table.idleTables).toBe(4);
+    table.unmap(2 * G1, M2);
     table.map(0, phys(G1), G1, RW);
-    expect([table.tables, memory.liveTables, miscounts(table), table.lookup(M2)]).toEqual([2, 2, [], G1 + M2]);
+    expect([table.tables, memory.liveTables, miscounts(table), table.lookup(M2)]).toEqual([3, 3, [], G1 + M2]);
   });
 
   it("in a root of several tables", () => {

@@ -2,7 +2,7 @@
  * What hardware does with an address: read an entry, follow it, stop at a leaf, and note in the leaf that it was there.
  * Knows nothing of who wrote the table, and believes nothing: a walk ends after as many entries as there are levels.
  */
-import { addr, type PhysAddr } from "@dma-buf/core";
+import { addr, hex, type PhysAddr } from "@dma-buf/core";
 import { type Access, entryLog2, type Format, type Protection } from "./format.js";
 
 /** One entry that was read on the way. */
@@ -98,7 +98,7 @@ class Walk {
     let table: number = this.#from.root;
     for (let level = top; ; level--) {
       const entry = this.#read(table, level, level === top);
-      if (entry === null) return this.#fault(level, "no-memory", `no memory at 0x${table.toString(16)}`);
+      if (entry === null) return this.#fault(level, "no-memory", `no memory at ${hex(table)}`);
       if ((entry & this.#format.present) === 0n) return this.#fault(level, "not-present", "the entry is empty");
       const malformed = malformation(this.#format, entry, level);
       if (malformed) return this.#fault(level, "malformed", malformed);

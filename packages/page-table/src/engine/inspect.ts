@@ -1,7 +1,6 @@
 /** Reading a page table from the side of whoever wrote it. */
 import type { PhysAddr } from "@dma-buf/core";
 import { entryLog2, type LeafShape, type Protection } from "../format.js";
-import { hasLeaf } from "./search.js";
 import { ENTRIES } from "./entries.js";
 import type { Tables } from "./tables.js";
 
@@ -52,7 +51,7 @@ function* placesIn(
     } else {
       const sizeLog2 = tables.leafLog2(entry, level);
       // A leaf of several entries may begin before the one that the range begins with.
-      const entries = 2 ** sizeLog2 / bytes;
+      const entries = entriesOf({ level, sizeLog2 });
       const first = Math.floor(i / entries) * entries;
       yield { va: base + first * bytes, entry: table * ENTRIES + first, level, sizeLog2 };
       i = first + entries;
@@ -93,16 +92,22 @@ export function entryBits(tables: Tables, place: Place): bigint {
 
 /** Tables below the root that lead to no leaf. */
 export function idleTables(tables: Tables): number {
-  if (tables.held === 0) return 0;
-  return tables.held - tables.rootTables - busyBelow(tables, tables.root, tables.top, tables.rootTables * ENTRIES);
+  const { held, root, top, rootTables } = tables;
+  if (held === 0) return 0;
+  return held - rootTables - Math.max(0, busyBelow(tables, root, top, rootTables * ENTRIES));
 }
 
-function busyBelow(tables: Tables, table: number, level: number, entries: number): number {
-  let busy = 0;
+/** Tables below this one that lead to a leaf; -1 if this one leads to none itself. */
+function busyBelow(tables: Tables, table: number, level: number, entries: number = ENTRIES): number {
+  if (level === 0) return tables.live[table] === 0 ? -1 : 0;
+  let busy = -1;
   for (let entry = table * ENTRIES; entry < table * ENTRIES + entries; entry++) {
-    if (!tables.isPresent(entry) || !tables.isTable(entry, level)) continue;
-    const child = tables.child(entry, level);
-    if (hasLeaf(tables, child, level - 1)) busy += 1 + busyBelow(tables, child, level - 1, ENTRIES);
+    if (!tables.isPresent(entry)) continue;
+    if (!tables.isTable(entry, level)) busy = Math.max(0, busy);
+    else {
+      const below = busyBelow(tables, tables.child(entry, level), level - 1);
+      if (below >= 0) busy = Math.max(0, busy) + 1 + below;
+    }
   }
   return busy;
 }

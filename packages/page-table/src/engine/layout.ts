@@ -68,6 +68,9 @@ function checkFormat({ id, levels, levelsMax = levels, vaBits, oaBits, address }
   if (!whole(oaBits, 13, 53)) throw new RangeError(`${id}: ${oaBits} bits of output address: give 13 to 53`);
   if (!whole(levels, 2, 6) || !whole(levelsMax, levels, 6))
     throw new RangeError(`${id}: ${levels} levels, up to ${levelsMax}: give 2 to 6, in ascending order`);
+  // A root of several tables does not grow, and one that grows is one table.
+  if (levelsMax > levels && vaBits > entryLog2(levelsMax))
+    throw new RangeError(`${id}: ${vaBits} bits of input address: ${levelsMax} levels have ${entryLog2(levelsMax)}`);
   const field = address === 0n ? 2n : address / (address & -address);
   if ((field & (field + 1n)) !== 0n)
     throw new RangeError(`${id}: address 0x${address.toString(16)} is no contiguous field`);

@@ -1,6 +1,6 @@
 /**
- * One page at a time, into or out of a table that is remembered: what drivers do most. Linux has such a path too, in
- * `map_range`. Both functions are written out, without a call: one that is not inlined makes a heap object of each
+ * One page at a time, into, out of, or in a table that is remembered: what drivers do most. Linux has such a path too, in
+ * `map_range`. They are written out, without a call: one that is not inlined makes a heap object of each
  * address, which costs as much as all the rest. `false` says: take the long way, which also says what is wrong.
  */
 import { ENTRIES } from "./entries.js";

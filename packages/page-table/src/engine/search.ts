@@ -1,5 +1,4 @@
 /** Is anything mapped there? Counts of entries in use make that cheap: an empty table is not looked through. */
-import { ENTRIES } from "./entries.js";
 import { PAGE_BYTES } from "./layout.js";
 import type { Tables } from "./tables.js";
 
@@ -27,14 +26,4 @@ function firstPage(tables: Tables, entry: number, from: number, end: number): nu
   const pages = Math.ceil((end - from) / PAGE_BYTES);
   const empty = tables.countEmpty(entry, pages);
   return empty === pages ? -1 : from + empty * PAGE_BYTES;
-}
-
-/** Does any leaf hang below this table? */
-export function hasLeaf(tables: Tables, table: number, level: number): boolean {
-  if (tables.live[table] === 0) return false;
-  for (let entry = table * ENTRIES; entry < (table + 1) * ENTRIES; entry++) {
-    if (!tables.isPresent(entry)) continue;
-    if (!tables.isTable(entry, level) || hasLeaf(tables, tables.child(entry, level), level - 1)) return true;
-  }
-  return false;
 }

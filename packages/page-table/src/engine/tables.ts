@@ -3,8 +3,9 @@
  * pointer here asks whether it leads to a table that was put there, so that no walk goes astray or round in circles.
  */
 import { hex, type PhysAddr, type TableMemory } from "@dma-buf/core";
-import { entryLog2, type Format } from "../format.js";
+import type { Format } from "../format.js";
 import { refuse } from "../refuse.js";
+import { addressBits } from "../walk.js";
 import { ENTRIES, Entries, type OnStore } from "./entries.js";
 import { PAGE_BYTES, WORD } from "./layout.js";
 import { Near } from "./near.js";
@@ -58,7 +59,7 @@ export class Tables extends Entries {
     this.#basePfnHi = Math.floor(memory.basePhys / PAGE_BYTES / WORD);
     this.oaEnd = 2 ** format.oaBits;
     this.top = format.levels - 1;
-    this.vaEnd = this.#vaEnd();
+    this.vaEnd = 2 ** addressBits(format, format.levels);
     this.root = this.#toldRoot = this.alloc(this.top, this.rootTables);
   }
 
@@ -83,7 +84,7 @@ export class Tables extends Entries {
     const lo = this.words[2 * entry] as number;
     const hi = this.words[2 * entry + 1] as number;
     const table = (((lo >>> shift) | (hi << (32 - shift))) - this.#basePfnLo) | 0;
-    if (this.levelOf[table] !== level || ((hi >>> shift) & pfnHiMask) !== this.#basePfnHi) this.astray(entry, level);
+    if (this.levelOf[table] !== level || ((hi >>> shift) & pfnHiMask) !== this.#basePfnHi) this.#astray(entry, level);
     return table;
   }
 
@@ -118,7 +119,7 @@ export class Tables extends Entries {
   #moveRoot(root: number, level: number): void {
     this.root = root;
     this.top = level;
-    this.vaEnd = this.#vaEnd();
+    this.vaEnd = 2 ** addressBits(this.format, level + 1);
   }
 
   /** Says where the root is, if it is not where hardware was told. */
@@ -255,12 +256,6 @@ export class Tables extends Entries {
     this.live[table] = 0;
   }
 
-  #vaEnd(): number {
-    const { levels, levelsMax = levels, vaBits } = this.format;
-    const reached = levelsMax > levels ? entryLog2(this.top + 1) : vaBits;
-    return 2 ** Math.min(vaBits, reached);
-  }
-
   #makeTable(entry: number, level: number): number {
     const table = this.alloc(level - 1);
     this.#link(entry, level, table);
@@ -289,7 +284,7 @@ export class Tables extends Entries {
     return table;
   }
 
-  astray(entry: number, level: number): never {
+  #astray(entry: number, level: number): never {
     const at = this.basePhys + entry * 8;
     const bits = this.all[entry] as bigint;
     const rule = "this page table put none there; somebody else wrote into its memory";

@@ -176,6 +176,7 @@ describe("what the engine cannot count on is refused when a page table is made",
     ["NaN bits of output address", createVtdSecondStage({ oaBits: NaN })],
     ["1 levels", createAmdV1({ levels: 1 as never })],
     ["9 levels", createEpt({ levels: 9 as never })],
+    ["48 bits of input address: 3 levels have 39", { ...createAmdV1({ levels: 2 }), levelsMax: 3 }],
     ["address 0x0 is no contiguous field", { ...vtdSecondStage, address: 0n }],
     ["address 0x5000 is no contiguous field", { ...vtdSecondStage, address: 0x5000n }],
     [
