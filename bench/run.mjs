@@ -6,9 +6,10 @@ import { core } from "./core.mjs";
 import { loadNative } from "./native.mjs";
 import { pageTable } from "./page-table.mjs";
 import { measure } from "./paired.mjs";
+import { pci } from "./pci.mjs";
 import { scatterlist } from "./scatterlist.mjs";
 
-const GROUPS = { core, "scatter lists": scatterlist, "page tables": pageTable };
+const GROUPS = { core, "scatter lists": scatterlist, "page tables": pageTable, "peer to peer": pci };
 const PAGE = join(import.meta.dirname, "../docs/performance.md");
 const [BEGIN, END] = ["<!-- table: begin, written by `npm run bench -- --write` -->", "<!-- table: end -->"];
 

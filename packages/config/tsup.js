@@ -14,7 +14,9 @@ const shared = {
 
 /** ESM + CJS + d.ts/d.cts. Splitting keeps one copy of every class when a package has several entries. */
 export function library(entry) {
-  return defineConfig({ ...shared, platform: "neutral", entry, format: ["esm", "cjs"], splitting: true });
+  // Neutral resolves no builtins: an entry that needs Node imports them by their `node:` names, and keeps them.
+  const external = [/^node:/];
+  return defineConfig({ ...shared, platform: "neutral", external, entry, format: ["esm", "cjs"], splitting: true });
 }
 
 /** ESM only, without declarations, for a command line. */

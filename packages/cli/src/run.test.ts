@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Comparison, Result } from "@dma-buf/compare";
 import { afterAll, describe, expect, it } from "vitest";
-import { run } from "./run.js";
 import { renderComparison } from "./table.js";
+import { dmaBuf } from "./testing.js";
 import { wrap } from "./text.js";
 
 const dir = mkdtempSync(join(tmpdir(), "dma-buf-cli-"));
@@ -13,19 +13,6 @@ const file = (name: string, content: string | Buffer): string => {
   writeFileSync(join(dir, name), content);
   return join(dir, name);
 };
-
-function dmaBuf(...argv: string[]) {
-  let [out, err] = ["", ""];
-  const io = {
-    out: (t: string) => (out += t),
-    err: (t: string) => (err += t),
-    columns: 100,
-    colour: false,
-    debug: false,
-    now: () => 0,
-  };
-  return { code: run(argv, "1.2.3", io), out, err };
-}
 
 const laptop = readFileSync(new URL("../../../machines/laptop-nvidia-optane.lspci.txt", import.meta.url), "utf8");
 
@@ -90,12 +77,11 @@ describe("bad use and bad input end with 2, one message, nothing on stdout", () 
   const integrated = only(/^00:(0[024]|14)\.0/);
   it.each<[string, string[], RegExp]>([
     ["no such file", ["compare", "--machine", "/nowhere.txt"], /nowhere\.txt: no such file\. .*lspci/],
-    ["a directory", ["machine", dir], /not a file/],
+    ["a directory without sysfs", ["machine", dir], /sys\/bus\/pci\/devices/],
     ["empty", ["machine", file("empty.txt", "")], /empty\.txt: the file is empty\. Save/],
     ["binary", ["machine", file("bin.txt", Buffer.from([127, 69, 76, 70, 0, 255]))], /not text/],
-    ["truncated", ["compare", "--machine", file("cut.txt", laptop.slice(0, 40000))], /ends in the middle of 0000:/],
     [
-      "no BARs",
+      "names alone",
       [
         "compare",
         "--machine",
@@ -107,7 +93,7 @@ describe("bad use and bad input end with 2, one message, nothing on stdout", () 
             .join("\n"),
         ),
       ],
-      /no function has a memory BAR/,
+      /names alone/,
     ],
     [
       "no second device",

@@ -1,14 +1,15 @@
 /** The `dma-buf` command as a function: words in, text and an exit code out. */
 import { catalogue, compare, explain, type Explanation, UsageError } from "@dma-buf/compare";
 import { type Contract, contracts } from "@dma-buf/core";
-import { type Capture, CaptureError } from "@dma-buf/pci";
+import { CaptureError } from "@dma-buf/pci";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
+import type { Cli } from "./commands/cli.js";
+import { addHostCommands, CAPTURE } from "./commands/host.js";
 import { compareContracts, renderContract, renderDifference } from "./contract.js";
 import { InputError } from "./errors.js";
 import { readMachine } from "./input.js";
 import type { Io } from "./io.js";
 import { renderComparison, verdictText } from "./table.js";
-import { renderMachine } from "./tree.js";
 
 /** 0: it ran. 1: a cell is not as expected and not contested. 2: bad use or input. */
 export type ExitCode = 0 | 1 | 2;
@@ -42,18 +43,27 @@ function build(version: string, io: Io, exit: (code: ExitCode) => void): Command
     .exitOverride()
     .configureOutput({ writeOut: io.out, writeErr: io.err })
     .showHelpAfterError("(dma-buf --help lists commands and options)");
-  const command = (name: string, text: string): Command =>
-    program
-      .command(name)
-      .description(text)
-      .option("--json", "print JSON alone")
-      .version(version)
-      .allowExcessArguments(false);
-  const print = (json: boolean | undefined, value: unknown, text: () => string): void =>
-    io.out(`${json ? JSON.stringify(value, null, 2) : text()}\n`);
+  const cli: Cli = {
+    io,
+    command: (name, text) =>
+      program
+        .command(name)
+        .description(text)
+        .option("--json", "print JSON alone")
+        .version(version)
+        .allowExcessArguments(false),
+    print: (json, value, text) => io.out(`${json ? JSON.stringify(value(), null, 2) : text()}\n`),
+  };
+  addContractCommands(cli, exit);
+  addHostCommands(cli);
+  return program;
+}
 
-  command("compare", "run scenarios under contracts and show what happened, side by side")
-    .option("--machine <file>", "output of `lspci -vvv`; without it, a captured laptop")
+function addContractCommands(cli: Cli, exit: (code: ExitCode) => void): void {
+  const { io } = cli;
+  cli
+    .command("compare", "run scenarios under contracts and show what happened, side by side")
+    .option("--machine <file>", `${CAPTURE}; without it, a captured laptop`)
     .option("--scenario <ids>", "only these scenarios, separated by commas", ids)
     .option("--contract <ids>", "only these contracts, separated by commas", ids)
     .action((options: { machine?: string; scenario?: string[]; contract?: string[]; json?: boolean }) => {
@@ -64,25 +74,28 @@ function build(version: string, io: Io, exit: (code: ExitCode) => void): Command
         ...(options.contract ? { contracts: options.contract } : {}),
       });
       const seconds = ((io.now() - began) / 1000).toFixed(2);
-      print(
+      cli.print(
         options.json,
-        result,
+        () => result,
         () => `${renderComparison(result, io)}\n${result.results.length} cells in ${seconds} s.`,
       );
       exit(result.results.every((r) => r.asExpected || r.contested) ? 0 : 1);
     });
 
-  command("scenarios", "list the scenarios").action((options: { json?: boolean }) => {
+  cli.command("scenarios", "list the scenarios").action((options: { json?: boolean }) => {
     const list = catalogue.map(({ id, title, question, source }) => ({ id, title, question, source }));
-    print(options.json, { schemaVersion: 1, scenarios: list }, () =>
-      list.map((s) => `${s.id}  ${s.title}\n      ${s.question}`).join("\n"),
+    cli.print(
+      options.json,
+      () => ({ schemaVersion: 1, scenarios: list }),
+      () => list.map((s) => `${s.id}  ${s.title}\n      ${s.question}`).join("\n"),
     );
   });
 
-  command("explain", "show what happened in one cell, in order")
+  cli
+    .command("explain", "show what happened in one cell, in order")
     .argument("<scenario>", "its id")
     .requiredOption("--contract <id>", "under which contract")
-    .option("--machine <file>", "output of `lspci -vvv`")
+    .option("--machine <file>", `${CAPTURE}; without it, a captured laptop`)
     .option("--posted", "the code that was posted instead of the best that conforms")
     .action((scenario: string, options: { contract: string; machine?: string; posted?: boolean; json?: boolean }) => {
       const which = options.posted ? "asPosted" : "conforming";
@@ -92,28 +105,27 @@ function build(version: string, io: Io, exit: (code: ExitCode) => void): Command
         contract: options.contract,
         run: which,
       });
-      print(options.json, found, () => renderExplanation(found));
+      cli.print(
+        options.json,
+        () => found,
+        () => renderExplanation(found),
+      );
     });
 
-  command("contract", "print a contract, or what one has and another has not")
+  cli
+    .command("contract", "print a contract, or what one has and another has not")
     .argument("<id>", `one of ${contracts.map((c) => c.id).join(", ")}`)
     .argument("[other]", "the one to set it against")
     .action((id: string, otherId: string | undefined, options: { json?: boolean }) => {
       const first = contractNamed(id);
       const second = otherId === undefined ? null : contractNamed(otherId);
       const value = second ? compareContracts(first, second) : first;
-      print(options.json, { schemaVersion: 1, ...value }, () =>
-        second ? renderDifference(first, second, io) : renderContract(first, io),
+      cli.print(
+        options.json,
+        () => ({ schemaVersion: 1, ...value }),
+        () => (second ? renderDifference(first, second, io) : renderContract(first, io)),
       );
     });
-
-  command("machine", "show what was read from a capture")
-    .argument("<file>", "output of `lspci -vvv`")
-    .action((file: string, options: { json?: boolean }) => {
-      const capture: Capture = readMachine(file);
-      print(options.json, { schemaVersion: 1, ...capture }, () => renderMachine(capture));
-    });
-  return program;
 }
 
 function ids(value: string, before: string[] | undefined): string[] {

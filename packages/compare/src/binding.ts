@@ -24,15 +24,28 @@ export function bind(scenario: Scenario, host: Topology | null): Binding {
 
 function onHost(scenario: Scenario, host: Topology): Binding | string {
   const { offset, forwards, allowlisted } = scenario.topology;
-  if (offset === "nonzero") return "needs a bus offset, which this capture does not show";
   if (forwards !== "unknown") return `needs a root complex that is known ${forwards === "yes" ? "" : "not "}to forward`;
-  if (allowlisted && !host.hostBridges.some((h) => h.allowlisted === true))
+  if (allowlisted && !host.hostBridges.some((h) => h.listing === "listed"))
     return "needs a host bridge on the kernel's list";
-  for (const { fn, bar } of exportable(host)) {
+  const bars = exportable(host).filter(
+    ({ fn }) => (host.hostBridgeOf(fn).busOffsetBytes !== 0) === (offset === "nonzero"),
+  );
+  for (const { fn, bar } of bars) {
     const devices = partners(scenario, host, fn);
     if (devices) return binding("host", host, fn, bar, devices);
   }
-  return "needs a BAR and devices below one switch without ACS redirect";
+  return missing(scenario, bars.length > 0);
+}
+
+/** What the host would have to have. */
+function missing({ topology, importers }: Scenario, hasBar: boolean): string {
+  if (!hasBar && topology.offset === "nonzero") return "needs a bus offset, which this capture does not show";
+  const bar = `a function that decodes a memory BAR of ${BAR_BYTES_MIN / 1024} KiB or more`;
+  const wanted = importers.filter((i) => i.kind !== "kvm").length;
+  if (!hasBar || wanted === 0) return `needs ${bar}`;
+  const others = wanted === 1 ? "another device" : `${wanted} other devices`;
+  const where = topology.base === "T1" ? "below one switch, without ACS redirect between them" : "behind a port";
+  return `needs ${bar} and ${others} that may master the bus, ${where}`;
 }
 
 /** Is there a port above it? What is integrated into the root complex has no path to speak of, and is nobody's first choice. */

@@ -31,6 +31,11 @@ export interface P2pProvider {
 export interface DmaMapAttributes {
   /** Linux: `DMA_ATTR_MMIO`: device memory; never bounced, never cached. */
   readonly mmio: boolean;
+  /**
+   * Linux: `DMA_ATTR_SKIP_CPU_SYNC`: at unmap, what the device wrote into a bounce buffer is not copied back.
+   * @defaultValue false
+   */
+  readonly skipCpuSync?: boolean;
 }
 
 /** The DMA API for one device: it knows the device's default domain and nothing about PCI peers. */
@@ -41,14 +46,17 @@ export interface DmaApi {
    */
   mapPhys(physical: PhysAddr, sizeBytes: number, direction: Direction, attributes: DmaMapAttributes): DmaAddr;
   /** Takes a mapping back; whether the IOTLB is flushed at once is the domain's flush mode. */
-  unmapPhys(address: DmaAddr, sizeBytes: number): void;
+  unmapPhys(address: DmaAddr, sizeBytes: number, attributes?: DmaMapAttributes): void;
 }
 
-/** How a device's access ended. Errors of posted writes never reach software: `lost` is an event, not an errno. */
+/**
+ * How a device's access ended. Errors of posted writes never reach software: `lost` is an event, not an errno. A read
+ * that was answered as unsupported carries the `bytes` that hardware makes of it: all ones.
+ */
 export type AccessResult =
   | { readonly kind: "done"; readonly bytes: Uint8Array }
   | { readonly kind: "fault"; readonly by: string; readonly reason: string }
-  | { readonly kind: "lost"; readonly reason: string };
+  | { readonly kind: "lost"; readonly reason: string; readonly bytes?: Uint8Array };
 
 /** A PCI function that can do DMA. */
 export interface Device {

@@ -1,26 +1,31 @@
 /** A PCI function that reads and writes by DMA. */
 import {
   type AccessResult,
+  addr,
   type BusAddr,
   type Device,
   type DmaAddr,
-  type DmaApi,
   hex,
   type Op,
+  PAGE_SIZE,
   point,
   type Space,
 } from "@dma-buf/core";
 import type { PciFunction } from "@dma-buf/pci";
-import type { Delivery, Machine } from "./machine.js";
+import type { Delivery } from "./delivery.js";
+import type { DeviceDma } from "./dma/device-dma.js";
+import type { Machine } from "./machine.js";
+
+const NONE = new Uint8Array(0);
 
 export class MachineDevice implements Device {
   readonly name: string;
   readonly fn: PciFunction;
-  readonly dma: DmaApi;
+  readonly dma: DeviceDma;
   readonly spaces: readonly Space[];
   readonly #machine: Machine;
 
-  constructor(machine: Machine, fn: PciFunction, dma: DmaApi, spaces: readonly Space[]) {
+  constructor(machine: Machine, fn: PciFunction, dma: DeviceDma, spaces: readonly Space[]) {
     this.#machine = machine;
     this.fn = fn;
     this.name = fn.address;
@@ -31,26 +36,59 @@ export class MachineDevice implements Device {
   *write(address: DmaAddr | BusAddr, bytes: Uint8Array): Op<AccessResult> {
     yield* point("device.issue");
     this.#say(`writes ${bytes.length} bytes to ${hex(address)}`);
-    const delivery = yield* this.#machine.deliver(this, address, "write");
-    if (delivery.kind === "memory") this.#machine.memory.write(delivery.physical, bytes);
-    return this.#ended(delivery, "write", bytes.length, new Uint8Array(0));
+    let worst: AccessResult = { kind: "done", bytes: new Uint8Array(0) };
+    for (const { at, length } of pieces(address, bytes.length)) {
+      const result = yield* this.#writePage(address + at, bytes.subarray(at, at + length));
+      // Writes are posted: one that was lost does not keep the next from being sent.
+      if (worst.kind === "done") worst = result;
+    }
+    return worst;
   }
 
   *read(address: DmaAddr | BusAddr, sizeBytes: number): Op<AccessResult> {
     yield* point("device.issue");
     this.#say(`reads ${sizeBytes} bytes from ${hex(address)}`);
-    const delivery = yield* this.#machine.deliver(this, address, "read");
-    const bytes =
-      delivery.kind === "memory" ? this.#machine.memory.read(delivery.physical, sizeBytes) : new Uint8Array(0);
-    return this.#ended(delivery, "read", sizeBytes, bytes);
+    const bytes = new Uint8Array(sizeBytes);
+    for (const { at, length } of pieces(address, sizeBytes)) {
+      const result = yield* this.#readPage(address + at, length);
+      // The pages before keep what they brought; the rest is not asked for.
+      if (result.kind === "lost" && result.bytes) return { ...result, bytes: bytes.fill(0xff, at) };
+      if (result.kind !== "done") return result;
+      bytes.set(result.bytes, at);
+    }
+    return { kind: "done", bytes };
   }
 
-  #ended(delivery: Delivery, access: "read" | "write", sizeBytes: number, bytes: Uint8Array): AccessResult {
-    return finish(this.#machine, this.name, delivery, access, sizeBytes, bytes);
+  *#writePage(address: number, bytes: Uint8Array): Op<AccessResult> {
+    const delivery = yield* this.#machine.deliver(this, addr<DmaAddr>(address), "write");
+    if (delivery.kind === "memory") this.#machine.memory.write(delivery.physical, bytes);
+    return finish(this.#machine, this.name, delivery, "write", bytes.length, new Uint8Array(0));
+  }
+
+  *#readPage(address: number, sizeBytes: number): Op<AccessResult> {
+    const delivery = yield* this.#machine.deliver(this, addr<DmaAddr>(address), "read");
+    const bytes = delivery.kind === "memory" ? this.#machine.memory.read(delivery.physical, sizeBytes) : NONE;
+    const result = finish(this.#machine, this.name, delivery, "read", sizeBytes, bytes);
+    if (result.kind !== "lost" || !isUnsupported(delivery)) return result;
+    return { ...result, bytes: new Uint8Array(sizeBytes).fill(0xff) };
   }
 
   #say(text: string): void {
     this.#machine.trace.emit("access", () => `${this.name} ${text}`);
+  }
+}
+
+/** Somebody answered that nobody claims the address. A timeout or an abort brings no data. */
+function isUnsupported(delivery: Delivery): boolean {
+  return delivery.kind === "lost" && (delivery.answer ?? "unsupported-request") === "unsupported-request";
+}
+
+/** No request crosses a page. */
+function* pieces(address: number, sizeBytes: number): Generator<{ readonly at: number; readonly length: number }> {
+  for (let at = 0; at < sizeBytes; ) {
+    const length = Math.min(PAGE_SIZE - ((address + at) % PAGE_SIZE), sizeBytes - at);
+    yield { at, length };
+    at += length;
   }
 }
 
@@ -70,6 +108,8 @@ export function finish(
     sizeBytes,
     physical: reached ? delivery.physical : null,
     target: reached ? delivery.target : "nothing",
+    ...(reached ? {} : { reason: delivery.reason }),
+    ...(delivery.issued ? { issued: delivery.issued } : {}),
   });
   machine.trace.emit("access", () =>
     reached

@@ -1,61 +1,121 @@
-/** A guest: one vCPU whose accesses go through a second stage, and what KVM needs of the machine. */
-import { type AccessResult, type Gpa, hex, type Op, point } from "@dma-buf/core";
-import { ept, type PageTable } from "@dma-buf/page-table";
-import { finish } from "./device.js";
-import type { TranslatedSpace } from "./domain.js";
+/** A guest: vCPUs whose accesses go through one second stage, and what KVM needs of the machine. */
+import { type Gpa, hex, type Op, type PhysAddr, point } from "@dma-buf/core";
+import { ept, type Format, type MemoryType, type PageTable, type Protection } from "@dma-buf/page-table";
+import { effectiveEptType, effectiveNptType } from "./attributes.js";
+import { type CpuResult, CpuThread } from "./cpu-thread.js";
 import type { Machine } from "./machine.js";
 
-/** How a guest's access ended: like a device's, or with an exit to KVM because the second stage has no entry. */
-export type GuestAccess = AccessResult | { readonly kind: "violation"; readonly reason: string };
+/** How a guest's access ended: like a CPU's, or with an exit to KVM because the second stage has no entry. */
+export type GuestAccess = CpuResult | { readonly kind: "violation"; readonly reason: string };
+
+export interface GuestOptions {
+  /** @defaultValue 1 */
+  readonly vcpus?: number;
+  /** `ept`, or `npt`, whose leaves say no memory type. @defaultValue ept */
+  readonly format?: Format;
+  /** The memory type that the guest's own page tables ask for. @defaultValue "wb" */
+  readonly guestType?: MemoryType;
+}
 
 export class GuestVm {
   readonly name: string;
   /** Does this VM have private memory? The RFC's memory slots ask for it. */
   readonly privateMemory: boolean;
-  /** The second stage. KVM owns it and writes it; the vCPU walks it. */
+  /** The second stage. KVM owns it and writes it; the vCPUs walk it. */
   readonly table: PageTable;
-  readonly #machine: Machine;
-  readonly #tlb: TranslatedSpace;
+  readonly vcpus: readonly Vcpu[];
 
-  constructor(machine: Machine, name: string, privateMemory: boolean) {
-    this.#machine = machine;
+  constructor(machine: Machine, name: string, privateMemory: boolean, options: GuestOptions = {}) {
+    const { vcpus = 1, format = ept, guestType = "wb" } = options;
     this.name = name;
     this.privateMemory = privateMemory;
-    this.table = machine.pageTable(`EPT of ${name}`, ept);
-    this.#tlb = machine.space(`EPT of ${name}`, ept, this.table);
+    this.table = machine.pageTable(`${format.title} of ${name}`, format);
+    this.vcpus = Array.from({ length: vcpus }, (_, i) => {
+      const by = vcpus === 1 ? name : `${name} vCPU ${i}`;
+      return new Vcpu(machine, by, { vm: name, format, guestType, table: this.table });
+    });
   }
 
-  /** The vCPU writes. May sleep before the walk. */
+  /** The first vCPU writes. Sleeps before the walk, and on the way to device memory. */
   *write(gpa: Gpa, bytes: Uint8Array): Op<GuestAccess> {
-    return yield* this.#access(gpa, "write", bytes.length, bytes);
+    return yield* this.#first.write(gpa, bytes);
   }
 
-  /** The vCPU reads. May sleep before the walk. */
+  /** The first vCPU reads. */
   *read(gpa: Gpa, sizeBytes: number): Op<GuestAccess> {
-    return yield* this.#access(gpa, "read", sizeBytes, null);
+    return yield* this.#first.read(gpa, sizeBytes);
   }
 
-  /** Every vCPU drops its cached translations; returns when they have. */
+  /**
+   * Every vCPU drops its cached translations; returns when they have. Linux: `kvm_flush_remote_tlbs()`. Until a vCPU has
+   * answered the interrupt, it may use what it cached.
+   */
   *flushTlb(): Op<void> {
-    yield* point("kvm.flush_remote_tlbs");
-    this.#tlb.flush();
+    for (const vcpu of this.vcpus) vcpu.thread.requestFlush();
+    for (const vcpu of this.vcpus) yield* vcpu.thread.kick("kvm.flush_remote_tlbs");
   }
 
   destroy(): void {
     this.table.destroy();
   }
 
-  *#access(gpa: Gpa, access: "read" | "write", sizeBytes: number, bytes: Uint8Array | null): Op<GuestAccess> {
+  get #first(): Vcpu {
+    return this.vcpus[0] as Vcpu;
+  }
+}
+
+interface VcpuInit {
+  readonly vm: string;
+  readonly format: Format;
+  readonly guestType: MemoryType;
+  readonly table: PageTable;
+}
+
+export class Vcpu {
+  readonly name: string;
+  /** @internal For the VM's flush. */
+  readonly thread: CpuThread;
+  readonly #machine: Machine;
+
+  /** @internal A {@link GuestVm} makes its own. */
+  constructor(machine: Machine, name: string, { vm, format, guestType, table }: VcpuInit) {
+    this.#machine = machine;
+    this.name = name;
+    this.thread = new CpuThread({
+      machine,
+      name: `${format.title} of ${name}`,
+      by: name,
+      trust: vm,
+      format,
+      root: table,
+      onFill: (physical, protection) => this.#book(physical, protection, guestType),
+    });
+  }
+
+  /** A store of the guest, as {@link GuestVm.write}. */
+  *write(gpa: Gpa, bytes: Uint8Array): Op<GuestAccess> {
     yield* point("vcpu.access");
-    this.#machine.trace.emit("access", () => `${this.name} ${access}s ${sizeBytes} bytes at GPA ${hex(gpa)}`);
-    const found = this.#tlb.translate(gpa, access);
-    if (found.kind === "fault") return { kind: "violation", reason: found.reason };
-    const delivery = this.#machine.cpuAccess(found.physical);
-    if (delivery.kind === "memory" && bytes) this.#machine.memory.write(delivery.physical, bytes);
-    const got =
-      delivery.kind === "memory" && !bytes
-        ? this.#machine.memory.read(delivery.physical, sizeBytes)
-        : new Uint8Array(0);
-    return finish(this.#machine, this.name, delivery, access, sizeBytes, got);
+    this.#machine.trace.emit("access", () => `${this.name} writes ${bytes.length} bytes at GPA ${hex(gpa)}`);
+    return this.#ended(yield* this.thread.access(gpa, bytes));
+  }
+
+  /** A load of the guest. */
+  *read(gpa: Gpa, sizeBytes: number): Op<GuestAccess> {
+    yield* point("vcpu.access");
+    this.#machine.trace.emit("access", () => `${this.name} reads ${sizeBytes} bytes at GPA ${hex(gpa)}`);
+    return this.#ended(yield* this.thread.access(gpa, sizeBytes));
+  }
+
+  #ended(result: CpuResult | { readonly kind: "no-entry"; readonly reason: string }): GuestAccess {
+    return result.kind === "no-entry" ? { ...result, kind: "violation" } : result;
+  }
+
+  /** KVM writes the table, so what a vCPU maps is seen when it caches it. */
+  #book(physical: PhysAddr, { cache }: Protection, guest: MemoryType): void {
+    const { attributes, trace } = this.#machine;
+    // NPT has no type: the host's MTRRs count, and they are UC for all that is not RAM.
+    const mtrr = attributes.ownerOf(physical) === "wb" ? "wb" : "uc";
+    const mapped = cache ? effectiveEptType(cache, guest) : effectiveNptType(mtrr, guest);
+    attributes.book({ step: trace.scheduler.steps, by: this.name, physical, sizeBytes: 4096, mapped });
   }
 }

@@ -4,9 +4,48 @@
  * @packageDocumentation
  */
 export { MachineDevice } from "./device.js";
-export { TranslatedSpace, type Translation } from "./domain.js";
-export { type GuestAccess, GuestVm } from "./guest.js";
-export { type Arrival, type Delivery, type IommuMode, Machine, type MachineOptions } from "./machine.js";
+export type { DeviceDma, DmaIovaState } from "./dma/device-dma.js";
+export { IovaAllocator, type IovaLimits } from "./dma/iova.js";
+export type { DirectRegion, ReservedRegion } from "./dma/reserved.js";
+export type { Attached, IommuDomain } from "./iommu/domain.js";
+export type { AmdEvent, FaultLog, FaultReport, FaultSource, IommuFault, Stopped } from "./iommu/fault.js";
+export type { IommuKind } from "./iommu/kind.js";
+export type { IommuUnit, IovaRange, Translation } from "./iommu/unit.js";
+export { type GuestAccess, type GuestOptions, GuestVm, type Vcpu } from "./guest.js";
+export {
+  type AttributeRecord,
+  consequenceOf,
+  type DeclaredRange,
+  effectiveEptType,
+  effectiveNptType,
+  MemoryAttributes,
+} from "./attributes.js";
+export { Cpu, type CpuAccess, type CpuMapping } from "./cpu.js";
+export { x86Pat } from "./cpu-format.js";
+export type { CpuResult } from "./cpu-thread.js";
+export type { Arrival, Delivery, Destination, Issued } from "./delivery.js";
+export type { Answer, FunctionState, PowerState, Refusal } from "./function-registers.js";
+export { FunctionStates, type ResetHook } from "./function-state.js";
+export { resetBus, resetFunction } from "./function-reset.js";
+export { type Counts, type Difference, differences, ResourceLedger } from "./ledger.js";
+export { Machine } from "./machine.js";
+export type { IommuMode, MachineOptions } from "./options.js";
 export { PhysicalMemory, type PhysTarget, type RamRange } from "./physical.js";
+export { isTrusted, PrivateMemory, type PrivateRange, type PrivateSpan } from "./private.js";
 export { VfioPciDevice } from "./vfio.js";
 export { MachineIoas } from "./ioas.js";
+export { checkInvariants, type Invariant, type InvariantId, INVARIANTS, type Violation } from "./invariants.js";
+export type { Breach } from "./invariants-access.js";
+export type {
+  Evidence,
+  FencedWork,
+  GivenAddress,
+  MappedRanges,
+  Moment,
+  PhysRange,
+  RefusedOp,
+  Revocation,
+  SurfaceStage,
+  Turn,
+} from "./invariants-evidence.js";
+export { EvidenceLog, type FenceMarks, type RevocationMarks } from "./invariants-log.js";

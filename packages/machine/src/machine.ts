@@ -6,59 +6,31 @@ import {
   addr,
   type BusAddr,
   type DmaAddr,
+  hex,
   type Op,
   PAGE_SIZE,
   type P2pProvider,
   type PhysAddr,
-  point,
   type Trace,
-  hex,
 } from "@dma-buf/core";
-import {
-  createPageTable,
-  createTableMemory,
-  type Format,
-  type PageTable,
-  vtdSecondStage,
-  type WalkRoot,
-} from "@dma-buf/page-table";
-import { type Bar, p2pVerdict, type PciFunction, route, routeFromRoot, type Topology } from "@dma-buf/pci";
+import { createPageTable, createTableMemory, type Format, type PageTable } from "@dma-buf/page-table";
+import { type Bar, p2pVerdict, type PciFunction, type Topology } from "@dma-buf/pci";
+import type { Arrival, Delivery, Destination } from "./delivery.js";
+import { MemoryAttributes } from "./attributes.js";
 import { MachineDevice } from "./device.js";
-import { DirectDma, IommuDma } from "./dma-api.js";
-import { TranslatedSpace } from "./domain.js";
-import { IovaAllocator } from "./iova.js";
+import { DefaultDomains } from "./dma/default-domains.js";
+import type { ReservedRegion } from "./dma/reserved.js";
+import { Fabric } from "./fabric.js";
+import { FunctionStates } from "./function-state.js";
+import { type Attached, spacesOf } from "./iommu/domain.js";
+import type { FaultLog } from "./iommu/fault.js";
+import { FORMAT_OF } from "./iommu/kind.js";
+import { IommuUnit } from "./iommu/unit.js";
+import { ResourceLedger } from "./ledger.js";
+import type { IommuMode, MachineOptions } from "./options.js";
 import { PhysicalMemory, type RamRange } from "./physical.js";
-
-/** `off` and `identity` pass addresses through; `translated` gives each device a domain of its own. */
-export type IommuMode = "off" | "identity" | "translated";
-
-export interface MachineOptions {
-  readonly topology: Topology;
-  readonly trace: Trace;
-  readonly iommu: IommuMode;
-  /** Does the root complex forward peer requests between its ports? A fact of the hardware, not of Linux's policy. */
-  readonly rootComplexForwards: boolean;
-  /** @defaultValue 256 tables, 1 MiB */
-  readonly tablesMax?: number;
-  /** @defaultValue 64 */
-  readonly dmaMaskBits?: number;
-}
-
-/** A request that reached memory, or was lost on its way: the evidence that verdicts are derived from. */
-export interface Arrival {
-  readonly step: number;
-  readonly by: string;
-  readonly access: "read" | "write";
-  readonly physical: PhysAddr | null;
-  readonly target: "ram" | "mmio" | "nothing";
-  readonly sizeBytes: number;
-}
-
-/** Where a request ended. */
-export type Delivery =
-  | { readonly kind: "memory"; readonly physical: PhysAddr; readonly target: "ram" | "mmio" }
-  | { readonly kind: "fault"; readonly by: string; readonly reason: string }
-  | { readonly kind: "lost"; readonly reason: string };
+import { PrivateMemory } from "./private.js";
+import { Travel } from "./travel.js";
 
 const TABLES_BASE = 0x1000_0000;
 const RAM: readonly RamRange[] = [{ base: addr<PhysAddr>(0), sizeBytes: 0x8000_0000 }];
@@ -68,29 +40,46 @@ export class Machine {
   readonly trace: Trace;
   readonly memory: PhysicalMemory;
   readonly iommu: IommuMode;
+  /** The unit in front of all devices. Where the mode is `off`, everything passes through it. */
+  readonly iommuUnit: IommuUnit;
   /** Every access that any device or CPU issued, in order. */
   readonly arrivals: Arrival[] = [];
-  /** Did an answer hang on {@link MachineOptions.rootComplexForwards}? */
-  forwardsAsked = false;
-  readonly #forwards: boolean;
-  readonly #maskBits: number;
-  readonly #spaces = new Map<string, TranslatedSpace | null>();
+  /** What each function answers and sends: decode, power, resets, removal. */
+  readonly functions: FunctionStates;
+  /** Memory that belongs to one VM alone. */
+  readonly private: PrivateMemory;
+  /** How memory wants to be reached, and how it is. */
+  readonly attributes: MemoryAttributes;
+  /** Everything that was taken and has to be given back. */
+  readonly resources: ResourceLedger = new ResourceLedger();
+  readonly #fabric: Fabric;
+  readonly #travel: Travel;
+  readonly #domains: DefaultDomains;
   readonly #devices = new Map<string, MachineDevice>();
-  readonly #decodeOff = new Set<string>();
-  readonly #dmas: { readonly live: number }[] = [];
   #tables: readonly PageTable[] = [];
 
   constructor(options: MachineOptions) {
-    this.topology = options.topology;
-    this.trace = options.trace;
+    const { topology, trace, rootComplexForwards, iommuKind = "vt-d", iommuFaultsMax = 8, tablesMax = 256 } = options;
+    this.topology = topology;
+    this.trace = trace;
     this.iommu = options.iommu;
-    this.#forwards = options.rootComplexForwards;
-    this.#maskBits = options.dmaMaskBits ?? 64;
-    const tables = createTableMemory({
-      basePhys: addr<PhysAddr>(TABLES_BASE),
-      sizeBytes: (options.tablesMax ?? 256) * PAGE_SIZE,
-    });
-    this.memory = new PhysicalMemory(RAM, tables);
+    const basePhys = addr<PhysAddr>(TABLES_BASE);
+    const memory = new PhysicalMemory(RAM, createTableMemory({ basePhys, sizeBytes: tablesMax * PAGE_SIZE }));
+    this.memory = memory;
+    this.private = new PrivateMemory(() => this.arrivals.length);
+    this.attributes = new MemoryAttributes(memory, topology);
+    const functions = new FunctionStates(topology, trace);
+    this.functions = functions;
+    const fabric = new Fabric({ topology, trace, memory, functions, private: this.private, rootComplexForwards });
+    this.#fabric = fabric;
+    const unit = new IommuUnit(iommuKind, memory, trace, iommuFaultsMax);
+    this.iommuUnit = unit;
+    functions.onReset((fn) => unit.disableAts(fn));
+    this.#travel = new Travel({ topology, trace, memory, fabric, unit, functions });
+    const newTable = (name: string): PageTable => this.pageTable(name, FORMAT_OF[iommuKind]);
+    this.#domains = new DefaultDomains({ topology, unit, memory, newTable }, options);
+    this.resources.registerAll(() => this.ledger);
+    this.resources.registerAll(() => this.#domains.counts);
   }
 
   /** The function at `address` as a device that does DMA in its default domain. One object a function. */
@@ -98,37 +87,37 @@ export class Machine {
     const known = this.#devices.get(address);
     if (known) return known;
     const fn = this.topology.get(address);
-    const { dma, space } = this.#defaultDomain(fn);
-    this.#spaces.set(address, space);
-    const bridge = this.topology.hostBridgeOf(fn);
-    const device = new MachineDevice(
-      this,
-      fn,
-      dma,
-      space
-        ? [
-            { kind: "pci-bus", bridge },
-            { kind: "iova", domain: space },
-          ]
-        : [{ kind: "pci-bus", bridge }],
-    );
+    const { dma, attached } = this.#domains.probe(fn);
+    const device = new MachineDevice(this, fn, dma, spacesOf(this.topology, fn, attached));
     this.#devices.set(address, device);
     return device;
   }
 
-  /** Puts a device into another domain, or back into its default one (`null`: addresses pass through). */
-  attachDomain(device: MachineDevice, space: TranslatedSpace | null): void {
-    this.trace.emit("event", () => `${device.name}: IOMMU domain is now ${space?.name ?? "pass-through"}`);
-    this.#spaces.set(device.fn.address, space);
+  /**
+   * Puts a device into another domain, or lets its addresses pass (`identity`), or stops them (`blocked`).
+   * @throws DmaBufError `EBUSY` the device is blocked for a reset
+   */
+  attachDomain(device: MachineDevice, to: Attached): void {
+    this.iommuUnit.attach(device.fn, to);
   }
 
-  domainOf(device: MachineDevice): TranslatedSpace | null {
-    return this.#spaces.get(device.fn.address) ?? null;
+  domainOf(device: MachineDevice): Attached {
+    return this.iommuUnit.attachedTo(device.fn);
   }
 
-  /** A translated space over a table that somebody else fills: an IOAS, a guest's second stage. */
-  space(name: string, format: Format, root: WalkRoot): TranslatedSpace {
-    return new TranslatedSpace(name, format, root, this.memory, this.trace);
+  /** IOVAs that no mapping of `device` may have. */
+  reservedRegions(device: MachineDevice): readonly ReservedRegion[] {
+    return this.#domains.reserved(device.fn);
+  }
+
+  /** What the IOMMU noted of requests that it stopped, as many as it has records for. */
+  get iommuFaults(): FaultLog {
+    return this.iommuUnit.faults;
+  }
+
+  /** The 10 ms timers of all flush queues, at once: there is no clock here. Does not sleep. */
+  flushQueueTimer(): void {
+    this.#domains.drainQueues();
   }
 
   /** A page table in this machine's memory whose stores are in the trace. */
@@ -155,97 +144,48 @@ export class Machine {
     };
   }
 
-  /** COMMAND.MEMORY of a function. Off: nobody claims its BARs. */
+  /** COMMAND.MEMORY of a function, at once. Off: nobody claims its BARs. */
   setMemoryDecode(fn: PciFunction, on: boolean): void {
-    this.trace.emit("event", () => `${fn.address}: memory decode ${on ? "on" : "off"}`);
-    if (on) this.#decodeOff.delete(fn.address);
-    else this.#decodeOff.add(fn.address);
+    this.functions.setMemory(fn, on);
   }
 
   memoryDecode(fn: PciFunction): boolean {
-    return fn.memoryEnabled && !this.#decodeOff.has(fn.address);
+    return this.functions.memory(fn);
   }
 
-  /** Sends one request of `device` on its way. Sleeps at the IOMMU: a flush may come before or after the look-up. */
+  /** Sends one request of `device` on its way: it is issued, translated, and arrives, with others in between. */
   *deliver(device: MachineDevice, address: DmaAddr | BusAddr, access: "read" | "write"): Op<Delivery> {
-    const found = route(this.topology, device.fn, address as number as BusAddr);
-    for (const hop of found.hops) this.trace.emit("route", () => `${hop.at}: ${hop.action}`);
-    const { end } = found;
-    if (end.kind === "function") return this.#claim(end.fn, end.bar, end.offset);
-    if (end.kind === "unsupported-request")
-      return { kind: "lost", reason: `unsupported request at ${end.at}: ${end.reason}` };
-    yield* point("iommu.lookup");
-    const space = this.domainOf(device);
-    if (!space) return this.#decode(device.fn, this.#inbound(device.fn, address));
-    const hit = space.translate(address, access);
-    if (hit.kind === "fault")
-      return { kind: "fault", by: `IOMMU, domain ${space.name}`, reason: `${hex(address)}: ${hit.reason}` };
-    return this.#decode(device.fn, hit.physical);
+    return yield* this.#travel.send({ fn: device.fn, address, access });
   }
 
-  /** A CPU's access by physical address. */
-  cpuAccess(physical: PhysAddr): Delivery {
-    return this.#decode(null, physical);
+  /** Where a CPU's access to a physical address is bound for; {@link land} is its end. */
+  destination(physical: PhysAddr): Destination {
+    return this.#fabric.decode(null, physical);
+  }
+
+  /** The end of a CPU's access: what is there is asked now, not when it was issued. */
+  land(to: Destination, by: string): Delivery {
+    return this.#fabric.land(to, by, null);
+  }
+
+  /** A CPU's access by physical address, from issue to arrival in one step. */
+  cpuAccess(physical: PhysAddr, by = "CPU"): Delivery {
+    return this.land(this.destination(physical), by);
+  }
+
+  /** Did an answer hang on {@link MachineOptions.rootComplexForwards}? */
+  get forwardsAsked(): boolean {
+    return this.#fabric.forwardsAsked;
   }
 
   /** Mappings of the DMA API, and table pages, that are still out. Tables that a page table keeps empty are not. */
   get ledger(): { readonly dmaMappings: number; readonly tables: number } {
     const idle = this.#tables.reduce((n, t) => n + t.idleTables, 0);
-    return { dmaMappings: this.#dmas.reduce((n, d) => n + d.live, 0), tables: this.memory.tables.liveTables - idle };
+    return { dmaMappings: this.#domains.live, tables: this.memory.tables.liveTables - idle };
   }
 
   /** Books an access. */
   book(arrival: Omit<Arrival, "step">): void {
     this.arrivals.push({ ...arrival, step: this.trace.scheduler.steps });
-  }
-
-  #defaultDomain(fn: PciFunction): { dma: DirectDma | IommuDma; space: TranslatedSpace | null } {
-    if (this.iommu !== "translated") {
-      const dma = new DirectDma(fn.address, this.#maskBits);
-      this.#dmas.push(dma);
-      return { dma, space: null };
-    }
-    const name = `default domain of ${fn.address}`;
-    const table = this.pageTable(name, vtdSecondStage);
-    const space = this.space(name, vtdSecondStage, table);
-    const dma = new IommuDma(table, space, new IovaAllocator());
-    this.#dmas.push(dma);
-    return { dma, space };
-  }
-
-  readonly #asked = (): boolean => {
-    this.forwardsAsked = true;
-    return this.#forwards;
-  };
-
-  /** Without translation, RAM is inbound where the CPU sees it; everything else is numbered as the bus numbers it. */
-  #inbound(fn: PciFunction, address: number): PhysAddr {
-    if (this.memory.isRam(address)) return addr<PhysAddr>(address);
-    return this.topology.toPhys(this.topology.hostBridgeOf(fn), addr<BusAddr>(address));
-  }
-
-  /** What the root complex does with a physical address. `from` is `null` for a CPU: those it always forwards. */
-  #decode(from: PciFunction | null, physical: PhysAddr): Delivery {
-    if (this.memory.isRam(physical)) return { kind: "memory", physical, target: "ram" };
-    for (const bridge of this.topology.hostBridges) {
-      const down = routeFromRoot(this.topology, bridge, physical);
-      if (down.end.kind !== "function") continue;
-      if (from && !this.#asked()) {
-        this.trace.emit("route", () => `root complex: does not forward ${hex(physical)} between its ports`);
-        return {
-          kind: "lost",
-          reason: `the root complex does not forward peer requests: ${hex(physical)} reached nobody`,
-        };
-      }
-      for (const hop of down.hops) this.trace.emit("route", () => `${hop.at}: ${hop.action}`);
-      return this.#claim(down.end.fn, down.end.bar, down.end.offset);
-    }
-    return { kind: "lost", reason: `nobody claims ${hex(physical)}` };
-  }
-
-  #claim(fn: PciFunction, bar: Bar, offset: number): Delivery {
-    if (!this.memoryDecode(fn))
-      return { kind: "lost", reason: `${fn.address} does not decode memory: unsupported request` };
-    return { kind: "memory", physical: addr<PhysAddr>(bar.base + offset), target: "mmio" };
   }
 }

@@ -1,7 +1,8 @@
 /** The topologies of the scenario catalogue, in code. */
 import { addr, type PhysAddr } from "@dma-buf/core";
 import { type AcsBits, type Bar, type BridgeWindow, NO_ACS_BITS, type PciFunction, type PortType } from "./function.js";
-import { type HostBridge, Topology } from "./topology.js";
+import type { HostBridge } from "./host-bridge.js";
+import { Topology } from "./topology.js";
 
 export interface CatalogueOptions {
   /** How far bus numbers lie below the CPU's. @defaultValue 0 */
@@ -64,8 +65,14 @@ function topology(
   { busOffsetBytes = 0, allowlisted = false }: CatalogueOptions,
   functions: readonly PciFunction[],
 ): Topology {
-  const bridge: HostBridge = { name: "host bridge 0000:00", domain: 0, bus: 0, busOffsetBytes, allowlisted };
-  return new Topology({ functions, hostBridges: [bridge], cpu: null });
+  const bridge: HostBridge = {
+    name: "host bridge 0000:00",
+    domain: 0,
+    bus: 0,
+    busOffsetBytes,
+    listing: allowlisted ? "listed" : "not-listed",
+  };
+  return new Topology({ functions, hostBridges: [bridge], cpu: { vendor: "GenuineIntel", family: 6 } });
 }
 
 function portWith({ acsRedirect = false }: CatalogueOptions) {
@@ -104,14 +111,21 @@ function base(address: string, name: string): PciFunction {
   return {
     address,
     name,
+    classCode: null,
     className: "catalogue",
     vendor: null,
     device: null,
     bars: [],
+    unsizedBars: [],
     bridge: null,
     acs: null,
+    ats: null,
     portType: "endpoint",
+    multiFunction: false,
     driver: null,
+    iommuGroup: null,
+    numaNode: null,
+    physfn: null,
     busMaster: true,
     memoryEnabled: true,
   };

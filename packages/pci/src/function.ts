@@ -1,17 +1,23 @@
 /** A PCI function as a capture or code describes it. Addresses are CPU-physical; sizes are bytes. */
 import type { PhysAddr } from "@dma-buf/core";
 
+/** What a capture may leave out. */
+export type Maybe<T> = T | "unknown";
+
 export interface Bar {
-  /** 0 to 5. */
+  /** 0 to 5; 7 to 12 are the BARs that a PF holds for its VFs. */
   readonly index: number;
   readonly space: "memory" | "io";
   readonly base: PhysAddr;
   readonly sizeBytes: number;
   readonly prefetchable: boolean;
   readonly bits: 32 | 64;
-  /** False where lspci says `[disabled]`. */
+  /** False where lspci says `[disabled]`, or no address is assigned. */
   readonly enabled: boolean;
 }
+
+/** A BAR whose address is known and whose size is not: registers hold no size. */
+export type UnsizedBar = Omit<Bar, "sizeBytes" | "enabled">;
 
 /** Names as lspci prints them. */
 export interface AcsBits {
@@ -27,6 +33,13 @@ export interface AcsBits {
 export interface Acs {
   readonly capability: AcsBits;
   readonly control: AcsBits;
+}
+
+/** Address Translation Services. */
+export interface Ats {
+  readonly enabled: boolean;
+  /** Invalidation requests the device can hold; 0 stands for 32, as in the register. */
+  readonly queueDepth: number;
 }
 
 export interface BridgeWindow {
@@ -52,19 +65,34 @@ export type PortType =
   | "unknown";
 
 export interface PciFunction {
-  /** `0000:01:00.0` */
+  /** `0000:01:00.0`; the domain has four hex digits or more. */
   readonly address: string;
+  /** Class, subclass and interface in one number, 0x030000; `null` where the capture has only the name. */
+  readonly classCode: number | null;
+  /** In words, `VGA compatible controller`; empty where the capture has only the number. */
   readonly className: string;
   readonly name: string;
-  /** From `lspci -nn`; `null` where the capture has only names. */
+  /** From `lspci -n`, `-nn` or config space; `null` where the capture has only names. */
   readonly vendor: number | null;
   readonly device: number | null;
   readonly bars: readonly Bar[];
+  /** BARs that nothing can be sent to, for want of a size. {@link Capture.unknown} names them. */
+  readonly unsizedBars: readonly UnsizedBar[];
   readonly bridge: Bridge | null;
   /** `null`: the function has no ACS. `unknown`: the capture does not say. */
-  readonly acs: Acs | null | "unknown";
+  readonly acs: Maybe<Acs | null>;
+  /** `null`: the function has no ATS. */
+  readonly ats: Maybe<Ats | null>;
   readonly portType: PortType;
+  /** Does the header say that the device has several functions? */
+  readonly multiFunction: Maybe<boolean>;
   readonly driver: string | null;
+  /** `null`: in none, or not said; {@link Capture.unknown} tells which. */
+  readonly iommuGroup: number | null;
+  /** `null`: not said. The kernel's -1 is `null` too. */
+  readonly numaNode: number | null;
+  /** The PF of a VF; `null` for what is none. */
+  readonly physfn: string | null;
   readonly busMaster: boolean;
   readonly memoryEnabled: boolean;
 }

@@ -1,66 +1,246 @@
-/** Linux's rule: may these two functions do peer-to-peer DMA, by which way, and what decided. Linux: p2pdma.c. */
-import type { P2pVerdict } from "@dma-buf/core";
+/**
+ * Linux's rule: may these two functions do peer-to-peer DMA, by which way, and what decided. Facts of Linux 7.3,
+ * drivers/pci/p2pdma.c. A rule of software, not of hardware: it can be wrong in either direction.
+ */
+import type { P2pMapType, P2pVerdict } from "@dma-buf/core";
+import type { Unknown } from "./capture/capture.js";
 import type { AcsBits, PciFunction } from "./function.js";
-import type { HostBridge, Topology } from "./topology.js";
+import { CPU_RULE_SINCE, type HostBridge, LIST_SINCE, type Listing, P2PDMA_SINCE } from "./host-bridge.js";
+import { isBefore } from "./kernel-version.js";
+import type { Topology } from "./topology.js";
 
+/** What decided, and what would have to change. */
+export interface P2pAnswer extends P2pVerdict {
+  /** Functions whose ACS control sends peer requests up, with the bits, nearest to the provider first. */
+  readonly redirects: readonly Redirect[];
+  /** What would have to change for the next better answer; `null` for `bus-address`. */
+  readonly remedy: string | null;
+}
+
+export interface Redirect {
+  readonly at: string;
+  readonly bits: readonly (keyof AcsBits)[];
+}
+
+/** The answer as far as the capture gives one. */
+export type P2pRuling =
+  | { readonly known: true; readonly answer: P2pAnswer }
+  /** It hangs on facts that the capture does not hold: every answer that is possible, worst first. */
+  | { readonly known: false; readonly answers: readonly P2pAnswer[]; readonly unknown: readonly Unknown[] };
+
+/** The bits of the control register that the kernel asks for. It ignores DirectTrans, and capabilities. */
 const REDIRECT: readonly (keyof AcsBits)[] = ["ReqRedir", "CmpltRedir", "EgressCtrl"];
 /** AMD's Zen: the first family whose root complex the kernel trusts to forward. */
 const ZEN_FAMILY = 0x17;
+
+/** How what is not known is taken in one evaluation. */
+interface Assumption {
+  readonly acsRedirects: boolean;
+  readonly cpuForwards: boolean;
+  readonly listed: boolean;
+}
+
+const WORST: Assumption = { acsRedirects: true, cpuForwards: false, listed: false };
 
 /**
  * The kernel's answer for `client` doing DMA to a BAR of `provider`. It counts ACS redirect on every function of
  * both paths up to and with the common ancestor; without any, requests stay below it. What is unknown counts as no.
  */
-export function p2pVerdict(topology: Topology, provider: PciFunction, client: PciFunction): P2pVerdict {
+export function p2pVerdict(topology: Topology, provider: PciFunction, client: PciFunction): P2pAnswer {
+  return evaluate(topology, between(topology, provider, client), WORST);
+}
+
+/** The same, with every answer that the unknown facts allow. */
+export function p2pRuling(topology: Topology, provider: PciFunction, client: PciFunction): P2pRuling {
+  const pair = between(topology, provider, client);
+  const open = openFacts(topology, pair);
+  const answers = new Map<P2pMapType, P2pAnswer>();
+  for (const assumption of assumptions(open)) {
+    const answer = evaluate(topology, pair, assumption);
+    if (!answers.has(answer.mapType)) answers.set(answer.mapType, answer);
+  }
+  const [worst, ...better] = [...answers.values()].toSorted((a, b) => RANK[a.mapType] - RANK[b.mapType]);
+  if (better.length === 0) return { known: true, answer: worst as P2pAnswer };
+  return { known: false, answers: [worst as P2pAnswer, ...better], unknown: describe(open) };
+}
+
+const RANK: Readonly<Record<P2pMapType, number>> = { "not-supported": 0, "through-host-bridge": 1, "bus-address": 2 };
+
+/** Facts that the rule asks for and the capture does not have. */
+interface OpenFacts {
+  readonly acs: readonly PciFunction[];
+  readonly roots: readonly HostBridge[];
+  readonly cpu: boolean;
+}
+
+function openFacts(topology: Topology, { counted, roots }: Between): OpenFacts {
+  return {
+    acs: counted.filter((fn) => fn.acs === "unknown" && mayHaveAcs(fn)),
+    roots: roots.filter((root) => root.listing === "unknown"),
+    cpu: cpuIsUnknown(topology),
+  };
+}
+
+/** Every way to take what is open; the worst first. What is known stays out of it. */
+function assumptions(open: OpenFacts): Assumption[] {
+  const acs = open.acs.length > 0 ? [true, false] : [true];
+  const cpu = open.cpu ? [false, true] : [false];
+  const lists = open.roots.length > 0 ? [false, true] : [false];
+  return acs.flatMap((acsRedirects) =>
+    cpu.flatMap((isZen) => lists.map((listed) => ({ acsRedirects, cpuForwards: isZen, listed }))),
+  );
+}
+
+function describe({ acs, roots, cpu }: OpenFacts): Unknown[] {
+  const ports = acs.map((fn) => ({
+    what: `ACS of ${fn.address}`,
+    because: "the capture does not show its extended capabilities",
+    capture: "sudo lspci -vvv, or dma-buf capture as root",
+  }));
+  const listings = roots.map((root) => ({
+    what: `whether ${root.name} is on the kernel's list`,
+    because: "the capture has no vendor and device ids, or its kernel is older than the list that is known",
+    capture: "sudo lspci -vvvnn, or dma-buf capture",
+  }));
+  const processor = {
+    what: "the CPU's vendor and family",
+    because: "lspci shows no CPU, and no function's name tells",
+    capture: "dma-buf capture",
+  };
+  return [...ports, ...listings, ...(cpu ? [processor] : [])];
+}
+
+function evaluate(topology: Topology, pair: Between, assume: Assumption): P2pAnswer {
+  if (isBefore(topology.kernel, P2PDMA_SINCE)) return tooOld(topology);
+  const { provider, client, common, distance, counted } = pair;
+  const redirects = counted.flatMap((fn) => redirectOf(fn, assume.acsRedirects));
+  if (common && redirects.length === 0)
+    return {
+      mapType: "bus-address",
+      distance,
+      reason: `${below(common, provider, client)}, and no ACS redirect on the way`,
+      redirects,
+      remedy: null,
+    };
+  const why = common
+    ? `ACS ${redirects[0]?.bits[0]} at ${redirects[0]?.at} sends peer requests up`
+    : `${provider.address} and ${client.address} meet only above their root ports`;
+  return viaHostBridge(topology, pair, assume, why, redirects);
+}
+
+/** Two functions and what lies between them. */
+interface Between {
+  readonly provider: PciFunction;
+  readonly client: PciFunction;
+  /** The lowest function above both, or one of them. */
+  readonly common: PciFunction | null;
+  readonly distance: number;
+  /** The functions whose ACS counts: both paths, up to and with the common ancestor. None where there is no such. */
+  readonly counted: readonly PciFunction[];
+  /** One host bridge, or the provider's and the client's. */
+  readonly roots: readonly HostBridge[];
+}
+
+function between(topology: Topology, provider: PciFunction, client: PciFunction): Between {
   const a = topology.pathToRoot(provider);
   const b = topology.pathToRoot(client);
   const common = topology.commonAncestor(provider, client);
-  if (!common)
-    return viaHostBridge(
-      topology,
-      provider,
-      client,
-      a.length + b.length,
-      `${provider.address} and ${client.address} meet only above their root ports`,
-    );
+  const roots = [...new Set([topology.hostBridgeOf(provider), topology.hostBridgeOf(client)])];
+  const pair = { provider, client, common, roots };
+  if (!common) return { ...pair, distance: a.length + b.length, counted: [] };
   const up = a.slice(0, a.indexOf(common) + 1);
   const down = b.slice(0, b.indexOf(common));
-  const distance = up.length - 1 + down.length;
-  const redirecting = [...up, ...down].map(redirectOf).find((r) => r !== null);
-  if (!redirecting)
-    return { mapType: "bus-address", distance, reason: `both below ${common.address}, and no ACS redirect on the way` };
-  return viaHostBridge(topology, provider, client, distance, redirecting);
+  return { ...pair, distance: up.length - 1 + down.length, counted: [...up, ...down] };
 }
 
-function redirectOf(fn: PciFunction): string | null {
-  if (fn.acs === "unknown") return `ACS of ${fn.address} is unknown (capture as root)`;
-  const bit = REDIRECT.find((name) => fn.acs !== null && fn.acs !== "unknown" && fn.acs.control[name]);
-  return bit ? `ACS ${bit} at ${fn.address} sends peer requests up` : null;
+function below(common: PciFunction, provider: PciFunction, client: PciFunction): string {
+  if (provider === client) return "they are one function";
+  return common === provider || common === client ? `one is above the other` : `both below ${common.address}`;
+}
+
+function redirectOf(fn: PciFunction, assumed: boolean): Redirect[] {
+  if (fn.acs === null) return [];
+  if (fn.acs === "unknown") return assumed && mayHaveAcs(fn) ? [{ at: fn.address, bits: ["ReqRedir"] }] : [];
+  const { control } = fn.acs;
+  const bits = REDIRECT.filter((bit) => control[bit]);
+  return bits.length > 0 ? [{ at: fn.address, bits }] : [];
+}
+
+/** Conventional bridges never have ACS, whatever a capture could not see of them. */
+function mayHaveAcs(fn: PciFunction): boolean {
+  return fn.portType !== "pci-bridge";
 }
 
 function viaHostBridge(
   topology: Topology,
-  provider: PciFunction,
-  client: PciFunction,
-  distance: number,
+  { distance, roots }: Between,
+  assume: Assumption,
   why: string,
-): P2pVerdict {
-  const { cpu } = topology;
-  if (cpu?.vendor === "AuthenticAMD" && cpu.family >= ZEN_FAMILY)
+  redirects: readonly Redirect[],
+): P2pAnswer {
+  const remedy = redirects.length > 0 ? clearAcs(redirects) : "put both devices below one switch";
+  if (
+    !isBefore(topology.kernel, CPU_RULE_SINCE) &&
+    (cpuForwards(topology) || (assume.cpuForwards && cpuIsUnknown(topology)))
+  )
     return {
       mapType: "through-host-bridge",
       distance,
       reason: `${why}; the kernel lets every AMD CPU of family 0x17 and later forward`,
+      redirects,
+      remedy,
     };
-  const bridges = [...new Set([topology.hostBridgeOf(provider), topology.hostBridgeOf(client)])];
-  const stopped = bridges.find((h) => h.allowlisted !== true);
+  const stopped = roots.find((root) => !allows(root.listing, roots.length === 1, assume.listed));
   if (!stopped)
-    return { mapType: "through-host-bridge", distance, reason: `${why}; the host bridge is on the kernel's list` };
-  return { mapType: "not-supported", distance: -1, reason: `${why}, and ${describe(stopped)}` };
+    return {
+      mapType: "through-host-bridge",
+      distance,
+      reason: `${why}; ${roots.map((r) => r.name).join(" and ")} ${roots.length === 1 ? "is" : "are"} on the kernel's list`,
+      redirects,
+      remedy,
+    };
+  return {
+    mapType: "not-supported",
+    distance: -1,
+    reason: `${why}, and ${refusal(topology, stopped, roots.length === 1)}`,
+    redirects,
+    remedy: `${remedy}, or use a host whose root complex the kernel lists (AMD family 0x17 and later, Intel Xeon Scalable)`,
+  };
 }
 
-function describe(bridge: HostBridge): string {
-  if (bridge.allowlisted === "unknown")
-    return `whether the host bridge is on the kernel's list is unknown (capture with lspci -nn)`;
-  return `the host bridge ${bridge.name} is not on the kernel's list`;
+function clearAcs(redirects: readonly Redirect[]): string {
+  const at = redirects.map((r) => r.at).join(";");
+  return `clear ${redirects.map((r) => `${r.bits.join(" ")} at ${r.at}`).join(", ")}: boot with pci=disable_acs_redir=${at}, which gives up the isolation between the devices below`;
+}
+
+function cpuForwards({ cpu }: Topology): boolean {
+  return cpu.vendor === "AuthenticAMD" && cpu.family !== "unknown" && cpu.family >= ZEN_FAMILY;
+}
+
+/** Could it be one of those, for all that is known? */
+function cpuIsUnknown({ cpu }: Topology): boolean {
+  return cpu.vendor === "unknown" || (cpu.vendor === "AuthenticAMD" && cpu.family === "unknown");
+}
+
+function allows(listing: Listing, oneBridge: boolean, assumed: boolean): boolean {
+  if (listing === "unknown") return assumed;
+  return listing === "listed" || (listing === "same-bridge-only" && oneBridge);
+}
+
+function refusal(topology: Topology, root: HostBridge, oneBridge: boolean): string {
+  if (root.listing === "unknown") return `whether ${root.name} is on the kernel's list is unknown`;
+  if (root.listing === "same-bridge-only" && !oneBridge)
+    return `${root.name} is on the kernel's list for peers below itself alone`;
+  if (isBefore(topology.kernel, LIST_SINCE)) return `Linux ${topology.kernel.join(".")} trusts no host bridge`;
+  return `${root.name} is not on the kernel's list`;
+}
+
+function tooOld({ kernel }: Topology): P2pAnswer {
+  return {
+    mapType: "not-supported",
+    distance: -1,
+    reason: `Linux ${kernel.join(".")} has no peer-to-peer DMA: it came with ${P2PDMA_SINCE.join(".")}`,
+    redirects: [],
+    remedy: "run a later kernel, or ask for its answer with --kernel",
+  };
 }

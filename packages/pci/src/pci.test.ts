@@ -2,9 +2,8 @@ import { readFileSync } from "node:fs";
 import { addr, type BusAddr, type PhysAddr } from "@dma-buf/core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { CaptureError } from "./capture-error.js";
 import { t1, t2 } from "./catalogue.js";
-import { parseLspci } from "./lspci.js";
+import { parseLspci } from "./capture/lspci.js";
 import { p2pVerdict } from "./p2p.js";
 import { route, routeFromRoot } from "./route.js";
 import { topologyOf } from "./topology.js";
@@ -16,21 +15,6 @@ const bus = (n: number): BusAddr => addr<BusAddr>(n);
 describe("a captured laptop", () => {
   const capture = parseLspci(text, "laptop");
   const topology = topologyOf(capture);
-
-  it("has every function of the text", () => {
-    expect(capture.functions.map((f) => f.address.slice(5))).toEqual(text.match(/^[0-9a-f]{2}:[0-9a-f]{2}\.\d/gm));
-  });
-
-  it("has the GPU's BARs, and no I/O among the memory ones", () => {
-    expect(
-      topology.get("0000:01:00.0").bars.map((b) => [b.index, b.space, b.base, b.sizeBytes, b.bits, b.prefetchable]),
-    ).toEqual([
-      [0, "memory", 0x8f00_0000, 2 ** 24, 32, false],
-      [1, "memory", 0x60_5000_0000, 2 ** 28, 64, true],
-      [3, "memory", 0x60_6000_0000, 2 ** 25, 64, true],
-      [5, "io", 0x3000, 128, 32, false],
-    ]);
-  });
 
   it("has the tree: Thunderbolt below its root port", () => {
     const path = topology.pathToRoot(topology.get("0000:04:00.0")).map((f) => `${f.address.slice(5)} ${f.portType}`);
@@ -46,54 +30,6 @@ describe("a captured laptop", () => {
     const verdict = (a: string, b: string) => p2pVerdict(topology, topology.get(a), topology.get(b));
     expect(verdict("0000:04:00.0", "0000:38:00.0")).toMatchObject({ mapType: "bus-address", distance: 4 });
     expect(verdict("0000:01:00.0", "0000:6d:00.0")).toMatchObject({ mapType: "not-supported", distance: -1 });
-  });
-
-  it("says what the text does not", () => expect(capture.unknown.join()).toContain("forwards peer requests"));
-});
-
-describe("captures as people send them", () => {
-  it.each([
-    ["CRLF", text.replaceAll("\n", "\r\n")],
-    ["quoted in a mail", text.replaceAll(/^/gm, "> ").replace(/> $/, "")],
-    ["with domains", text.replaceAll(/^([0-9a-f]{2}:[0-9a-f]{2}\.\d)/gm, "0000:$1")],
-  ])("%s", (_name, other) => {
-    expect(parseLspci(other).functions).toEqual(parseLspci(text).functions);
-  });
-
-  const header = "01:00.0 VGA compatible controller: X\n";
-  it.each([
-    ["EMPTY", "  \n"],
-    ["BINARY", "\0\0ELF"],
-    ["BINARY", "\uFFFD\uFFFDabc"],
-    ["NO_FUNCTION", "hello\n"],
-    [
-      "NO_BAR",
-      text
-        .split("\n")
-        .filter((l) => !l.includes("Region"))
-        .join("\n"),
-    ],
-    ["NO_BAR", header.replace("01:00.0", "00:02.0")],
-    ["TRUNCATED", text.slice(0, text.indexOf("Region 1: Memory at 6050") + 15)],
-    ["TRUNCATED", `${text.slice(0, text.indexOf("Region 1: Memory at 6050") + 15)}\n`],
-    ["TRUNCATED", `${header}\tRegion 0: Memory at e0000000 [size=1M]\n\tCapabilities: [40] Express (v2) Endpoint\n`],
-  ])("%s", (code, bad) => {
-    const parse = (): unknown => parseLspci(bad, "file.txt");
-    expect(parse).toThrow(CaptureError);
-    expect(parse).toThrow(/^file\.txt: .+\. .*lspci/s);
-    try {
-      parse();
-    } catch (error) {
-      expect((error as CaptureError).code).toBe(code);
-    }
-  });
-
-  it("names capabilities that lspci was not allowed to read", () => {
-    const denied = parseLspci(
-      `${header.replace("01", "00")}\tRegion 0: Memory at e0000000 [size=1M]\n\tCapabilities: <access denied>\n`,
-    );
-    expect(denied.functions[0]?.acs).toBe("unknown");
-    expect(denied.unknown[0]).toContain("0000:00:00.0");
   });
 });
 

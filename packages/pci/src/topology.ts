@@ -1,45 +1,54 @@
 /** A tree of functions below host bridges, with the two numberings: the CPU's and the bus's. */
 import { addr, type BusAddr, type PhysAddr } from "@dma-buf/core";
-import { type PciFunction, partsOf } from "./function.js";
-import type { Capture } from "./lspci.js";
-
-/** One PCI root. Compared by identity: it is the space in which its bus addresses mean something. */
-export interface HostBridge {
-  readonly name: string;
-  readonly domain: number;
-  readonly bus: number;
-  /** `bus address = CPU physical address - busOffsetBytes` for everything below. */
-  readonly busOffsetBytes: number;
-  /** Is it on the kernel's list of bridges that forward peer requests? `unknown`: the capture has no device ids. */
-  readonly allowlisted: boolean | "unknown";
-}
-
-export interface Cpu {
-  readonly vendor: string;
-  readonly family: number;
-}
+import type { Capture, HostFacts } from "./capture/capture.js";
+import { check } from "./capture/check.js";
+import { type AcsBits, type Maybe, type PciFunction, partsOf } from "./function.js";
+import { type CpuClue, cpuOf, type HostBridge, listingOf } from "./host-bridge.js";
+import { type KernelVersion, kernelVersion, LATEST_KERNEL } from "./kernel-version.js";
 
 export interface TopologyInit {
   readonly functions: readonly PciFunction[];
   readonly hostBridges: readonly HostBridge[];
-  /** `null`: not known. */
-  readonly cpu: Cpu | null;
+  /** @defaultValue nothing is known of it */
+  readonly cpu?: CpuClue;
+  /** Whose rules hold. @defaultValue 7.3 */
+  readonly kernel?: KernelVersion;
+  /** Does an IOMMU translate? @defaultValue "unknown" */
+  readonly iommu?: Maybe<"on" | "off">;
 }
 
+/** Immutable: what changes at run time makes another one, {@link Topology.withAcs}. */
 export class Topology {
   readonly functions: readonly PciFunction[];
   readonly hostBridges: readonly HostBridge[];
-  readonly cpu: Cpu | null;
+  readonly cpu: CpuClue;
+  readonly kernel: KernelVersion;
+  readonly iommu: Maybe<"on" | "off">;
   readonly #byAddress: ReadonlyMap<string, PciFunction>;
   readonly #bridgeOfBus = new Map<string, PciFunction>();
+  readonly #onBus = new Map<string, PciFunction[]>();
+  readonly #paths = new Map<PciFunction, readonly PciFunction[]>();
+  readonly #bridgeOfRoot = new Map<string, HostBridge>();
 
-  constructor({ functions, hostBridges, cpu }: TopologyInit) {
+  /** @throws CaptureError for BARs that overlap, addresses that no Number holds, and bridges that form no tree */
+  constructor({ functions, hostBridges, cpu, kernel = LATEST_KERNEL, iommu = "unknown" }: TopologyInit) {
+    check(functions, "this topology");
     this.functions = functions;
     this.hostBridges = hostBridges;
-    this.cpu = cpu;
+    this.cpu = cpu ?? { vendor: "unknown", family: "unknown" };
+    this.kernel = kernel;
+    this.iommu = iommu;
     this.#byAddress = new Map(functions.map((f) => [f.address, f]));
-    for (const f of functions)
-      if (f.bridge) this.#bridgeOfBus.set(`${partsOf(f.address).domain}:${f.bridge.secondary}`, f);
+    for (const f of functions) {
+      const { domain } = partsOf(f.address);
+      // Secondary 0 is a bridge that nobody configured: it leads nowhere.
+      if (f.bridge && f.bridge.secondary !== 0) this.#bridgeOfBus.set(`${domain}:${f.bridge.secondary}`, f);
+      const bus = busOf(f);
+      const there = this.#onBus.get(bus);
+      if (there) there.push(f);
+      else this.#onBus.set(bus, [f]);
+    }
+    for (const h of hostBridges) this.#bridgeOfRoot.set(`${h.domain}:${h.bus}`, h);
   }
 
   /** @throws RangeError naming the functions there are. */
@@ -49,37 +58,51 @@ export class Topology {
     return fn;
   }
 
-  /** The bridge above `fn`; `null` on a root bus. */
-  parentOf(fn: PciFunction): PciFunction | null {
-    const { domain, bus } = partsOf(fn.address);
-    return this.#bridgeOfBus.get(`${domain}:${bus}`) ?? null;
+  has(address: string): boolean {
+    return this.#byAddress.has(address);
   }
 
-  childrenOf(fn: PciFunction): PciFunction[] {
-    const { domain } = partsOf(fn.address);
-    return this.functions.filter(
-      (f) => partsOf(f.address).domain === domain && partsOf(f.address).bus === fn.bridge?.secondary,
-    );
+  /** The bridge above `fn`; `null` on a root bus. */
+  parentOf(fn: PciFunction): PciFunction | null {
+    return this.#bridgeOfBus.get(busOf(fn)) ?? null;
+  }
+
+  childrenOf(fn: PciFunction): readonly PciFunction[] {
+    if (!fn.bridge || fn.bridge.secondary === 0) return [];
+    return this.#onBus.get(`${partsOf(fn.address).domain}:${fn.bridge.secondary}`) ?? [];
   }
 
   /** `fn`, its bridge, that bridge's bridge, up to the root port. */
-  pathToRoot(fn: PciFunction): PciFunction[] {
+  pathToRoot(fn: PciFunction): readonly PciFunction[] {
+    const known = this.#paths.get(fn);
+    if (known) return known;
     const path = [fn];
-    for (let up = this.parentOf(fn); up && !path.includes(up); up = this.parentOf(up)) path.push(up);
+    for (let up = this.parentOf(fn); up; up = this.parentOf(up)) path.push(up);
+    this.#paths.set(fn, path);
     return path;
   }
 
   /** The lowest function that is above both or is one of them; `null` where only a host bridge is. */
   commonAncestor(a: PciFunction, b: PciFunction): PciFunction | null {
-    const above = new Set(this.pathToRoot(b));
-    return this.pathToRoot(a).find((f) => above.has(f)) ?? null;
+    const above = this.pathToRoot(b);
+    return this.pathToRoot(a).find((f) => above.includes(f)) ?? null;
+  }
+
+  /** All functions of `fn`'s device: with VFs' ARI numbers aside, those that share its bus and device number. */
+  slotOf(fn: PciFunction): readonly PciFunction[] {
+    const { device } = partsOf(fn.address);
+    return (this.#onBus.get(busOf(fn)) ?? []).filter((f) => partsOf(f.address).device === device);
   }
 
   hostBridgeOf(fn: PciFunction): HostBridge {
-    const root = partsOf((this.pathToRoot(fn).at(-1) as PciFunction).address);
-    const bridge = this.hostBridges.find((h) => h.domain === root.domain && h.bus === root.bus);
+    const bridge = this.#bridgeOfRoot.get(busOf(this.pathToRoot(fn).at(-1) as PciFunction));
     if (!bridge) throw new RangeError(`${fn.address} is below no host bridge`);
     return bridge;
+  }
+
+  /** The functions on the root bus of `bridge`. */
+  rootsBelow(bridge: HostBridge): readonly PciFunction[] {
+    return this.#onBus.get(`${bridge.domain}:${bridge.bus}`) ?? [];
   }
 
   /** What travels on the wires below `fn`'s host bridge for a CPU-physical address. */
@@ -91,29 +114,67 @@ export class Topology {
   toPhys(bridge: HostBridge, bus: BusAddr): PhysAddr {
     return addr<PhysAddr>(bus + bridge.busOffsetBytes);
   }
+
+  /**
+   * The same host after somebody wrote a port's ACS control register: `setpci`, or a quirk.
+   * @throws RangeError for a function that has no ACS capability, or a bit that its capability has not
+   */
+  withAcs(address: string, control: Partial<AcsBits>): Topology {
+    const fn = this.get(address);
+    const { acs } = fn;
+    if (acs === null || acs === "unknown") throw new RangeError(`${address} has no ACS capability that could be set`);
+    const missing = (Object.keys(control) as (keyof AcsBits)[]).find((bit) => control[bit] && !acs.capability[bit]);
+    if (missing) throw new RangeError(`${address} cannot set ${missing}: its ACS capability has no such bit`);
+    const changed = { ...fn, acs: { ...acs, control: { ...acs.control, ...control } } };
+    const { hostBridges, cpu, kernel, iommu } = this;
+    const functions = this.functions.map((f) => (f === fn ? changed : f));
+    return new Topology({ functions, hostBridges, cpu, kernel, iommu });
+  }
 }
 
-/** The kernel's list, by vendor and device of the first function on the root bus. Linux 7.3: drivers/pci/p2pdma.c. */
-const ALLOWLIST: ReadonlySet<string> = new Set(
-  ["3c00", "3c01", "2f00", "2f01", "2030", "2031", "2032", "2033", "2020", "09a2"].map((device) => `8086:${device}`),
-);
+function busOf(fn: PciFunction): string {
+  const { domain, bus } = partsOf(fn.address);
+  return `${domain}:${bus}`;
+}
 
-/** A topology from a capture: one host bridge a root bus. What text cannot say is taken as 0 or `unknown`. */
-export function topologyOf(
-  capture: Capture,
-  options: { readonly busOffsetBytes?: number; readonly cpu?: Cpu } = {},
-): Topology {
+export interface TopologyOptions {
+  /** In place of what the capture says or, where it says nothing, of 0; for every root. Bytes. */
+  readonly busOffsetBytes?: number;
+  /** Under this kernel's rules, in place of the captured one's. */
+  readonly kernel?: KernelVersion;
+}
+
+/** A topology from a capture: one host bridge a root bus. A bus offset that the capture does not show is taken as 0. */
+export function topologyOf(capture: Capture, options: TopologyOptions = {}): Topology {
+  const { functions, host } = capture;
+  const kernel = options.kernel ?? kernelVersion(host.kernelRelease ?? "") ?? LATEST_KERNEL;
+  return new Topology({
+    functions,
+    hostBridges: rootsOf(functions).map((first) => hostBridgeFrom(first, host, kernel, options.busOffsetBytes)),
+    cpu: cpuOf(host.cpu, functions),
+    kernel,
+    iommu: host.iommu,
+  });
+}
+
+/** The first function on each bus that no bridge leads to. */
+function rootsOf(functions: readonly PciFunction[]): PciFunction[] {
   const below = new Set(
-    capture.functions.flatMap((f) => (f.bridge ? [`${partsOf(f.address).domain}:${f.bridge.secondary}`] : [])),
+    functions.flatMap((f) => (f.bridge?.secondary ? [`${partsOf(f.address).domain}:${f.bridge.secondary}`] : [])),
   );
-  const roots = new Map<string, HostBridge>();
-  for (const fn of capture.functions) {
-    const { domain, bus } = partsOf(fn.address);
-    const key = `${domain}:${bus}`;
-    if (below.has(key) || roots.has(key)) continue;
-    const ids = `${fn.vendor?.toString(16)}:${fn.device?.toString(16).padStart(4, "0")}`;
-    const allowlisted = fn.vendor === null ? "unknown" : ALLOWLIST.has(ids);
-    roots.set(key, { name: fn.name, domain, bus, busOffsetBytes: options.busOffsetBytes ?? 0, allowlisted });
-  }
-  return new Topology({ functions: capture.functions, hostBridges: [...roots.values()], cpu: options.cpu ?? null });
+  const roots = new Map<string, PciFunction>();
+  for (const fn of functions) if (!below.has(busOf(fn)) && !roots.has(busOf(fn))) roots.set(busOf(fn), fn);
+  return [...roots.values()];
+}
+
+function hostBridgeFrom(first: PciFunction, host: HostFacts, kernel: KernelVersion, offset?: number): HostBridge {
+  const { domain, bus } = partsOf(first.address);
+  const root = first.address.slice(0, first.address.lastIndexOf(":"));
+  return {
+    name: `the host bridge of ${root}`,
+    domain,
+    bus,
+    busOffsetBytes: offset ?? host.busOffsets.get(root) ?? 0,
+    listing: listingOf(first, kernel),
+  };
 }

@@ -1,0 +1,106 @@
+/** What each device gets when it is probed: its DMA API, and the domain that it is attached to. */
+import { addr, type PhysAddr } from "@dma-buf/core";
+import type { PageTable } from "@dma-buf/page-table";
+import type { PciFunction, Topology } from "@dma-buf/pci";
+import type { Attached, IommuDomain } from "../iommu/domain.js";
+import type { IommuUnit } from "../iommu/unit.js";
+import type { DmaPolicy } from "../options.js";
+import type { PhysicalMemory } from "../physical.js";
+import { DirectDma } from "./direct.js";
+import type { DeviceDma } from "./device-dma.js";
+import { IommuDma } from "./iommu-dma.js";
+import { IovaAllocator } from "./iova.js";
+import { type ReservedRegion, reservedRegions } from "./reserved.js";
+import { Swiotlb } from "./swiotlb.js";
+
+const SWIOTLB_BASE = addr<PhysAddr>(0x2000_0000);
+const SWIOTLB_BYTES = 4 * 2 ** 20;
+
+/** What the machine gives. */
+export interface DomainParts {
+  readonly topology: Topology;
+  readonly unit: IommuUnit;
+  readonly memory: PhysicalMemory;
+  newTable(name: string): PageTable;
+}
+
+export class DefaultDomains {
+  readonly #parts: DomainParts;
+  readonly #policy: DmaPolicy;
+  readonly #swiotlb: Swiotlb | null;
+  readonly #direct: DirectDma[] = [];
+  readonly #translated: IommuDma[] = [];
+
+  constructor(parts: DomainParts, policy: DmaPolicy) {
+    this.#parts = parts;
+    this.#policy = policy;
+    const { swiotlbBytes = SWIOTLB_BYTES } = policy;
+    this.#swiotlb = swiotlbBytes > 0 ? new Swiotlb(parts.memory, SWIOTLB_BASE, swiotlbBytes) : null;
+  }
+
+  /** Attaches `fn` to a default domain of its own. */
+  probe(fn: PciFunction): { readonly dma: DeviceDma; readonly attached: Attached } {
+    const made = this.#policy.iommu === "translated" ? this.#translate(fn) : this.#passThrough(fn);
+    this.#parts.unit.attach(fn, made.attached);
+    return made;
+  }
+
+  /** Of `fn` under this policy. */
+  reserved(fn: PciFunction): readonly ReservedRegion[] {
+    return reservedRegions(this.#parts.topology, fn, this.#parts.unit.kind, this.#policy.directRegions ?? []);
+  }
+
+  /** The timers of all flush queues. */
+  drainQueues(): void {
+    for (const dma of this.#translated) dma.drainQueue();
+  }
+
+  /** For the ledger: slots of bounce buffers, and IOVAs that are unmapped and held until a flush. */
+  get counts(): { readonly swiotlbSlots: number; readonly queuedIovas: number } {
+    const queuedIovas = this.#translated.reduce((n, dma) => n + dma.queued, 0);
+    return { swiotlbSlots: this.#swiotlb?.live ?? 0, queuedIovas };
+  }
+
+  /** Mappings that are out. */
+  get live(): number {
+    return [...this.#direct, ...this.#translated].reduce((n, dma) => n + dma.live, 0);
+  }
+
+  get #maskBits(): number {
+    return this.#policy.dmaMaskBits ?? 64;
+  }
+
+  #passThrough(fn: PciFunction): { dma: DirectDma; attached: Attached } {
+    const dma = new DirectDma(fn.address, this.#maskBits, this.#swiotlb);
+    this.#direct.push(dma);
+    return { dma, attached: "identity" };
+  }
+
+  #translate(fn: PciFunction): { dma: IommuDma; attached: IommuDomain } {
+    const { unit, memory } = this.#parts;
+    const name = `default domain of ${fn.address}`;
+    const table = this.#parts.newTable(name);
+    const domain = unit.createDomain(name, table);
+    const last = 2 ** Math.min(this.#maskBits, table.format.vaBits) - 1;
+    const isUntrusted = this.#policy.untrusted?.includes(fn.address) ?? false;
+    const dma = new IommuDma({
+      unit,
+      domain,
+      table,
+      tables: memory.tables,
+      iovas: new IovaAllocator({ last, reserved: this.#mapped(fn, table) }),
+      flush: isUntrusted ? "strict" : (this.#policy.flush ?? "strict"),
+      bounce: isUntrusted ? this.#swiotlb : null,
+    });
+    this.#translated.push(dma);
+    return { dma, attached: domain };
+  }
+
+  /** The reserved regions, of which those that firmware asks for are mapped one to one. */
+  #mapped(fn: PciFunction, table: PageTable): readonly ReservedRegion[] {
+    const reserved = this.reserved(fn);
+    for (const { kind, base, sizeBytes } of reserved)
+      if (kind === "direct") table.map(base, addr<PhysAddr>(base), sizeBytes, { read: true, write: true });
+    return reserved;
+  }
+}

@@ -1,0 +1,106 @@
+import { addr, type Direction, type PhysAddr } from "@dma-buf/core";
+import { describe, expect, it } from "vitest";
+import { BAR, bytes, RAM, type Rig, rig } from "../testing.js";
+
+const MEM = { mmio: false };
+/** RAM that a 30-bit device does not reach. */
+const HIGH = addr<PhysAddr>(0x5000_0000);
+const narrow = (swiotlbBytes?: number): Rig =>
+  rig({ machine: { dmaMaskBits: 30, ...(swiotlbBytes === undefined ? {} : { swiotlbBytes }) } });
+
+it("what the mask reaches has its own address, and no second place", () => {
+  const r = narrow();
+  expect(r.nic.dma.mapPhys(RAM, 4096, "bidirectional", MEM)).toBe(RAM);
+  expect(r.machine.ledger.dmaMappings).toBe(1);
+  r.nic.dma.unmapPhys(addr(RAM), 4096);
+  expect(r.machine.ledger.dmaMappings).toBe(0);
+  // The last byte counts.
+  expect(r.nic.dma.mapPhys(addr(0x3fff_f000), 4096, "to-device", MEM)).toBe(0x3fff_f000);
+  expect(r.nic.dma.mapPhys(addr(0x3fff_f000), 4097, "to-device", MEM)).not.toBe(0x3fff_f000);
+});
+
+it("device memory beyond the mask is refused, never bounced", () => {
+  expect(() => narrow().nic.dma.mapPhys(BAR, 4096, "bidirectional", { mmio: true })).toThrow(
+    /ENOMEM: 0x4000000000 is beyond the 30-bit DMA mask of 0000:04:00.0: MMIO is never bounced/,
+  );
+});
+
+it("without a pool, or with one that is beyond the mask as well, RAM is refused too", () => {
+  expect(() => narrow(0).nic.dma.mapPhys(HIGH, 4096, "to-device", MEM)).toThrow(/ENOMEM.*there is no bounce buffer/);
+  const r = rig({ machine: { dmaMaskBits: 29 } });
+  expect(() => r.nic.dma.mapPhys(HIGH, 4096, "to-device", MEM)).toThrow(/ENOMEM.*bounce buffers at 0x20000000/);
+});
+
+describe("the copies of a bounce buffer", () => {
+  it.each<[Direction, number, number]>([
+    ["to-device", 1, 2],
+    ["from-device", 9, 1],
+    ["bidirectional", 9, 2],
+  ])("%s: for the CPU the original has %i, for the device the slot has %i", (direction, forCpu, forDevice) => {
+    const r = narrow();
+    r.machine.memory.write(HIGH, bytes(1));
+    const address = r.nic.dma.mapPhys(HIGH, 4096, direction, MEM);
+    expect(address).toBe(0x2000_0000);
+    // Even what the device only writes is copied into the slots at map.
+    expect(r.machine.memory.read(address, 8)).toEqual(bytes(1));
+    r.machine.memory.write(HIGH, bytes(2));
+    r.nic.dma.syncForDevice(address, 8);
+    expect(r.machine.memory.read(address, 8)).toEqual(bytes(forDevice));
+    r.machine.memory.write(HIGH, bytes(1));
+    r.run(r.nic.write(address, bytes(9)));
+    expect(r.machine.memory.read(HIGH, 8)).toEqual(bytes(1));
+    r.nic.dma.syncForCpu(address, 8);
+    expect(r.machine.memory.read(HIGH, 8)).toEqual(bytes(forCpu));
+  });
+
+  it.each<[Direction, boolean, number]>([
+    ["to-device", false, 1],
+    ["from-device", false, 9],
+    ["bidirectional", false, 9],
+    ["bidirectional", true, 1],
+  ])("%s, skipCpuSync %s: after unmap the original has %i", (direction, skipCpuSync, left) => {
+    const r = narrow();
+    r.machine.memory.write(HIGH, bytes(1));
+    const address = r.nic.dma.mapPhys(HIGH, 4096, direction, MEM);
+    r.run(r.nic.write(address, bytes(9)));
+    r.nic.dma.unmapPhys(address, 4096, { mmio: false, skipCpuSync });
+    expect(r.machine.memory.read(HIGH, 8)).toEqual(bytes(left));
+  });
+
+  it("a part of a mapping is synced alone", () => {
+    const r = narrow();
+    const address = r.nic.dma.mapPhys(HIGH, 4096, "bidirectional", MEM);
+    r.machine.memory.write(address, bytes(7, 32));
+    r.nic.dma.syncForCpu(addr(address + 8), 8);
+    expect(r.machine.memory.read(HIGH, 24)).toEqual(Uint8Array.of(...bytes(0), ...bytes(7), ...bytes(0)));
+  });
+});
+
+describe("the size of a bounced mapping", () => {
+  it("ends at 128 slots of 2 KiB", () => {
+    const r = narrow();
+    const max = r.nic.dma.maxMappingBytes;
+    expect(max).toBe(256 * 1024);
+    r.nic.dma.mapPhys(HIGH, max, "to-device", MEM);
+    expect(() => r.nic.dma.mapPhys(HIGH, max + 1, "to-device", MEM)).toThrow(/EINVAL.*262144 bytes/);
+  });
+
+  it("has no limit where nothing bounces", () => {
+    expect(rig().nic.dma.maxMappingBytes).toBe(Infinity);
+    expect(narrow(0).nic.dma.maxMappingBytes).toBe(Infinity);
+  });
+
+  it("does not cross a segment, and slots come back", () => {
+    const r = narrow(512 * 1024);
+    const first = r.nic.dma.mapPhys(HIGH, 2048, "to-device", MEM);
+    const whole = r.nic.dma.mapPhys(HIGH, 256 * 1024, "to-device", MEM);
+    expect([first, whole]).toEqual([0x2000_0000, 0x2004_0000]);
+    expect(() => r.nic.dma.mapPhys(HIGH, 256 * 1024, "to-device", MEM)).toThrow(/ENOMEM.*128 slots/);
+    r.nic.dma.unmapPhys(first, 2048);
+    expect(r.nic.dma.mapPhys(HIGH, 256 * 1024, "to-device", MEM)).toBe(0x2000_0000);
+  });
+});
+
+it("a device that passes through has no IOVAs", () => {
+  expect(rig().nic.dma.tryAllocIova(RAM, 4096)).toBeNull();
+});

@@ -1,0 +1,83 @@
+/** dma-direct: no IOMMU, or an identity domain. The DMA address is the CPU-physical address, or that of a bounce buffer. */
+import { DmaBufError, type Direction, type DmaAddr, type DmaMapAttributes, hex, type PhysAddr } from "@dma-buf/core";
+import type { DeviceDma } from "./device-dma.js";
+import { BOUNCE_MAX_BYTES, type Swiotlb } from "./swiotlb.js";
+
+/** It knows RAM's bus mapping and no BAR's bus offset. */
+export class DirectDma implements DeviceDma {
+  readonly #device: string;
+  readonly #maskBits: number;
+  readonly #swiotlb: Swiotlb | null;
+  #live = 0;
+
+  /** @param swiotlb `null`: there is none, and what the mask does not reach is refused */
+  constructor(device: string, maskBits: number, swiotlb: Swiotlb | null) {
+    this.#device = device;
+    this.#maskBits = maskBits;
+    this.#swiotlb = swiotlb;
+  }
+
+  /** @throws DmaBufError `ENOMEM` beyond the mask, and device memory or no bounce buffer; `EINVAL` too large for one. */
+  mapPhys(physical: PhysAddr, sizeBytes: number, direction: Direction, attributes: DmaMapAttributes): DmaAddr {
+    const address = this.#reaches(physical, sizeBytes)
+      ? physical
+      : this.#bounced(physical, sizeBytes, direction, attributes);
+    this.#live++;
+    return address as number as DmaAddr;
+  }
+
+  unmapPhys(address: DmaAddr, _sizeBytes: number, attributes?: DmaMapAttributes): void {
+    this.#live--;
+    this.#swiotlb?.unmap(physOf(address), attributes?.skipCpuSync ?? false);
+  }
+
+  syncForCpu(address: DmaAddr, sizeBytes: number): void {
+    this.#swiotlb?.syncForCpu(physOf(address), sizeBytes);
+  }
+
+  syncForDevice(address: DmaAddr, sizeBytes: number): void {
+    this.#swiotlb?.syncForDevice(physOf(address), sizeBytes);
+  }
+
+  get maxMappingBytes(): number {
+    return this.#swiotlb && this.#maskBits < 64 ? BOUNCE_MAX_BYTES : Infinity;
+  }
+
+  tryAllocIova(): null {
+    return null;
+  }
+
+  get live(): number {
+    return this.#live;
+  }
+
+  #reaches(physical: number, sizeBytes: number): boolean {
+    return physical + sizeBytes <= 2 ** this.#maskBits;
+  }
+
+  #bounced(physical: PhysAddr, sizeBytes: number, direction: Direction, { mmio }: DmaMapAttributes): PhysAddr {
+    if (mmio) throw this.#refused(physical, sizeBytes, "MMIO is never bounced: use a device with a wider mask");
+    const pool = this.#swiotlb;
+    if (!pool) throw this.#refused(physical, sizeBytes, "there is no bounce buffer: map memory further down");
+    if (!this.#reaches(pool.base, pool.sizeBytes))
+      throw this.#refused(
+        physical,
+        sizeBytes,
+        `so are the bounce buffers at ${hex(pool.base)}: map memory further down`,
+      );
+    return pool.map(physical, sizeBytes, direction);
+  }
+
+  #refused(physical: PhysAddr, sizeBytes: number, why: string): DmaBufError {
+    return new DmaBufError("ENOMEM", {
+      op: "dma_map_phys",
+      stage: "map",
+      message: `${hex(physical)} is beyond the ${this.#maskBits}-bit DMA mask of ${this.#device}: ${why}`,
+      values: { physical, sizeBytes, maskBits: this.#maskBits },
+    });
+  }
+}
+
+function physOf(address: DmaAddr): PhysAddr {
+  return address as number as PhysAddr;
+}

@@ -1,0 +1,19 @@
+/** What the DMA API of a translated device is made of. */
+import type { TableMemory } from "@dma-buf/core";
+import type { PageTable } from "@dma-buf/page-table";
+import type { IommuDomain } from "../iommu/domain.js";
+import type { IommuUnit } from "../iommu/unit.js";
+import type { IovaAllocator } from "./iova.js";
+import type { Swiotlb } from "./swiotlb.js";
+
+/** What stands around the default domain of one device. */
+export interface IommuDmaInit {
+  readonly unit: IommuUnit;
+  readonly domain: IommuDomain;
+  readonly table: PageTable;
+  readonly tables: TableMemory;
+  readonly iovas: IovaAllocator;
+  readonly flush: "strict" | "lazy";
+  /** Of an untrusted device, pages that it shares with other data are bounced; `null`: it is trusted. */
+  readonly bounce: Swiotlb | null;
+}

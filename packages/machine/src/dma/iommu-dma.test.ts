@@ -1,0 +1,213 @@
+import { addr, type DmaAddr, type PhysAddr } from "@dma-buf/core";
+import { describe, expect, it } from "vitest";
+import { BAR, bytes, RAM, type Rig, rig, type RigOptions, upTo } from "../testing.js";
+import type { DmaIovaState } from "./device-dma.js";
+import { QUEUE_MAX } from "./flush-queue.js";
+
+const MEM = { mmio: false };
+const NIC = "0000:04:00.0";
+const translated = (machine: RigOptions["machine"] = {}): Rig => rig({ iommu: "translated", machine });
+const map = (r: Rig, physical: PhysAddr = RAM, sizeBytes = 4096): DmaAddr =>
+  r.nic.dma.mapPhys(physical, sizeBytes, "bidirectional", MEM);
+const reads = (r: Rig, at: DmaAddr): string => r.run(r.nic.read(at, 8)).kind;
+
+it("maps what a direction allows, and keeps the offset in the page", () => {
+  const r = translated();
+  const address = r.nic.dma.mapPhys(addr<PhysAddr>(RAM + 0x120), 0x1000, "to-device", MEM);
+  expect(address % 4096).toBe(0x120);
+  expect(reads(r, addr<DmaAddr>(address + 0xff8))).toBe("done");
+  expect(r.run(r.nic.write(address, bytes(1))).kind).toBe("fault");
+  r.nic.dma.unmapPhys(address, 0x1000);
+  expect(reads(r, addr<DmaAddr>(address + 0xff8))).toBe("fault");
+  expect(r.machine.ledger.dmaMappings).toBe(0);
+});
+
+it("strict: after unmap nothing is reached, and the IOVA is free", () => {
+  const r = translated();
+  const address = map(r);
+  expect(reads(r, address)).toBe("done");
+  r.nic.dma.unmapPhys(address, 4096);
+  expect(reads(r, address)).toBe("fault");
+  expect(map(r)).toBe(address);
+});
+
+describe("lazy", () => {
+  it("what was unmapped is reached, and its IOVA held, until the timer", () => {
+    const r = translated({ flush: "lazy" });
+    const address = map(r);
+    reads(r, address);
+    r.nic.dma.unmapPhys(address, 4096);
+    expect(reads(r, address)).toBe("done");
+    expect(map(r)).not.toBe(address);
+    r.machine.flushQueueTimer();
+    expect(reads(r, address)).toBe("fault");
+    expect(map(r)).toBe(address);
+  });
+
+  it("a full queue is flushed by the next unmap", () => {
+    const r = translated({ flush: "lazy" });
+    const first = map(r);
+    reads(r, first);
+    r.nic.dma.unmapPhys(first, 4096);
+    for (let i = 1; i < QUEUE_MAX; i++) r.nic.dma.unmapPhys(map(r), 4096);
+    expect(reads(r, first)).toBe("done");
+    r.nic.dma.unmapPhys(map(r), 4096);
+    expect(reads(r, first)).toBe("fault");
+  });
+
+  it("tables that came out are held too", () => {
+    const r = translated({ flush: "lazy" });
+    const before = r.machine.memory.tables.liveTables;
+    const [address, size] = [map(r, addr<PhysAddr>(RAM + 4096), 0x20_0000), 0x20_0000];
+    const during = r.machine.memory.tables.liveTables;
+    r.nic.dma.unmapPhys(address, size);
+    expect(r.machine.memory.tables.liveTables).toBe(during);
+    r.machine.flushQueueTimer();
+    expect(r.machine.memory.tables.liveTables).toBeLessThan(during);
+    expect(before).toBeLessThan(during);
+  });
+
+  it("but a device that is not trusted is flushed strictly", () => {
+    const r = translated({ flush: "lazy", untrusted: [NIC] });
+    const address = map(r);
+    reads(r, address);
+    r.nic.dma.unmapPhys(address, 4096);
+    expect(reads(r, address)).toBe("fault");
+  });
+});
+
+describe("a device that is not trusted", () => {
+  it("gets a bounce buffer for what shares its page with other data, and sees none of that", () => {
+    const r = translated({ untrusted: [NIC] });
+    r.machine.memory.write(RAM, bytes(5, 4096));
+    const address = map(r, addr<PhysAddr>(RAM + 0x100), 8);
+    expect(address % 4096).toBe(0x100);
+    expect(r.run(r.nic.read(address, 8))).toEqual({ kind: "done", bytes: bytes(5) });
+    expect(r.run(r.nic.read(addr<DmaAddr>(address + 8), 8))).toEqual({ kind: "done", bytes: bytes(0) });
+    r.run(r.nic.write(address, bytes(6)));
+    expect(r.machine.memory.read(RAM + 0x100, 8)).toEqual(bytes(5));
+    r.nic.dma.syncForCpu(address, 8);
+    expect(r.machine.memory.read(RAM + 0x100, 8)).toEqual(bytes(6));
+    r.machine.memory.write(RAM + 0x100, bytes(7));
+    r.nic.dma.syncForDevice(address, 8);
+    expect(r.run(r.nic.read(address, 8))).toEqual({ kind: "done", bytes: bytes(7) });
+    r.run(r.nic.write(address, bytes(8)));
+    r.nic.dma.unmapPhys(address, 8);
+    expect(r.machine.memory.read(RAM + 0x100, 8)).toEqual(bytes(8));
+  });
+
+  it("gives its slots back once: whoever has them next keeps them", () => {
+    const r = translated({ untrusted: [NIC] });
+    const first = map(r, RAM, 8);
+    r.nic.dma.unmapPhys(first, 8);
+    expect(map(r)).toBe(first);
+    map(r, addr<PhysAddr>(RAM + 4096), 8);
+    r.nic.dma.unmapPhys(first, 4096);
+    expect(r.machine.resources.read()).toMatchObject({ dmaMappings: 1, swiotlbSlots: 2 });
+  });
+
+  it("reaches device memory itself", () => {
+    const r = translated({ untrusted: [NIC] });
+    const address = r.nic.dma.mapPhys(addr<PhysAddr>(BAR + 8), 8, "bidirectional", { mmio: true });
+    r.run(r.nic.write(address, bytes(3)));
+    expect(r.machine.memory.read(BAR + 8, 8)).toEqual(bytes(3));
+  });
+
+  it("gets whole pages as they are", () => {
+    const r = translated({ untrusted: [NIC] });
+    r.run(r.nic.write(map(r), bytes(4)));
+    expect(r.machine.memory.read(RAM, 8)).toEqual(bytes(4));
+    expect(r.nic.dma.maxMappingBytes).toBe(256 * 1024);
+  });
+});
+
+it("a mapping that is refused leaves nothing behind", () => {
+  const r = translated({ tablesMax: 2, untrusted: [NIC] });
+  expect(() => map(r)).toThrow(/ENOMEM/);
+  expect(() => map(r, addr<PhysAddr>(RAM + 8), 8)).toThrow(/ENOMEM/);
+  expect(r.machine.resources.read()).toMatchObject({ dmaMappings: 0, swiotlbSlots: 0 });
+  // The highest one is free again.
+  expect(r.nic.dma.tryAllocIova(RAM, 4096)?.address).toBe(0xffff_f000);
+});
+
+it("the ledger counts what is out: mappings, slots, and IOVAs in the queue", () => {
+  const r = translated({ flush: "lazy", untrusted: ["0000:03:00.0"] });
+  const gpu = r.machine.device("0000:03:00.0");
+  gpu.dma.mapPhys(addr<PhysAddr>(RAM + 8), 8, "to-device", MEM);
+  r.nic.dma.unmapPhys(map(r), 4096);
+  expect(r.machine.resources.read()).toMatchObject({ dmaMappings: 1, swiotlbSlots: 2, queuedIovas: 1 });
+  r.machine.flushQueueTimer();
+  expect(r.machine.resources.read()).toMatchObject({ queuedIovas: 0 });
+});
+
+it("an IOVA beyond the mask is refused with the limit", () => {
+  const r = translated({ dmaMaskBits: 12 });
+  expect(() => map(r)).toThrow(/ENOMEM.*up to 0xfff/);
+  expect(r.nic.dma.tryAllocIova(RAM, 4096)).toBeNull();
+});
+
+describe("dma_iova_*", () => {
+  const alloc = (r: Rig, physical: PhysAddr = RAM, sizeBytes = 0x4000): DmaIovaState =>
+    r.nic.dma.tryAllocIova(physical, sizeBytes) as DmaIovaState;
+
+  it("is reached piece by piece as it is linked, and not after unlink, under lazy flushing too", () => {
+    const r = translated({ flush: "lazy" });
+    const state = alloc(r);
+    state.link(0x1000, RAM, 0x2000, "bidirectional", MEM);
+    state.sync(0x1000, 0x2000);
+    const at = addr<DmaAddr>(state.address + 0x1000);
+    expect([reads(r, state.address), reads(r, at)]).toEqual(["fault", "done"]);
+    r.run(state.unlink(0x1000, 0x2000));
+    expect(reads(r, at)).toBe("fault");
+    r.run(state.destroy(0));
+    expect(r.machine.ledger.dmaMappings).toBe(0);
+    expect(alloc(r).address).toBe(state.address);
+  });
+
+  it("gives tables back that it no longer needs", () => {
+    const r = translated();
+    const state = alloc(r, RAM, 0x20_0000);
+    const before = r.machine.memory.tables.liveTables;
+    // Not aligned to a large leaf: a lowest table is filled, and covered whole when it goes.
+    state.link(0, addr<PhysAddr>(RAM + 4096), 0x20_0000, "bidirectional", MEM);
+    const during = r.machine.memory.tables.liveTables;
+    r.run(state.destroy(0x20_0000));
+    expect(r.machine.memory.tables.liveTables).toBe(during - 1);
+    expect(before).toBeLessThan(during);
+  });
+
+  it("destroy clears, flushes, and then frees", () => {
+    const r = translated();
+    const state = alloc(r);
+    state.link(0, RAM, 0x4000, "bidirectional", MEM);
+    reads(r, state.address);
+    const ending = state.destroy(0x4000);
+    upTo(ending, "iommu.flush.request");
+    expect([reads(r, state.address), r.machine.ledger.dmaMappings]).toEqual(["done", 1]);
+    upTo(ending, "iommu.flush.complete");
+    expect([reads(r, state.address), r.machine.ledger.dmaMappings]).toEqual(["fault", 1]);
+    r.run(ending);
+    expect(r.machine.ledger.dmaMappings).toBe(0);
+  });
+
+  it("refuses what is linked already, what is beyond, and another offset in the page", () => {
+    const state = alloc(translated());
+    state.link(0, RAM, 0x1000, "bidirectional", MEM);
+    const link = (offset: number, physical: number, size: number) => (): void =>
+      state.link(offset, addr<PhysAddr>(physical), size, "bidirectional", MEM);
+    expect(link(0, RAM, 0x1000)).toThrow(/EADDRINUSE/);
+    expect(link(0x3000, RAM, 0x1001)).toThrow(/EINVAL.*beyond/);
+    expect(link(0x1000, RAM + 8, 8)).toThrow(/EINVAL.*offset in its page/);
+  });
+
+  it("an unaligned piece of a device that is not trusted cannot be linked", () => {
+    const at = addr<PhysAddr>(RAM + 8);
+    const untrusted = alloc(translated({ untrusted: [NIC] }), at, 8);
+    expect(() => untrusted.link(0, at, 8, "bidirectional", MEM)).toThrow(/EPERM.*dma_map_phys/);
+    untrusted.link(0, at, 8, "bidirectional", { mmio: true });
+    const r = translated();
+    const trusted = alloc(r, at, 8);
+    trusted.link(0, at, 8, "bidirectional", MEM);
+    expect([trusted.address % 4096, reads(r, trusted.address)]).toEqual([8, "done"]);
+  });
+});

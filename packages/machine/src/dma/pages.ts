@@ -1,0 +1,14 @@
+/** Mappings are whole pages: what the kernel's callers say in bytes is widened, and the offset in the page is kept. */
+import { type Direction, PAGE_SIZE } from "@dma-buf/core";
+import type { Protection } from "@dma-buf/page-table";
+
+/** The whole pages that hold a range. */
+export function pagesOf(address: number, sizeBytes: number): { readonly address: number; readonly sizeBytes: number } {
+  const first = address - (address % PAGE_SIZE);
+  return { address: first, sizeBytes: Math.ceil((address + sizeBytes - first) / PAGE_SIZE) * PAGE_SIZE };
+}
+
+/** What a direction lets the device do. */
+export function protectionOf(direction: Direction): Protection {
+  return { read: direction !== "from-device", write: direction !== "to-device" };
+}

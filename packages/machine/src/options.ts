@@ -1,0 +1,42 @@
+/** How a machine is made. */
+import type { Trace } from "@dma-buf/core";
+import type { Topology } from "@dma-buf/pci";
+import type { DirectRegion } from "./dma/reserved.js";
+import type { IommuKind } from "./iommu/kind.js";
+
+/** `off` and `identity` pass addresses through; `translated` gives each device a domain of its own. */
+export type IommuMode = "off" | "identity" | "translated";
+
+/** How devices reach memory: what a kernel's command line, firmware and drivers say. */
+export interface DmaPolicy {
+  readonly iommu: IommuMode;
+  /**
+   * Does unmapping wait for the flush, or queue it? A queue is flushed when 256 wait, and by
+   * `Machine.flushQueueTimer()`. Linux: `iommu.strict=`. @defaultValue "strict"
+   */
+  readonly flush?: "strict" | "lazy";
+  /** Of every device. @defaultValue 64 */
+  readonly dmaMaskBits?: number;
+  /** Bytes of bounce buffers, at 512 MiB; 0: there are none. @defaultValue 4 MiB */
+  readonly swiotlbBytes?: number;
+  /** What firmware says that devices use, mapped one to one in their default domains. @defaultValue none */
+  readonly directRegions?: readonly DirectRegion[];
+  /**
+   * Addresses of functions that are not trusted: flushed strictly, and pages they would share with other data are
+   * bounced. @defaultValue none
+   */
+  readonly untrusted?: readonly string[];
+}
+
+export interface MachineOptions extends DmaPolicy {
+  readonly topology: Topology;
+  readonly trace: Trace;
+  /** Whose tables and fault reports. @defaultValue "vt-d" */
+  readonly iommuKind?: IommuKind;
+  /** Records that the unit has for faults. @defaultValue 8 */
+  readonly iommuFaultsMax?: number;
+  /** Does the root complex forward peer requests between its ports? A fact of the hardware, not of Linux's policy. */
+  readonly rootComplexForwards: boolean;
+  /** @defaultValue 256 tables, 1 MiB */
+  readonly tablesMax?: number;
+}

@@ -1,0 +1,44 @@
+/** How far the numbers on a root's buses lie from the CPU's: known where a BAR is seen from both sides. */
+import type { PciFunction, UnsizedBar } from "../function.js";
+import { rootOf } from "./draft.js";
+import type { Notes } from "./notes.js";
+
+/** One BAR, with the CPU's number and the register's. */
+export interface Seen {
+  readonly address: string;
+  readonly physical: number;
+  readonly bus: number;
+}
+
+/** The BARs that stand in both lists. */
+export function seenTwice(
+  { address, bars, memoryEnabled }: Pick<PciFunction, "address" | "bars" | "memoryEnabled">,
+  registers: readonly UnsizedBar[],
+): Seen[] {
+  if (!memoryEnabled) return [];
+  return bars.flatMap((bar) => {
+    const register = registers.find((r) => r.index === bar.index && r.space === "memory");
+    return register && bar.enabled ? [{ address, physical: bar.base, bus: register.base }] : [];
+  });
+}
+
+/** By root bus. A root whose BARs do not agree has several offsets, and none that could be named. */
+export function busOffsets(
+  seen: readonly Seen[],
+  functions: readonly PciFunction[],
+  notes: Notes,
+): Map<string, number> {
+  const offsets = new Map<string, number>();
+  const split = new Set<string>();
+  for (const { address, physical, bus } of seen) {
+    const root = rootOf(address, functions);
+    const offset = physical - bus;
+    if ((offsets.get(root) ?? offset) !== offset) split.add(root);
+    offsets.set(root, offset);
+  }
+  for (const root of split) {
+    offsets.delete(root);
+    notes.skip(`BARs below ${root}`, root, "their registers lie at different distances from the CPU's addresses");
+  }
+  return offsets;
+}
