@@ -117,6 +117,13 @@ it("an access over pages is translated page by page", () => {
   expect(r.run(r.nic.read(addr<DmaAddr>(IOVA + 8188), 8)).kind).toBe("fault");
 });
 
+it("a write that is stopped in one page goes on in the next, and ends as a fault", () => {
+  const r = paged();
+  r.table.map(IOVA + 4096, OTHER, 4096, RW);
+  expect(r.run(r.nic.write(addr<DmaAddr>(IOVA + 4092), bytes(3))).kind).toBe("fault");
+  expect(r.machine.memory.read(OTHER, 4)).toEqual(bytes(3, 4));
+});
+
 it("a read that nobody answers in time brings no data to a device", () => {
   const r = paged();
   r.table.map(IOVA, BAR, 4096, RW);

@@ -22,16 +22,12 @@ export function busKey(address: string, bus: number = partsOf(address).bus): str
   return `${address.slice(0, address.indexOf(":"))}:${bus.toString(16).padStart(2, "0")}`;
 }
 
-/** The root bus above each bus that has functions or a bridge to it. Bounded, whatever the numbers say. */
+/** The root bus above `address`. The bridges were checked before: they form no loop. */
 export function rootOf(address: string, functions: readonly PciFunction[]): string {
   const parents = new Map(
     functions.flatMap((f) => (f.bridge?.secondary ? [[busKey(f.address, f.bridge.secondary), busKey(f.address)]] : [])),
   );
-  const seen = new Set<string>();
   let bus = busKey(address);
-  for (let up = parents.get(bus); up !== undefined && !seen.has(bus); up = parents.get(bus)) {
-    seen.add(bus);
-    bus = up;
-  }
+  for (let up = parents.get(bus); up !== undefined; up = parents.get(bus)) bus = up;
   return bus;
 }
