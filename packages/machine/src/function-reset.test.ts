@@ -1,4 +1,5 @@
 import { DmaBufError, Scheduler, seeded } from "@dma-buf/core";
+import type { PciFunction } from "@dma-buf/pci";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { resetBus, resetFunction } from "./function-reset.js";
@@ -98,4 +99,30 @@ it("whatever the order, a reset ends with the function as it was, and a write is
       expect(machine.memory.read(BAR, 8)).toEqual(bytes(landed ? 5 : 0));
     }),
   );
+});
+
+it("the IOMMU blocks a function with ATS until the silence is over; a bus reset does not", () => {
+  const withAts = (fn: PciFunction): PciFunction => ({ ...fn, ats: { enabled: false, queueDepth: 0 } });
+  const { machine, gpu } = rig({ base: "T2", iommu: "translated", captured: withAts });
+  const device = machine.device(gpu.address);
+  const attach = (): void => machine.attachDomain(device, "identity");
+  const reset = resetFunction(machine.functions, gpu);
+  upTo(reset, "reset.flr");
+  expect(attach).toThrow(/EBUSY: 0000:01:00.0 is blocked for a reset/);
+  upTo(reset, "reset.restore");
+  expect(attach).not.toThrow();
+  while (!reset.next().done);
+  const ended = resetFunction(machine.functions, gpu);
+  upTo(ended, "reset.silence");
+  expect(attach).toThrow(/EBUSY/);
+  ended.return();
+  expect(attach).not.toThrow();
+  upTo(resetBus(machine.functions, machine.topology.get("0000:00:01.0")), "reset.bus");
+  expect(attach).not.toThrow();
+});
+
+it("without ATS there is nothing to forget, and nothing is blocked", () => {
+  const { machine, gpu } = rig({ base: "T2", iommu: "translated" });
+  upTo(resetFunction(machine.functions, gpu), "reset.silence");
+  expect(() => machine.attachDomain(machine.device(gpu.address), "identity")).not.toThrow();
 });

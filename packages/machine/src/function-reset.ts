@@ -3,13 +3,15 @@ import { DmaBufError, type Op, point } from "@dma-buf/core";
 import type { PciFunction } from "@dma-buf/pci";
 import type { FunctionStates } from "./function-state.js";
 
+const FLR = "reset.flr";
+
 /**
  * Function level reset. Linux: `pci_try_reset_function()`. Addresses of BARs are the same afterwards: an old mapping
- * of a peer works again.
+ * of a peer works again. The IOMMU blocks a function with ATS from before the reset until after the silence.
  * @throws DmaBufError `EAGAIN` somebody else is resetting it · `ENODEV` it was removed
  */
 export function* resetFunction(states: FunctionStates, fn: PciFunction): Op<void> {
-  yield* reset(states, "pci_try_reset_function", "reset.flr", [fn]);
+  yield* reset(states, "pci_try_reset_function", FLR, [fn]);
 }
 
 /**
@@ -34,7 +36,10 @@ function* reset(states: FunctionStates, op: string, site: string, fns: readonly 
     yield* sequence(states, site, fns);
   } finally {
     // Whoever started it may be gone; the function comes out of reset all the same.
-    for (const fn of fns) Object.assign(states.of(fn), { locked: false, resetting: false });
+    for (const fn of fns) {
+      Object.assign(states.of(fn), { locked: false, resetting: false });
+      states.isolation?.unblock(fn);
+    }
   }
 }
 
@@ -45,6 +50,8 @@ function* sequence(states: FunctionStates, site: string, fns: readonly PciFuncti
     states.setMemory(fn, false);
     states.setBusMaster(fn, false);
   }
+  // A bus reset does not: the kernel blocks around the reset of a function alone.
+  if (site === FLR) for (const fn of fns) if (hasAts(fn)) states.isolation?.block(fn);
   yield* point(site);
   for (const fn of fns) {
     states.trace.emit("event", () => `${fn.address}: in reset`);
@@ -52,7 +59,10 @@ function* sequence(states: FunctionStates, site: string, fns: readonly PciFuncti
     states.loseState(fn);
   }
   yield* point("reset.silence");
-  for (const fn of fns) states.of(fn).resetting = false;
+  for (const fn of fns) {
+    states.of(fn).resetting = false;
+    states.isolation?.unblock(fn);
+  }
   for (const [fn, memory, busMaster] of saved) {
     yield* point("reset.restore");
     // What was pulled out in the meantime has no registers to restore.
@@ -60,6 +70,11 @@ function* sequence(states: FunctionStates, site: string, fns: readonly PciFuncti
     states.setMemory(fn, memory);
     states.setBusMaster(fn, busMaster);
   }
+}
+
+/** Only a device that could have cached translations needs to be kept apart while it forgets them. */
+function hasAts({ ats }: PciFunction): boolean {
+  return ats !== null && ats !== "unknown";
 }
 
 function refused(code: "EAGAIN" | "ENODEV" | "ENOTTY", op: string, fn: PciFunction, why: string): DmaBufError {

@@ -9,10 +9,18 @@ import { asCaptured, type FunctionState, type PowerState, type Refusal, unsuppor
 /** Told when a function lost its state: its translation cache is empty, ATS is off, its queues are gone. */
 export type ResetHook = (fn: PciFunction) => void;
 
+/** The IOMMU's part in a reset: nothing of the function passes, and it stays in its domain. */
+export interface ResetIsolation {
+  block(fn: PciFunction): void;
+  unblock(fn: PciFunction): void;
+}
+
 /** The states of all functions of a machine. They begin as the topology has them, in D0, with links up. */
 export class FunctionStates {
   readonly topology: Topology;
   readonly trace: Trace;
+  /** `null`: there is no IOMMU that could. */
+  isolation: ResetIsolation | null = null;
   readonly #states = new Map<string, FunctionState>();
   readonly #hooks: ResetHook[] = [];
 

@@ -75,6 +75,7 @@ export class Machine {
     const unit = new IommuUnit(iommuKind, memory, trace, iommuFaultsMax);
     this.iommuUnit = unit;
     functions.onReset((fn) => unit.disableAts(fn));
+    functions.isolation = unit;
     this.#travel = new Travel({ topology, trace, memory, fabric, unit, functions });
     const newTable = (name: string): PageTable => this.pageTable(name, FORMAT_OF[iommuKind]);
     this.#domains = new DefaultDomains({ topology, unit, memory, newTable }, options);

@@ -71,6 +71,7 @@ function topology(
     bus: 0,
     busOffsetBytes,
     listing: allowlisted ? "listed" : "not-listed",
+    isLost: false,
   };
   return new Topology({ functions, hostBridges: [bridge], cpu: { vendor: "GenuineIntel", family: 6 } });
 }

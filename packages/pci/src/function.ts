@@ -118,3 +118,12 @@ export const NO_ACS_BITS: AcsBits = {
   EgressCtrl: false,
   DirectTrans: false,
 };
+
+/** Are these on a root bus? If not, and no bridge leads to their bus, the capture has lost that bridge. */
+export function isRootBus(there: readonly PciFunction[]): boolean {
+  return there.some((fn) => {
+    const isHostBridge = fn.className === "Host bridge" || (fn.classCode ?? 0) >>> 8 === 0x0600;
+    const isBelowRoot = fn.portType === "root-port" || fn.portType === "integrated";
+    return partsOf(fn.address).bus === 0 || isHostBridge || isBelowRoot;
+  });
+}

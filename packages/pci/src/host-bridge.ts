@@ -18,6 +18,8 @@ export interface HostBridge {
   /** `bus address = CPU physical address - busOffsetBytes` for everything below. */
   readonly busOffsetBytes: number;
   readonly listing: Listing;
+  /** A bus that is no root: the capture has lost the bridge above it, and what both have above them is unknown. */
+  readonly isLost: boolean;
 }
 
 /** The CPU, as far as the kernel's rule asks for it. */

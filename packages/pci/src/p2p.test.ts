@@ -1,13 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { NO_ACS_BITS } from "./function.js";
+import { parseLspci } from "./capture/lspci.js";
 import { listingOf } from "./host-bridge.js";
 import { type KernelVersion, kernelVersion } from "./kernel-version.js";
 import { p2pRuling, p2pVerdict } from "./p2p.js";
 import { P2pCache } from "./p2p-cache.js";
 import { p2pMatrix } from "./p2p-matrix.js";
-import { acs, fn, host, port, root, switched } from "./testing.js";
-import type { Topology } from "./topology.js";
+import { acs, bar, fn, host, port, root, switched } from "./testing.js";
+import { type Topology, topologyOf } from "./topology.js";
 
 const GPU = "0000:03:00.0";
 const NIC = "0000:04:00.0";
@@ -96,6 +97,21 @@ describe("through the host bridge", () => {
   });
 });
 
+describe("VFs", () => {
+  it("on a bus of their own number are where their PF is", () => {
+    const t = host([
+      port("0000:00:01.0", "root-port", [1, 2], [0, 2 ** 30]),
+      fn("0000:01:00.0", "endpoint"),
+      fn("0000:02:00.1", "endpoint", { physfn: "0000:01:00.0", bars: [bar(2 ** 20)] }),
+    ]);
+    const vf = t.get("0000:02:00.1");
+    expect(t.parentOf(vf)?.address).toBe("0000:00:01.0");
+    expect(t.childrenOf(t.get("0000:00:01.0")).map((f) => f.address)).toEqual(["0000:01:00.0", "0000:02:00.1"]);
+    expect(between(t, "0000:01:00.0", "0000:02:00.1")).toMatchObject({ mapType: "bus-address", distance: 2 });
+    expect(t.slotOf(vf)).toEqual([vf]);
+  });
+});
+
 describe("by kernel", () => {
   it.each([
     ["4.19", "not-supported", /no peer-to-peer/],
@@ -176,6 +192,21 @@ describe("what is unknown", () => {
 
   it("counts as no for the DMA API", () =>
     expect(between(switched({ acs: "unknown" }, zen)).mapType).toBe("through-host-bridge"));
+
+  it("a bridge that the capture has lost may join them, or not", () => {
+    const read = (text: string) => topologyOf(parseLspci(text));
+    const end = (at: string, base: string) =>
+      `${at} Ethernet controller [0200]: X [15b3:1021]\n\tControl: I/O- Mem+ BusMaster+\n\tRegion 0: Memory at ${base} (64-bit, prefetchable) [size=1M]\n\tCapabilities: [60] Express (v2) Endpoint, MSI 00\n\n`;
+    const t = read(`${end("03:00.0", "4000000000")}${end("04:00.0", "4001000000")}`);
+    expect(t.hostBridges.map((h) => [h.isLost, h.name])).toEqual([
+      [true, "what is above bus 0000:03"],
+      [true, "what is above bus 0000:04"],
+    ]);
+    const found = ruling(t);
+    if (found.known) throw new Error("known");
+    expect(found.answers.map((a) => a.mapType)).toEqual(["not-supported", "through-host-bridge", "bus-address"]);
+    expect(found.unknown.map((u) => u.what)).toContain("what is above bus 0000:03");
+  });
 
   it("a known redirect settles it", () => {
     const t = switched({ acs: "unknown" });

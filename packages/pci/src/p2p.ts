@@ -38,9 +38,11 @@ interface Assumption {
   readonly acsRedirects: boolean;
   readonly cpuForwards: boolean;
   readonly listed: boolean;
+  /** Do both lie below a switch that the capture has lost? */
+  readonly joined: boolean;
 }
 
-const WORST: Assumption = { acsRedirects: true, cpuForwards: false, listed: false };
+const WORST: Assumption = { acsRedirects: true, cpuForwards: false, listed: false, joined: false };
 
 /**
  * The kernel's answer for `client` doing DMA to a BAR of `provider`. It counts ACS redirect on every function of
@@ -71,13 +73,16 @@ interface OpenFacts {
   readonly acs: readonly PciFunction[];
   readonly roots: readonly HostBridge[];
   readonly cpu: boolean;
+  /** Buses whose bridges the capture has lost, where what they have in common decides. */
+  readonly lost: readonly HostBridge[];
 }
 
 function openFacts(topology: Topology, { counted, roots }: Between): OpenFacts {
   return {
     acs: counted.filter((fn) => fn.acs === "unknown" && mayHaveAcs(fn)),
-    roots: roots.filter((root) => root.listing === "unknown"),
+    roots: roots.filter((root) => root.listing === "unknown" && !root.isLost),
     cpu: cpuIsUnknown(topology),
+    lost: roots.filter((root) => root.isLost),
   };
 }
 
@@ -85,13 +90,14 @@ function openFacts(topology: Topology, { counted, roots }: Between): OpenFacts {
 function assumptions(open: OpenFacts): Assumption[] {
   const acs = open.acs.length > 0 ? [true, false] : [true];
   const cpu = open.cpu ? [false, true] : [false];
-  const lists = open.roots.length > 0 ? [false, true] : [false];
-  return acs.flatMap((acsRedirects) =>
-    cpu.flatMap((isZen) => lists.map((listed) => ({ acsRedirects, cpuForwards: isZen, listed }))),
+  const lists = open.roots.length + open.lost.length > 0 ? [false, true] : [false];
+  const apart = acs.flatMap((acsRedirects) =>
+    cpu.flatMap((isZen) => lists.map((listed) => ({ acsRedirects, cpuForwards: isZen, listed, joined: false }))),
   );
+  return open.lost.length > 0 ? [...apart, { ...WORST, joined: true }] : apart;
 }
 
-function describe({ acs, roots, cpu }: OpenFacts): Unknown[] {
+function describe({ acs, roots, cpu, lost }: OpenFacts): Unknown[] {
   const ports = acs.map((fn) => ({
     what: `ACS of ${fn.address}`,
     because: "the capture does not show its extended capabilities",
@@ -102,12 +108,17 @@ function describe({ acs, roots, cpu }: OpenFacts): Unknown[] {
     because: "the capture has no vendor and device ids, or its kernel is older than the list that is known",
     capture: "sudo lspci -vvvnn, or dma-buf capture",
   }));
+  const bridges = lost.map((root) => ({
+    what: root.name,
+    because: "no bridge in the capture leads there",
+    capture: "the whole output of sudo lspci -vvvnn, or dma-buf capture",
+  }));
   const processor = {
     what: "the CPU's vendor and family",
     because: "lspci shows no CPU, and no function's name tells",
     capture: "dma-buf capture",
   };
-  return [...ports, ...listings, ...(cpu ? [processor] : [])];
+  return [...ports, ...bridges, ...listings, ...(cpu ? [processor] : [])];
 }
 
 function evaluate(topology: Topology, pair: Between, assume: Assumption): P2pAnswer {
@@ -119,6 +130,14 @@ function evaluate(topology: Topology, pair: Between, assume: Assumption): P2pAns
       mapType: "bus-address",
       distance,
       reason: `${below(common, provider, client)}, and no ACS redirect on the way`,
+      redirects,
+      remedy: null,
+    };
+  if (!common && assume.joined)
+    return {
+      mapType: "bus-address",
+      distance,
+      reason: "both may be below one switch that the capture does not show, without ACS redirect",
       redirects,
       remedy: null,
     };

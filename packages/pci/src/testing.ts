@@ -62,6 +62,7 @@ export function root(bus = 0, listing: Listing = "not-listed", busOffsetBytes = 
     bus,
     busOffsetBytes,
     listing,
+    isLost: false,
   };
 }
 

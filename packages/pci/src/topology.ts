@@ -2,7 +2,7 @@
 import { addr, type BusAddr, type PhysAddr } from "@dma-buf/core";
 import type { Capture, HostFacts } from "./capture/capture.js";
 import { check } from "./capture/check.js";
-import { type AcsBits, type Maybe, type PciFunction, partsOf } from "./function.js";
+import { type AcsBits, isRootBus, type Maybe, type PciFunction, partsOf } from "./function.js";
 import { type CpuClue, cpuOf, type HostBridge, listingOf } from "./host-bridge.js";
 import { type KernelVersion, kernelVersion, LATEST_KERNEL } from "./kernel-version.js";
 
@@ -29,6 +29,7 @@ export class Topology {
   readonly #onBus = new Map<string, PciFunction[]>();
   readonly #paths = new Map<PciFunction, readonly PciFunction[]>();
   readonly #bridgeOfRoot = new Map<string, HostBridge>();
+  readonly #busOf: (fn: PciFunction) => string;
 
   /** @throws CaptureError for BARs that overlap, addresses that no Number holds, and bridges that form no tree */
   constructor({ functions, hostBridges, cpu, kernel = LATEST_KERNEL, iommu = "unknown" }: TopologyInit) {
@@ -39,11 +40,12 @@ export class Topology {
     this.kernel = kernel;
     this.iommu = iommu;
     this.#byAddress = new Map(functions.map((f) => [f.address, f]));
+    this.#busOf = busesOf(this.#byAddress);
     for (const f of functions) {
       const { domain } = partsOf(f.address);
       // Secondary 0 is a bridge that nobody configured: it leads nowhere.
       if (f.bridge && f.bridge.secondary !== 0) this.#bridgeOfBus.set(`${domain}:${f.bridge.secondary}`, f);
-      const bus = busOf(f);
+      const bus = this.#busOf(f);
       const there = this.#onBus.get(bus);
       if (there) there.push(f);
       else this.#onBus.set(bus, [f]);
@@ -64,7 +66,7 @@ export class Topology {
 
   /** The bridge above `fn`; `null` on a root bus. */
   parentOf(fn: PciFunction): PciFunction | null {
-    return this.#bridgeOfBus.get(busOf(fn)) ?? null;
+    return this.#bridgeOfBus.get(this.#busOf(fn)) ?? null;
   }
 
   childrenOf(fn: PciFunction): readonly PciFunction[] {
@@ -90,12 +92,12 @@ export class Topology {
 
   /** All functions of `fn`'s device: with VFs' ARI numbers aside, those that share its bus and device number. */
   slotOf(fn: PciFunction): readonly PciFunction[] {
-    const { device } = partsOf(fn.address);
-    return (this.#onBus.get(busOf(fn)) ?? []).filter((f) => partsOf(f.address).device === device);
+    const slot = slotOf(fn);
+    return (this.#onBus.get(this.#busOf(fn)) ?? []).filter((f) => slotOf(f) === slot);
   }
 
   hostBridgeOf(fn: PciFunction): HostBridge {
-    const bridge = this.#bridgeOfRoot.get(busOf(this.pathToRoot(fn).at(-1) as PciFunction));
+    const bridge = this.#bridgeOfRoot.get(this.#busOf(this.pathToRoot(fn).at(-1) as PciFunction));
     if (!bridge) throw new RangeError(`${fn.address} is below no host bridge`);
     return bridge;
   }
@@ -132,9 +134,16 @@ export class Topology {
   }
 }
 
-function busOf(fn: PciFunction): string {
-  const { domain, bus } = partsOf(fn.address);
-  return `${domain}:${bus}`;
+function slotOf({ address }: PciFunction): string {
+  return address.slice(0, address.lastIndexOf("."));
+}
+
+/** The bus that a function is on. A VF's number may be on another one, to which no bridge leads: it is where its PF is. */
+function busesOf(byAddress: ReadonlyMap<string, PciFunction>): (fn: PciFunction) => string {
+  return (fn) => {
+    const { domain, bus } = partsOf((byAddress.get(fn.physfn ?? "") ?? fn).address);
+    return `${domain}:${bus}`;
+  };
 }
 
 export interface TopologyOptions {
@@ -150,31 +159,45 @@ export function topologyOf(capture: Capture, options: TopologyOptions = {}): Top
   const kernel = options.kernel ?? kernelVersion(host.kernelRelease ?? "") ?? LATEST_KERNEL;
   return new Topology({
     functions,
-    hostBridges: rootsOf(functions).map((first) => hostBridgeFrom(first, host, kernel, options.busOffsetBytes)),
+    hostBridges: rootsOf(functions).map((there) => hostBridgeFrom(there, host, kernel, options.busOffsetBytes)),
     cpu: cpuOf(host.cpu, functions),
     kernel,
     iommu: host.iommu,
   });
 }
 
-/** The first function on each bus that no bridge leads to. */
-function rootsOf(functions: readonly PciFunction[]): PciFunction[] {
+/** The functions on each bus that no bridge leads to. */
+function rootsOf(functions: readonly PciFunction[]): PciFunction[][] {
   const below = new Set(
     functions.flatMap((f) => (f.bridge?.secondary ? [`${partsOf(f.address).domain}:${f.bridge.secondary}`] : [])),
   );
-  const roots = new Map<string, PciFunction>();
-  for (const fn of functions) if (!below.has(busOf(fn)) && !roots.has(busOf(fn))) roots.set(busOf(fn), fn);
+  const busOf = busesOf(new Map(functions.map((f) => [f.address, f])));
+  const roots = new Map<string, PciFunction[]>();
+  for (const fn of functions) {
+    const bus = busOf(fn);
+    const there = roots.get(bus);
+    if (there) there.push(fn);
+    else if (!below.has(bus)) roots.set(bus, [fn]);
+  }
   return [...roots.values()];
 }
 
-function hostBridgeFrom(first: PciFunction, host: HostFacts, kernel: KernelVersion, offset?: number): HostBridge {
+function hostBridgeFrom(
+  there: readonly PciFunction[],
+  host: HostFacts,
+  kernel: KernelVersion,
+  offset?: number,
+): HostBridge {
+  const [first] = there as [PciFunction];
   const { domain, bus } = partsOf(first.address);
   const root = first.address.slice(0, first.address.lastIndexOf(":"));
+  const isLost = !isRootBus(there);
   return {
-    name: `the host bridge of ${root}`,
+    name: isLost ? `what is above bus ${root}` : `the host bridge of ${root}`,
     domain,
     bus,
     busOffsetBytes: offset ?? host.busOffsets.get(root) ?? 0,
-    listing: listingOf(first, kernel),
+    listing: isLost ? "unknown" : listingOf(first, kernel),
+    isLost,
   };
 }

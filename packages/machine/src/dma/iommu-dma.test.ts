@@ -1,7 +1,6 @@
 import { addr, type DmaAddr, type PhysAddr } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
-import { BAR, bytes, RAM, type Rig, rig, type RigOptions, upTo } from "../testing.js";
-import type { DmaIovaState } from "./device-dma.js";
+import { BAR, bytes, RAM, type Rig, rig, type RigOptions } from "../testing.js";
 import { QUEUE_MAX } from "./flush-queue.js";
 
 const MEM = { mmio: false };
@@ -144,70 +143,4 @@ it("an IOVA beyond the mask is refused with the limit", () => {
   const r = translated({ dmaMaskBits: 12 });
   expect(() => map(r)).toThrow(/ENOMEM.*up to 0xfff/);
   expect(r.nic.dma.tryAllocIova(RAM, 4096)).toBeNull();
-});
-
-describe("dma_iova_*", () => {
-  const alloc = (r: Rig, physical: PhysAddr = RAM, sizeBytes = 0x4000): DmaIovaState =>
-    r.nic.dma.tryAllocIova(physical, sizeBytes) as DmaIovaState;
-
-  it("is reached piece by piece as it is linked, and not after unlink, under lazy flushing too", () => {
-    const r = translated({ flush: "lazy" });
-    const state = alloc(r);
-    state.link(0x1000, RAM, 0x2000, "bidirectional", MEM);
-    state.sync(0x1000, 0x2000);
-    const at = addr<DmaAddr>(state.address + 0x1000);
-    expect([reads(r, state.address), reads(r, at)]).toEqual(["fault", "done"]);
-    r.run(state.unlink(0x1000, 0x2000));
-    expect(reads(r, at)).toBe("fault");
-    r.run(state.destroy(0));
-    expect(r.machine.ledger.dmaMappings).toBe(0);
-    expect(alloc(r).address).toBe(state.address);
-  });
-
-  it("gives tables back that it no longer needs", () => {
-    const r = translated();
-    const state = alloc(r, RAM, 0x20_0000);
-    const before = r.machine.memory.tables.liveTables;
-    // Not aligned to a large leaf: a lowest table is filled, and covered whole when it goes.
-    state.link(0, addr<PhysAddr>(RAM + 4096), 0x20_0000, "bidirectional", MEM);
-    const during = r.machine.memory.tables.liveTables;
-    r.run(state.destroy(0x20_0000));
-    expect(r.machine.memory.tables.liveTables).toBe(during - 1);
-    expect(before).toBeLessThan(during);
-  });
-
-  it("destroy clears, flushes, and then frees", () => {
-    const r = translated();
-    const state = alloc(r);
-    state.link(0, RAM, 0x4000, "bidirectional", MEM);
-    reads(r, state.address);
-    const ending = state.destroy(0x4000);
-    upTo(ending, "iommu.flush.request");
-    expect([reads(r, state.address), r.machine.ledger.dmaMappings]).toEqual(["done", 1]);
-    upTo(ending, "iommu.flush.complete");
-    expect([reads(r, state.address), r.machine.ledger.dmaMappings]).toEqual(["fault", 1]);
-    r.run(ending);
-    expect(r.machine.ledger.dmaMappings).toBe(0);
-  });
-
-  it("refuses what is linked already, what is beyond, and another offset in the page", () => {
-    const state = alloc(translated());
-    state.link(0, RAM, 0x1000, "bidirectional", MEM);
-    const link = (offset: number, physical: number, size: number) => (): void =>
-      state.link(offset, addr<PhysAddr>(physical), size, "bidirectional", MEM);
-    expect(link(0, RAM, 0x1000)).toThrow(/EADDRINUSE/);
-    expect(link(0x3000, RAM, 0x1001)).toThrow(/EINVAL.*beyond/);
-    expect(link(0x1000, RAM + 8, 8)).toThrow(/EINVAL.*offset in its page/);
-  });
-
-  it("an unaligned piece of a device that is not trusted cannot be linked", () => {
-    const at = addr<PhysAddr>(RAM + 8);
-    const untrusted = alloc(translated({ untrusted: [NIC] }), at, 8);
-    expect(() => untrusted.link(0, at, 8, "bidirectional", MEM)).toThrow(/EPERM.*dma_map_phys/);
-    untrusted.link(0, at, 8, "bidirectional", { mmio: true });
-    const r = translated();
-    const trusted = alloc(r, at, 8);
-    trusted.link(0, at, 8, "bidirectional", MEM);
-    expect([trusted.address % 4096, reads(r, trusted.address)]).toEqual([8, "done"]);
-  });
 });

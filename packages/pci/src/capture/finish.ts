@@ -1,5 +1,5 @@
 /** What all readers do at the end: tie the functions together, check them, and name what no such capture says. */
-import { partsOf, type PciFunction } from "../function.js";
+import { isRootBus, partsOf, type PciFunction } from "../function.js";
 import type { Capture, HostFacts } from "./capture.js";
 import { check } from "./check.js";
 import type { VirtualFunctions } from "./config-space.js";
@@ -82,19 +82,13 @@ function noteBridges(functions: readonly PciFunction[], roots: ReadonlySet<strin
   for (const bus of new Set(functions.map((fn) => busKey(fn.address)))) {
     const there = functions.filter((fn) => busKey(fn.address) === bus);
     const leads = rootOf(`${bus}:00.0`, functions) !== bus;
-    if (leads || roots.has(bus) || there.some(isRoot) || there.every((fn) => fn.physfn !== null)) continue;
+    if (leads || roots.has(bus) || isRootBus(there) || there.every((fn) => fn.physfn !== null)) continue;
     notes.lacks(
       `the bridge above bus ${bus}`,
       "no bridge in the capture leads there",
       "the whole output of sudo lspci -vvv",
     );
   }
-}
-
-function isRoot(fn: PciFunction): boolean {
-  const isHostBridge = fn.className === "Host bridge" || (fn.classCode ?? 0) >>> 8 === 0x0600;
-  const { bus } = partsOf(fn.address);
-  return bus === 0 || isHostBridge || fn.portType === "root-port" || fn.portType === "integrated";
 }
 
 function noteHost(functions: readonly PciFunction[], host: HostFacts, notes: Notes): void {
