@@ -123,6 +123,19 @@ describe("machine", () => {
     expect(out).toMatch(/Unknown \(\d+\):/);
   });
 
+  it("shows the groups that the kernel would form, where none were captured and ACS is known", () => {
+    const groups = (file: string) => [
+      ...dmaBuf("machine", file).out.matchAll(/(0000:0[34]:00\.0)[^\n]*group (\d) by rule/g),
+    ];
+    expect(groups(redirected).map((m) => m[2])).toEqual(["5", "6"]);
+    expect(groups(direct).map((m) => m[2])).toEqual(["1", "1"]);
+    const hidden = save(
+      "hidden.txt",
+      switched(OFF).replaceAll(/\tCapabilities: \[100[^]*?ACSCtl:.*\n/g, "\tCapabilities: <access denied>\n"),
+    );
+    expect(groups(hidden)).toEqual([]);
+  });
+
   it("a capture that was cut is read as far as it goes, and says so", () => {
     const text = readFileSync(LAPTOP, "utf8");
     const cut = save("cut.txt", text.slice(0, 40_000));

@@ -1,15 +1,24 @@
 /** A machine as a tree: who is below whom, with memory BARs, the ACS bits that are set, and IOMMU groups. */
 import { hex } from "@dma-buf/core";
 import { nameOf } from "./function-name.js";
-import { type Bar, type Capture, type HostBridge, type PciFunction, topologyOf, type Topology } from "@dma-buf/pci";
+import {
+  type Bar,
+  type Capture,
+  type HostBridge,
+  iommuGroups,
+  type PciFunction,
+  topologyOf,
+  type Topology,
+} from "@dma-buf/pci";
 
 export function renderMachine(capture: Capture): string {
   const topology = topologyOf(capture);
+  const groupOf = groupsOf(capture, topology);
   return [
     `${capture.source}: ${capture.functions.length} functions, ${topology.hostBridges.length === 1 ? "1 PCI root" : `${topology.hostBridges.length} PCI roots`}`,
     ...hostLines(capture),
     "",
-    ...topology.hostBridges.flatMap((root) => rootLines(topology, root)),
+    ...topology.hostBridges.flatMap((root) => rootLines(topology, root, groupOf)),
     ...listed(
       "Unknown",
       capture.unknown.map((u) => `${u.what}: ${u.because}. To know it: ${u.capture}`),
@@ -37,11 +46,11 @@ function domainText(types: ReadonlyMap<number, string>): string[] {
   return kinds.length > 0 ? [`default domains ${kinds.join(", ")}`] : [];
 }
 
-function rootLines(topology: Topology, root: HostBridge): string[] {
+function rootLines(topology: Topology, root: HostBridge, groupOf: GroupOf): string[] {
   const offset = root.busOffsetBytes === 0 ? "" : `, bus address = CPU address - ${hex(root.busOffsetBytes)}`;
   const listing =
     root.listing === "unknown" ? "unknown whether on the kernel's peer-to-peer list" : LISTING[root.listing];
-  return [`${root.name} (${listing}${offset})`, ...branches(topology, topology.rootsBelow(root), ""), ""];
+  return [`${root.name} (${listing}${offset})`, ...branches(topology, topology.rootsBelow(root), "", groupOf), ""];
 }
 
 const LISTING = {
@@ -50,24 +59,36 @@ const LISTING = {
   "not-listed": "not on the kernel's peer-to-peer list",
 } as const;
 
-function branches(topology: Topology, functions: readonly PciFunction[], indent: string): string[] {
+/** The text for a function's IOMMU group; empty where nothing is known of it. */
+type GroupOf = (fn: PciFunction) => string;
+
+/** Captured groups, or else those that the kernel would form: unless ports hide their ACS, and with it who is isolated. */
+function groupsOf({ functions }: Capture, topology: Topology): GroupOf {
+  if (functions.some((fn) => fn.iommuGroup !== null))
+    return (fn) => (fn.iommuGroup === null ? "" : `group ${fn.iommuGroup}`);
+  if (functions.some((fn) => fn.acs === "unknown" && fn.bridge !== null)) return () => "";
+  const numbers = new Map(iommuGroups(topology).flatMap((group, i) => group.map((fn) => [fn, i] as const)));
+  return (fn) => `group ${numbers.get(fn)} by rule`;
+}
+
+function branches(topology: Topology, functions: readonly PciFunction[], indent: string, groupOf: GroupOf): string[] {
   return functions.flatMap((fn, i) => {
     const last = i === functions.length - 1;
     const below = `${indent}${last ? "   " : "|  "}`;
     return [
-      `${indent}${last ? "`- " : "+- "}${functionText(fn)}`,
+      `${indent}${last ? "`- " : "+- "}${functionText(fn, groupOf(fn))}`,
       ...fn.bars.filter((b) => b.space === "memory").map((b) => `${below}     ${barText(b)}`),
-      ...branches(topology, topology.childrenOf(fn), below),
+      ...branches(topology, topology.childrenOf(fn), below, groupOf),
     ];
   });
 }
 
-function functionText(fn: PciFunction): string {
+function functionText(fn: PciFunction, group: string): string {
   const facts = [
     ...(fn.bridge ? [`to bus ${fn.bridge.secondary.toString(16).padStart(2, "0")}`] : []),
     ...acsText(fn),
     ...(fn.ats !== null && fn.ats !== "unknown" ? [`ATS ${fn.ats.enabled ? "on" : "off"}`] : []),
-    ...(fn.iommuGroup === null ? [] : [`group ${fn.iommuGroup}`]),
+    ...(group === "" ? [] : [group]),
     ...(fn.physfn ? [`VF of ${fn.physfn}`] : []),
     ...(fn.driver ? [fn.driver] : []),
   ];

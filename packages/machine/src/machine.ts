@@ -28,12 +28,13 @@ import { FORMAT_OF } from "./iommu/kind.js";
 import { IommuUnit } from "./iommu/unit.js";
 import { ResourceLedger } from "./ledger.js";
 import type { IommuMode, MachineOptions } from "./options.js";
-import { PhysicalMemory, type RamRange } from "./physical.js";
+import { PhysicalMemory } from "./physical.js";
 import { PrivateMemory } from "./private.js";
+import { ramOf } from "./ram-layout.js";
 import { Travel } from "./travel.js";
 
-const TABLES_BASE = 0x1000_0000;
-const RAM: readonly RamRange[] = [{ base: addr<PhysAddr>(0), sizeBytes: 0x8000_0000 }];
+/** Into RAM, bytes. */
+const TABLES_AT = 0x1000_0000;
 
 export class Machine {
   readonly topology: Topology;
@@ -63,8 +64,9 @@ export class Machine {
     this.topology = topology;
     this.trace = trace;
     this.iommu = options.iommu;
-    const basePhys = addr<PhysAddr>(TABLES_BASE);
-    const memory = new PhysicalMemory(RAM, createTableMemory({ basePhys, sizeBytes: tablesMax * PAGE_SIZE }));
+    const ram = ramOf(topology);
+    const basePhys = addr<PhysAddr>(ram.base + TABLES_AT);
+    const memory = new PhysicalMemory([ram], createTableMemory({ basePhys, sizeBytes: tablesMax * PAGE_SIZE }));
     this.memory = memory;
     this.private = new PrivateMemory(() => this.arrivals.length);
     this.attributes = new MemoryAttributes(memory, topology);

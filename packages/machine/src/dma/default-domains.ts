@@ -13,7 +13,8 @@ import { IovaAllocator } from "./iova.js";
 import { type ReservedRegion, reservedRegions } from "./reserved.js";
 import { Swiotlb } from "./swiotlb.js";
 
-const SWIOTLB_BASE = addr<PhysAddr>(0x2000_0000);
+/** Into RAM, bytes: low, so that devices with 32-bit masks reach it. */
+const SWIOTLB_AT = 0x2000_0000;
 const SWIOTLB_BYTES = 4 * 2 ** 20;
 
 /** What the machine gives. */
@@ -35,7 +36,8 @@ export class DefaultDomains {
     this.#parts = parts;
     this.#policy = policy;
     const { swiotlbBytes = SWIOTLB_BYTES } = policy;
-    this.#swiotlb = swiotlbBytes > 0 ? new Swiotlb(parts.memory, SWIOTLB_BASE, swiotlbBytes) : null;
+    const base = addr<PhysAddr>((parts.memory.ram[0]?.base ?? 0) + SWIOTLB_AT);
+    this.#swiotlb = swiotlbBytes > 0 ? new Swiotlb(parts.memory, base, swiotlbBytes) : null;
   }
 
   /** Attaches `fn` to a default domain of its own. */

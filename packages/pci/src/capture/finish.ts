@@ -37,13 +37,18 @@ export const NO_FACTS: HostFacts = {
   busOffsets: new Map(),
 };
 
-/** Where several functions share a slot, each header has the bit; text does not print it. */
+/**
+ * The kernel counts every function above 0 as one of several, whatever its header says. For function 0 the header counts,
+ * and where a text does not print it, its siblings tell.
+ */
 function withSlots(functions: readonly PciFunction[]): PciFunction[] {
   const slot = (fn: PciFunction): string => fn.address.slice(0, fn.address.indexOf("."));
-  const higher = new Set(functions.filter((fn) => partsOf(fn.address).fn > 0).map(slot));
-  return functions.map((fn) =>
-    fn.multiFunction === "unknown" && higher.has(slot(fn)) ? { ...fn, multiFunction: true } : fn,
-  );
+  const isHigher = (fn: PciFunction): boolean => partsOf(fn.address).fn > 0;
+  const shared = new Set(functions.filter(isHigher).map(slot));
+  return functions.map((fn) => {
+    const isOneOfSeveral = isHigher(fn) || (fn.multiFunction === "unknown" && shared.has(slot(fn)));
+    return isOneOfSeveral ? { ...fn, multiFunction: true } : fn;
+  });
 }
 
 function withPhysfns(functions: readonly PciFunction[], vfs: ReadonlyMap<string, VirtualFunctions>): PciFunction[] {
