@@ -13,7 +13,7 @@ const NO_BITS = Object.fromEntries(
 );
 const hex = (n) => n.toString(16).padStart(2, "0");
 
-/** 125 root ports with a switch port each below one upstream port, and 250 functions: no two pairs of ports alike. */
+/** 125 root ports, a port below each, and two functions below that: as many classes as such a host can have. */
 function functions() {
   const made = [fn("0000:00:00.0", "integrated")];
   for (let i = 0; i < PORTS; i++) {
@@ -63,6 +63,8 @@ export function pci() {
     bus: 0,
     busOffsetBytes: 0,
     listing: "listed",
+    isLost: false,
+    isOffsetKnown: true,
   }));
   const topology = new Topology({ functions: all, hostBridges, cpu: { vendor: "GenuineIntel", family: 6 } });
   return { rows: [matrix(topology), command(all)], counted: [] };

@@ -47,7 +47,7 @@ ${printed("p2p", LAPTOP, "6d:00.0", "01:00.0")}
 | words | meaning |
 |---|---|
 | bus address | the DMA API hands out the BAR's bus address; requests stay below the common switch, and no IOMMU sees them |
-| through the host bridge | it hands out an IOVA where an IOMMU translates, or else the CPU's address; the root complex has to forward |
+| through the host bridge | it hands out an IOVA where the default domain translates, or else the CPU's address; the root complex has to forward |
 | not supported | \`dma_buf_map_attachment()\` and \`pci_p2pdma_distance()\` refuse; drivers that do not ask may still try |
 | distance | hops; the smaller, the better |
 | ACS ReqRedir, CmpltRedir, EgressCtrl | what the rule looks for, in the control register of every function on both paths up to the common switch, and of the two themselves |
@@ -65,9 +65,9 @@ never again for that pair as long as the provider's driver is bound.
 | \`sudo dma-buf capture --out my-host.json\` | all that sysfs, /proc and config space have; \`--root DIR\` for a copied tree |
 | \`sudo lspci -vvvnn > my-host.txt\` | topology, BARs, ACS; no CPU, no kernel, no bus offset. Without \`sudo\` no ACS, without \`-nn\` no ids |
 | \`sudo lspci -xxxx > my-host.txt\` | the registers; no sizes of BARs |
-| \`tar czf my-host.tar.gz -C / sys/bus/pci sys/devices sys/kernel/iommu_groups proc/cpuinfo proc/cmdline\` | as the first, for a host without Node |
+| \`tar czf my-host.tar.gz -C / sys/bus/pci sys/devices sys/kernel/iommu_groups sys/class/iommu proc/cpuinfo proc/cmdline proc/sys/kernel/osrelease\` | as the first, for a host without Node; tar says that files shrank, as sysfs has it, and goes on |
 
-Text may be quoted, wrapped or cut: what could be read is used, what could not is listed by \`dma-buf machine\` as skipped,
+Archives are tar, packed with gzip, bzip2 or not at all. Text may be quoted, wrapped or cut: what could be read is used, what could not is listed by \`dma-buf machine\` as skipped,
 and what is missing as unknown.
 
 Sources: Linux 7.3, drivers/pci/p2pdma.c; PCI Express, access control services. Without the device quirks by which the kernel

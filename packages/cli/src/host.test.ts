@@ -61,6 +61,19 @@ describe("p2p", () => {
     expect(words).toContain("no register says");
   });
 
+  it("says what was taken for granted, and that pieces were skipped", () => {
+    const { out } = dmaBuf("p2p", direct, "04:00.0", "03:00.0");
+    expect(out).toContain("Bus addresses below the host bridge of 0000:00 are taken to be the CPU's");
+    expect(out).not.toContain("skipped");
+    const torn = save("torn.txt", switched(OFF).replace("Region 0: Memory at 4000000000", "Region 0: Memory at 40000"));
+    writeFileSync(torn, `${readFileSync(torn, "utf8")}Region 1: Mem\n`);
+    for (const argv of [
+      ["p2p", torn],
+      ["p2p", torn, "04:00.0", "03:00.0"],
+    ])
+      expect(dmaBuf(...argv).out).toMatch(/skipped: dma-buf machine lists them/);
+  });
+
   it("by another kernel's rules", () => {
     const verdict = (...more: string[]) =>
       (JSON.parse(dmaBuf("p2p", redirected, "04:00.0", "03:00.0", "--json", ...more).out) as PairReport).directions[0]
@@ -100,6 +113,12 @@ describe("p2p", () => {
       /unknown, because ACS of 0000:02:0[01]\.0[^]*not known: [^]*To know it: sudo lspci -vvv/,
     );
     expect(dmaBuf("p2p", denied).out).toContain("?");
+  });
+
+  it("a device whose bridge is not in the capture is not on a root bus", () => {
+    const [, , , , , gpu, nic] = switched(OFF).split(/^(?=[0-9a-f]{2}:)/m);
+    const alone = save("alone.txt", `${gpu}${nic}`);
+    expect(dmaBuf("p2p", alone).out).toMatch(/0000:03:00\.0, below a bridge that is not shown/);
   });
 
   it.each([

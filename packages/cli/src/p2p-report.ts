@@ -48,6 +48,9 @@ export interface PairReport {
   readonly machine: string;
   readonly kernel: string;
   readonly directions: readonly Direction[];
+  /** Set where addresses on the bus are the CPU's because the capture does not say otherwise. */
+  readonly assumedOffset: string | null;
+  readonly skipped: Capture["skipped"];
 }
 
 export function matrixReport(capture: Capture, topology: Topology, { classes, verdicts }: P2pMatrix): MatrixReport {
@@ -71,7 +74,16 @@ export function pairReport(capture: Capture, topology: Topology, first: string, 
     machine: capture.source,
     kernel: topology.kernel.join("."),
     directions: [direction(topology, a, b), direction(topology, b, a)],
+    assumedOffset: assumedOffset(topology, a, b),
+    skipped: capture.skipped,
   };
+}
+
+function assumedOffset(topology: Topology, a: PciFunction, b: PciFunction): string | null {
+  const guessed = [...new Set([a, b].map((fn) => topology.hostBridgeOf(fn)))].filter((root) => !root.isOffsetKnown);
+  if (guessed.length === 0) return null;
+  const roots = guessed.map((root) => root.name).join(" and ");
+  return `Bus addresses below ${roots} are taken to be the CPU's: the capture does not show both. dma-buf capture does.`;
 }
 
 function direction(topology: Topology, client: PciFunction, provider: PciFunction): Direction {

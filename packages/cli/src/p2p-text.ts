@@ -48,6 +48,7 @@ export function renderMatrix(report: MatrixReport, matrix: P2pMatrix, io: Io): s
       "This is what Linux allows. Whether a root complex really forwards is another question: name two devices to see their path.",
       width,
     ),
+    ...skippedLine(report.skipped, width),
   ].join("\n");
 }
 
@@ -71,9 +72,9 @@ function grid({ matrix }: MatrixReport, width: number): string[] {
   return lines;
 }
 
-function classLines({ functions, below }: PeerClass, number: number, width: number): string[] {
+function classLines({ functions, below, root }: PeerClass, number: number, width: number): string[] {
   const [first, ...others] = functions as [PciFunction, ...PciFunction[]];
-  const place = below ? `below ${below.address}` : "on a root bus";
+  const place = below ? `below ${below.address}` : root.isLost ? "below a bridge that is not shown" : "on a root bus";
   const names = others.length > 0 ? ` and ${others.map((f) => shortened(first, f)).join(" ")}` : "";
   return wrap(`${first.address}${names}, ${place}: ${nameOf(first)}`, width - 5).map((line, i) =>
     `${i === 0 ? String(number).padStart(4) : "    "} ${line}`.trimEnd(),
@@ -97,11 +98,23 @@ function becauseTexts(facts: readonly Unknown[]): string[] {
   });
 }
 
+/** What the capture holds and could not be read may be what an answer hangs on. */
+function skippedLine(skipped: MatrixReport["skipped"], width: number): string[] {
+  if (skipped.length === 0) return [];
+  const what =
+    skipped.length === 1
+      ? "1 piece of the capture was skipped"
+      : `${skipped.length} pieces of the capture were skipped`;
+  return ["", ...wrap(`${what}: dma-buf machine lists them.`, width)];
+}
+
 export function renderPair(report: PairReport, io: Io): string {
   const width = textWidth(io);
   return [
     bold(io.colour, `dma-buf p2p: ${report.machine}, by the rules of Linux ${report.kernel}`),
     ...report.directions.flatMap((d) => ["", ...directionLines(d, width, io)]),
+    ...(report.assumedOffset ? ["", ...wrap(report.assumedOffset, width)] : []),
+    ...skippedLine(report.skipped, width),
   ].join("\n");
 }
 

@@ -1,4 +1,5 @@
 /** Finding the devices that play a scenario: on the host that was read where it has what they need, else in the catalogue. */
+import type { P2pMapType } from "@dma-buf/core";
 import { type Bar, type CatalogueTopology, p2pVerdict, type PciFunction, t1, t2, type Topology } from "@dma-buf/pci";
 import type { Scenario } from "./scenario.js";
 
@@ -23,10 +24,8 @@ export function bind(scenario: Scenario, host: Topology | null): Binding {
 }
 
 function onHost(scenario: Scenario, host: Topology): Binding | string {
-  const { offset, forwards, allowlisted } = scenario.topology;
+  const { offset, forwards } = scenario.topology;
   if (forwards !== "unknown") return `needs a root complex that is known ${forwards === "yes" ? "" : "not "}to forward`;
-  if (allowlisted && !host.hostBridges.some((h) => h.listing === "listed"))
-    return "needs a host bridge on the kernel's list";
   const bars = exportable(host).filter(
     ({ fn }) => (host.hostBridgeOf(fn).busOffsetBytes !== 0) === (offset === "nonzero"),
   );
@@ -44,7 +43,9 @@ function missing({ topology, importers }: Scenario, hasBar: boolean): string {
   const wanted = importers.filter((i) => i.kind !== "kvm").length;
   if (!hasBar || wanted === 0) return `needs ${bar}`;
   const others = wanted === 1 ? "another device" : `${wanted} other devices`;
-  const where = topology.base === "T1" ? "below one switch, without ACS redirect between them" : "behind a port";
+  const route = topology.allowlisted ? ", which the kernel lets reach it through the host bridge" : "";
+  const where =
+    topology.base === "T1" ? "below one switch, without ACS redirect between them" : `behind a port${route}`;
   return `needs ${bar} and ${others} that may master the bus, ${where}`;
 }
 
@@ -59,7 +60,7 @@ function exportable(host: Topology): { fn: PciFunction; bar: Bar }[] {
     .filter((fn) => fn.memoryEnabled && !fn.bridge)
     .flatMap((fn) =>
       fn.bars
-        .filter((b) => b.space === "memory" && b.enabled && b.sizeBytes >= BAR_BYTES_MIN)
+        .filter((b) => b.space === "memory" && b.index <= 5 && b.enabled && b.sizeBytes >= BAR_BYTES_MIN)
         .map((bar) => ({ fn, bar })),
     )
     .toSorted(
@@ -67,17 +68,23 @@ function exportable(host: Topology): { fn: PciFunction; bar: Bar }[] {
     );
 }
 
+/** What the kernel must say of exporter and importer; `null`: the scenario does not ask. */
+function wantedRoute({ topology }: Scenario): P2pMapType | null {
+  if (topology.base === "T1") return "bus-address";
+  return topology.allowlisted ? "through-host-bridge" : null;
+}
+
 /** The other functions that the scenario needs besides the exporter's; `null` if there are too few. */
 function partners(scenario: Scenario, host: Topology, exporter: PciFunction): string[] | null {
   const wanted = scenario.importers.filter((i) => i.kind !== "kvm").length;
-  const below = scenario.topology.base === "T1";
+  const wants = wantedRoute(scenario);
   const able = host.functions.filter(
     (fn) =>
       fn.busMaster &&
       !fn.bridge &&
       behindPort(host, fn) &&
       fn !== exporter &&
-      (!below || p2pVerdict(host, exporter, fn).mapType === "bus-address") &&
+      (wants === null || p2pVerdict(host, exporter, fn).mapType === wants) &&
       fn.address.slice(0, -1) !== exporter.address.slice(0, -1),
   );
   // A VM's memory slot takes any BAR; DMA needs an exporter that is behind a port too, so that requests have a way.

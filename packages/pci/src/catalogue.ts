@@ -72,6 +72,7 @@ function topology(
     busOffsetBytes,
     listing: allowlisted ? "listed" : "not-listed",
     isLost: false,
+    isOffsetKnown: true,
   };
   return new Topology({ functions, hostBridges: [bridge], cpu: { vendor: "GenuineIntel", family: 6 } });
 }

@@ -17,6 +17,8 @@ export interface HostBridge {
   readonly bus: number;
   /** `bus address = CPU physical address - busOffsetBytes` for everything below. */
   readonly busOffsetBytes: number;
+  /** False: the capture does not show it, and 0 is taken. */
+  readonly isOffsetKnown: boolean;
   readonly listing: Listing;
   /** A bus that is no root: the capture has lost the bridge above it, and what both have above them is unknown. */
   readonly isLost: boolean;
@@ -71,7 +73,6 @@ export const P2PDMA_SINCE: KernelVersion = [4, 20];
 
 /** What `kernel`'s list says of the root whose first function is `first`. */
 export function listingOf(first: PciFunction, kernel: KernelVersion): Listing {
-  if (isBefore(kernel, LIST_SINCE)) return "not-listed";
   if (!standsForRoot(first, kernel)) return "not-listed";
   const ids = idsOf(first);
   if (ids === null || ids === "not-listed") return ids ?? "unknown";
@@ -122,11 +123,19 @@ export function cpuOf(cpu: Cpu | null, functions: readonly PciFunction[]): CpuCl
   if (cpu) return { vendor: cpu.vendor, family: cpu.family };
   const family = functions.flatMap(zenFamily)[0];
   if (family !== undefined) return { vendor: "AuthenticAMD", family };
-  // Nobody but Intel builds the root of a host whose 00:00.0 is Intel's.
-  const root = functions.find((f) => f.address.endsWith("00:00.0"));
-  if (root && (root.vendor === INTEL || root.name.startsWith("Intel Corporation")))
+  // Nobody but Intel builds the root of a host whose 00:00.0 is Intel's, except hypervisors, on any CPU.
+  const root = functions.find((f) => f.address.endsWith(":00:00.0"));
+  if (root && !isEmulated(root) && (root.vendor === INTEL || root.name.startsWith("Intel Corporation")))
     return { vendor: "GenuineIntel", family: "unknown" };
   return { vendor: "unknown", family: "unknown" };
+}
+
+/** The chipsets that QEMU, VMware and Hyper-V show their guests. */
+const EMULATED_IDS: readonly (number | null)[] = [0x1237, 0x29c0, 0x7190, 0x7192];
+const EMULATED_NAMES = /440FX|440BX|82G33\/G31\/P35\/P31/;
+
+function isEmulated({ device, name }: PciFunction): boolean {
+  return EMULATED_IDS.includes(device) || EMULATED_NAMES.test(name);
 }
 
 /** AMD names parts of its hosts by family: `Family 17h (Models 00h-1fh) Root Complex`. Hygon's have Hygon's name. */

@@ -39,7 +39,7 @@ export function iommuGroups(topology: Topology): PciFunction[][] {
 /** The functions that `fn` must share a group with for its own sake. */
 function sharesWith(topology: Topology, fn: PciFunction): PciFunction[] {
   const parent = topology.parentOf(fn);
-  const up = parent && (parent.portType === "pci-bridge" || !isPathIsolated(topology, parent)) ? [parent] : [];
+  const up = parent && !isPathIsolated(topology, parent) ? [parent] : [];
   if (fn.multiFunction !== true || isIsolated(fn)) return up;
   return [...up, ...topology.slotOf(fn).filter((peer) => !isIsolated(peer))];
 }

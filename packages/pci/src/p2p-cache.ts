@@ -11,6 +11,7 @@ export class P2pCache {
   readonly #provider: string;
   readonly #topology: () => Topology;
   readonly #answers = new Map<string, P2pAnswer>();
+  #isReleased = false;
 
   /** @param topology asked anew at each computation: the kernel reads the ACS control registers live */
   constructor(provider: string, topology: () => Topology) {
@@ -20,6 +21,7 @@ export class P2pCache {
 
   /** `pci_p2pdma_map_type()`: what is in the cache; computed only where nothing is. `cached`: was it there? */
   mapType(client: string): { readonly answer: P2pAnswer; readonly cached: boolean } {
+    if (this.#isReleased) return { answer: this.#refusal(), cached: false };
     const known = this.#answers.get(client);
     return known ? { answer: known, cached: true } : { answer: this.distance(client), cached: false };
   }
@@ -28,12 +30,18 @@ export class P2pCache {
   distance(client: string): P2pAnswer {
     const topology = this.#topology();
     const answer = p2pVerdict(topology, topology.get(this.#provider), topology.get(client));
-    this.#answers.set(client, answer);
+    if (!this.#isReleased) this.#answers.set(client, answer);
     return answer;
   }
 
-  /** The provider's driver was unbound. */
+  #refusal(): P2pAnswer {
+    const reason = `${this.#provider} has no peer-to-peer memory: its driver is unbound`;
+    return { mapType: "not-supported", distance: -1, reason, redirects: [], remedy: "bind its driver" };
+  }
+
+  /** The provider's driver was unbound: it offers no memory any more, and every answer is a refusal. */
   release(): void {
     this.#answers.clear();
+    this.#isReleased = true;
   }
 }

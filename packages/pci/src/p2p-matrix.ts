@@ -11,6 +11,7 @@ export interface PeerClass {
   readonly functions: readonly PciFunction[];
   /** The bridge above; `null` on a root bus. */
   readonly below: PciFunction | null;
+  readonly root: HostBridge;
 }
 
 export interface P2pMatrix {
@@ -64,14 +65,14 @@ class Rule {
 }
 
 function classesOf(topology: Topology): PeerClass[] {
-  const classes = new Map<string, { functions: PciFunction[]; below: PciFunction | null }>();
+  const classes = new Map<string, PeerClass & { readonly functions: PciFunction[] }>();
   for (const fn of topology.functions.filter(isDevice)) {
     const below = topology.parentOf(fn);
     const root = topology.hostBridgeOf(fn);
     const key = `${below?.address ?? `${root.domain}:${root.bus}`} ${ownAcs(fn)}`;
     const known = classes.get(key);
     if (known) known.functions.push(fn);
-    else classes.set(key, { functions: [fn], below });
+    else classes.set(key, { functions: [fn], below, root });
   }
   return [...classes.values()];
 }

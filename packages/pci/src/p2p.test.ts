@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { NO_ACS_BITS } from "./function.js";
 import { parseLspci } from "./capture/lspci.js";
-import { listingOf } from "./host-bridge.js";
+import { cpuOf, listingOf } from "./host-bridge.js";
 import { type KernelVersion, kernelVersion } from "./kernel-version.js";
 import { p2pRuling, p2pVerdict } from "./p2p.js";
 import { P2pCache } from "./p2p-cache.js";
@@ -208,6 +208,22 @@ describe("what is unknown", () => {
     expect(found.unknown.map((u) => u.what)).toContain("what is above bus 0000:03");
   });
 
+  it("a listing branches too, and a conventional bridge has no ACS to be unknown", () => {
+    const listing = ruling(switched({ acs: acs("ReqRedir") }, { hostBridges: [root(0, "unknown")] }));
+    if (listing.known) throw new Error("known");
+    expect(listing.answers.map((a) => a.mapType)).toEqual(["not-supported", "through-host-bridge"]);
+    const t = switched();
+    const old = host(
+      t.functions.map((f) => (f.address === "0000:02:00.0" ? { ...f, portType: "pci-bridge", acs: "unknown" } : f)),
+    );
+    expect(ruling(old).known).toBe(true);
+  });
+
+  it("a guest's chipset says nothing of the CPU", () => {
+    const cpu = (device: number) => cpuOf(null, [fn("0000:00:00.0", "integrated", { vendor: 0x8086, device })]).vendor;
+    expect([0x29c0, 0x1237, 0x7190, 0x09a2].map(cpu)).toEqual(["unknown", "unknown", "unknown", "GenuineIntel"]);
+  });
+
   it("a known redirect settles it", () => {
     const t = switched({ acs: "unknown" });
     const settled = host(t.functions.map((f) => (f.address === "0000:02:00.0" ? { ...f, acs: acs("ReqRedir") } : f)));
@@ -226,7 +242,9 @@ describe("the kernel's cache", () => {
     expect(cache.mapType(NIC)).toMatchObject({ cached: true, answer: { mapType: "not-supported" } });
     now = now.withAcs("0000:02:01.0", { ReqRedir: false });
     cache.release();
-    expect(cache.mapType(NIC)).toMatchObject({ cached: false, answer: { mapType: "bus-address" } });
+    expect(cache.mapType(NIC)).toMatchObject({ cached: false, answer: { mapType: "not-supported" } });
+    expect(cache.distance(NIC).mapType).toBe("bus-address");
+    expect(cache.mapType(NIC).answer.reason).toContain("its driver is unbound");
   });
 
   it("a register without the bit is not set", () => {

@@ -1,8 +1,8 @@
-import { addr, type BusAddr, type P2pMapType } from "@dma-buf/core";
+import { addr, type BusAddr, type P2pMapType, type PhysAddr } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import { iommuGroups } from "./iommu-group.js";
 import { peerBar, peerPaths } from "./p2p-path.js";
-import { type RouteOptions, route } from "./route.js";
+import { type RouteOptions, route, routeFromRoot } from "./route.js";
 import { acs, bar, fn, host, port, root, switched } from "./testing.js";
 import type { Topology } from "./topology.js";
 
@@ -117,15 +117,86 @@ describe("what the hardware does, apart from policy", () => {
       "0000:03:00.0",
     ]);
   });
+  const DMA = new Map([[7, "DMA-FQ"]]);
+  const IDENTITY = new Map([[7, "identity"]]);
   it.each([
-    ["through-host-bridge", "on", ["IOVA"]],
-    ["through-host-bridge", "off", ["bus address"]],
-    ["through-host-bridge", "unknown", ["bus address", "IOVA"]],
-    ["not-supported", "off", ["bus address"]],
-    ["bus-address", "on", ["bus address"]],
-  ] as const)("%s with the IOMMU %s: %j", (mapType, iommu, carries) =>
-    expect(paths(switched({}, { iommu }), mapType).map((p) => p.carries)).toEqual(carries),
-  );
+    ["through-host-bridge", "on", DMA, ["IOVA"]],
+    ["through-host-bridge", "on", IDENTITY, ["CPU address"]],
+    ["through-host-bridge", "on", new Map(), ["CPU address", "IOVA"]],
+    ["through-host-bridge", "off", new Map(), ["CPU address"]],
+    ["through-host-bridge", "unknown", DMA, ["CPU address", "IOVA"]],
+    ["not-supported", "off", new Map(), ["CPU address"]],
+    ["bus-address", "on", DMA, ["bus address"]],
+  ] as const)("%s with the IOMMU %s, %j: %j", (mapType, iommu, domainTypes, carries) => {
+    const { functions } = switched();
+    const t = host(
+      functions.map((f) => ({ ...f, iommuGroup: 7 })),
+      { iommu, domainTypes },
+    );
+    expect(paths(t, mapType).map((p) => p.carries)).toEqual(carries);
+  });
+  it("with a bus offset, the CPU's address means another place", () => {
+    const up = { acs: acs("ReqRedir", "UpstreamFwd") };
+    const t = switched(up, { iommu: "off", hostBridges: [root(0, "listed", 2 ** 32)] }, up);
+    expect(paths(t, "through-host-bridge")).toMatchObject([{ carries: "CPU address", arrives: false }]);
+  });
+  it("a provider at rest answers once its driver turns memory decode on", () => {
+    const { functions } = switched();
+    const t = host(functions.map((f) => (f.address === "0000:03:00.0" ? { ...f, memoryEnabled: false } : f)));
+    expect(paths(t, "bus-address")[0]?.because).toMatch(/sideways, once a driver turns on memory decode/);
+  });
+  it("inside one device it is the device's secret", () => {
+    const { functions } = switched();
+    const twin = fn("0000:03:00.1", "endpoint", { multiFunction: true });
+    const t = host([...functions, twin]);
+    const gpu = t.get("0000:03:00.0");
+    expect(peerPaths(t, gpu, peerBar(gpu) as never, t.get("0000:03:00.1"), ["bus-address"])).toMatchObject([
+      { arrives: "unknown", because: "the device would have to route between its own functions" },
+    ]);
+  });
+  it("an egress vector is in no capture", () =>
+    expect(paths(switched({ acs: acs("EgressCtrl") }), "bus-address")[0]).toMatchObject({
+      arrives: "unknown",
+      because: expect.stringContaining("EgressCtrl"),
+    }));
+  it("an endpoint's own unknown ACS is not its ports'", () => {
+    const { functions } = switched();
+    const t = host(functions.map((f) => (f.address === NIC ? { ...f, acs: "unknown" } : f)));
+    expect(paths(t, "bus-address")[0]?.arrives).toBe(true);
+  });
+  it("what a PF holds for its VFs is nobody's target but theirs", () => {
+    const pf = fn("0000:01:00.0", "endpoint", { bars: [bar(64 * MIB, 8 * MIB, 7), bar(80 * MIB, 4096, 0)] });
+    expect(peerBar(pf)?.index).toBe(0);
+    const vf = fn("0000:01:00.1", "endpoint", { bars: [bar(64 * MIB)], physfn: "0000:01:00.0" });
+    const t = host([
+      port("0000:00:01.0", "root-port", [1, 1], [64 * MIB, 32 * MIB]),
+      pf,
+      vf,
+      fn("0000:01:01.0", "endpoint"),
+    ]);
+    expect(routeFromRoot(t, t.hostBridges[0] as never, addr<PhysAddr>(64 * MIB)).end).toMatchObject({ fn: vf });
+  });
+  it("on a conventional bus whoever has the address claims it", () => {
+    const t = host([
+      port("0000:00:1e.0", "pci-bridge", [5, 5], [64 * MIB, 32 * MIB]),
+      fn("0000:05:01.0", "endpoint", { bars: [bar(64 * MIB)] }),
+      fn("0000:05:02.0", "endpoint"),
+    ]);
+    expect(end(t, 64 * MIB, {}, "0000:05:02.0")).toMatchObject({ kind: "function", fn: { address: "0000:05:01.0" } });
+    expect(end(t, IOVA, {}, "0000:05:02.0").kind).toBe("root-complex");
+  });
+  it("an I/O window takes no memory request, and a bridge that nobody configured leads nowhere", () => {
+    const io = { kind: "io", base: addr<PhysAddr>(GPU_BAR), sizeBytes: 2 ** 20 } as const;
+    const t = host([
+      fn("0000:00:01.0", "root-port", { bridge: { primary: 0, secondary: 0, subordinate: 0, windows: [io] } }),
+      fn("0000:00:02.0", "integrated"),
+    ]);
+    expect(t.childrenOf(t.get("0000:00:01.0"))).toEqual([]);
+    expect(t.parentOf(t.get("0000:00:02.0"))).toBeNull();
+    expect(routeFromRoot(t, t.hostBridges[0] as never, addr<PhysAddr>(GPU_BAR)).end).toMatchObject({
+      at: "the host bridge of 0000:00",
+    });
+  });
   it("a client at rest will master the bus when its driver begins", () => {
     const t = switched({}, { iommu: "off" });
     const quiet = host(t.functions.map((f) => (f.address === NIC ? { ...f, busMaster: false } : f)));

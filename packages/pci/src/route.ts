@@ -50,6 +50,9 @@ export function route(
   const inside = sibling(topology, requester, physical);
   if (inside)
     return { hops: [{ at: requester.address, action: `reaches ${inside.fn.address} inside the device` }], end: inside };
+  const shared = onSharedBus(topology, requester, physical);
+  if (shared)
+    return { hops: [{ at: shared.fn.address, action: `claims ${label} on the bus that both share` }], end: shared };
   const path = topology.pathToRoot(requester);
   for (const port of path.slice(1)) {
     const step = isPortBelow(port) ? fromBelow(topology, port, { physical, translated, label }) : upwards(port);
@@ -129,6 +132,21 @@ function sibling(
   return null;
 }
 
+/** Below a conventional bridge everybody sees every request. */
+function onSharedBus(
+  topology: Topology,
+  requester: PciFunction,
+  physical: PhysAddr,
+): (RouteEnd & { kind: "function" }) | null {
+  const above = topology.parentOf(requester);
+  if (above?.portType !== "pci-bridge") return null;
+  for (const fn of topology.childrenOf(above)) {
+    const claimed = fn === requester ? null : claim(fn, physical);
+    if (claimed) return claimed;
+  }
+  return null;
+}
+
 function down(topology: Topology, port: PciFunction, physical: PhysAddr, label: string, hops: Hop[]): Route {
   if (!port.memoryEnabled)
     return { hops, end: refused(port, "its Memory Space Enable is off: it forwards nothing down") };
@@ -146,8 +164,11 @@ function down(topology: Topology, port: PciFunction, physical: PhysAddr, label: 
   return { hops, end: refused(port, `nobody below claims ${hex(physical)}`) };
 }
 
+/** By a BAR of its own: what a PF holds for its VFs, they claim themselves. */
 function claim(fn: PciFunction, physical: PhysAddr): (RouteEnd & { kind: "function" }) | null {
-  const bar = fn.bars.find((b) => b.space === "memory" && b.base <= physical && physical < b.base + b.sizeBytes);
+  const bar = fn.bars.find(
+    (b) => b.space === "memory" && b.index <= 5 && b.base <= physical && physical < b.base + b.sizeBytes,
+  );
   return bar ? { kind: "function", fn, bar, offset: addr<PhysAddr>(physical) - bar.base } : null;
 }
 

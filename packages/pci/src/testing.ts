@@ -63,6 +63,7 @@ export function root(bus = 0, listing: Listing = "not-listed", busOffsetBytes = 
     busOffsetBytes,
     listing,
     isLost: false,
+    isOffsetKnown: true,
   };
 }
 

@@ -15,6 +15,8 @@ export interface TopologyInit {
   readonly kernel?: KernelVersion;
   /** Does an IOMMU translate? @defaultValue "unknown" */
   readonly iommu?: Maybe<"on" | "off">;
+  /** Default domains by IOMMU group, as sysfs names them. @defaultValue none is known */
+  readonly domainTypes?: ReadonlyMap<number, string>;
 }
 
 /** Immutable: what changes at run time makes another one, {@link Topology.withAcs}. */
@@ -24,6 +26,7 @@ export class Topology {
   readonly cpu: CpuClue;
   readonly kernel: KernelVersion;
   readonly iommu: Maybe<"on" | "off">;
+  readonly domainTypes: ReadonlyMap<number, string>;
   readonly #byAddress: ReadonlyMap<string, PciFunction>;
   readonly #bridgeOfBus = new Map<string, PciFunction>();
   readonly #onBus = new Map<string, PciFunction[]>();
@@ -32,13 +35,14 @@ export class Topology {
   readonly #busOf: (fn: PciFunction) => string;
 
   /** @throws CaptureError for BARs that overlap, addresses that no Number holds, and bridges that form no tree */
-  constructor({ functions, hostBridges, cpu, kernel = LATEST_KERNEL, iommu = "unknown" }: TopologyInit) {
+  constructor({ functions, hostBridges, cpu, kernel, iommu, domainTypes }: TopologyInit) {
     check(functions, "this topology");
     this.functions = functions;
     this.hostBridges = hostBridges;
     this.cpu = cpu ?? { vendor: "unknown", family: "unknown" };
-    this.kernel = kernel;
-    this.iommu = iommu;
+    this.kernel = kernel ?? LATEST_KERNEL;
+    this.iommu = iommu ?? "unknown";
+    this.domainTypes = domainTypes ?? new Map();
     this.#byAddress = new Map(functions.map((f) => [f.address, f]));
     this.#busOf = busesOf(this.#byAddress);
     for (const f of functions) {
@@ -102,6 +106,13 @@ export class Topology {
     return bridge;
   }
 
+  /** Does the IOMMU translate what `fn` sends by the DMA API? Not where there is none, or its default domain is identity. */
+  translates(fn: PciFunction): Maybe<boolean> {
+    if (this.iommu !== "on") return this.iommu === "off" ? false : "unknown";
+    const type = this.domainTypes.get(fn.iommuGroup ?? -1);
+    return type === undefined ? "unknown" : type !== "identity";
+  }
+
   /** The functions on the root bus of `bridge`. */
   rootsBelow(bridge: HostBridge): readonly PciFunction[] {
     return this.#onBus.get(`${bridge.domain}:${bridge.bus}`) ?? [];
@@ -128,9 +139,9 @@ export class Topology {
     const missing = (Object.keys(control) as (keyof AcsBits)[]).find((bit) => control[bit] && !acs.capability[bit]);
     if (missing) throw new RangeError(`${address} cannot set ${missing}: its ACS capability has no such bit`);
     const changed = { ...fn, acs: { ...acs, control: { ...acs.control, ...control } } };
-    const { hostBridges, cpu, kernel, iommu } = this;
+    const { hostBridges, cpu, kernel, iommu, domainTypes } = this;
     const functions = this.functions.map((f) => (f === fn ? changed : f));
-    return new Topology({ functions, hostBridges, cpu, kernel, iommu });
+    return new Topology({ functions, hostBridges, cpu, kernel, iommu, domainTypes });
   }
 }
 
@@ -163,6 +174,7 @@ export function topologyOf(capture: Capture, options: TopologyOptions = {}): Top
     cpu: cpuOf(host.cpu, functions),
     kernel,
     iommu: host.iommu,
+    domainTypes: host.domainTypes,
   });
 }
 
@@ -197,6 +209,7 @@ function hostBridgeFrom(
     domain,
     bus,
     busOffsetBytes: offset ?? host.busOffsets.get(root) ?? 0,
+    isOffsetKnown: offset !== undefined || host.busOffsets.has(root),
     listing: isLost ? "unknown" : listingOf(first, kernel),
     isLost,
   };

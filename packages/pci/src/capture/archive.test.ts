@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, it } from "vitest";
 import { type ArchiveLimits, archiveTree, parseCapture } from "../node.js";
+import { captureTree } from "./sysfs.js";
 import type { CaptureErrorCode } from "./capture-error.js";
 import { machine, type TarFile, tarOf } from "./testing.js";
 import { textAt } from "./tree.js";
@@ -48,9 +49,12 @@ describe("an archive's tree", () => {
     expect(textAt(tree(files), path)).toBe("one");
   });
 
-  it.each(["sys/out", "sys/loop", "sys/nowhere", "sys/a", "dev/null", "../sys/a/file"])("%s is no file", (path) => {
-    expect(tree(files).read(path)).toBeNull();
-  });
+  it.each(["sys/out", "sys/loop", "sys/nowhere", "sys/a", "dev/null", "../sys/a/file", "gone/../sys/a/file"])(
+    "%s is no file",
+    (path) => {
+      expect(tree(files).read(path)).toBeNull();
+    },
+  );
 
   it("says where a link points, and what is none", () => {
     expect([tree(files).link("sys/b/up"), tree(files).link("sys/a"), tree(files).link("")]).toEqual([
@@ -119,6 +123,32 @@ describe("an archive that is refused", () => {
   ] as const)("%s", (_what, packed, code) => expect(codeOf(packed)).toBe(code));
 
   it.each([
+    ["xz", "\xfd7zXZ\0"],
+    ["zstd", "\x28\xb5\x2f\xfd"],
+    ["zip", "PK\x03\x04"],
+  ])("is %s, by name", (kind, magic) => {
+    expect(() => parseCapture(Buffer.from(`${magic} and more`, "latin1"), "a")).toThrow(
+      `this is a ${kind} archive: pack it with gz or bz2`,
+    );
+  });
+
+  it.each([
+    ["a tar", tarOf([])],
+    ["a gzip", gzipSync(tarOf([]))],
+    ["a gzip of nothing", gzipSync("")],
+  ])("has no entries: %s", (_what, packed) => {
+    expect(() => parseCapture(packed, "a")).toThrow(/^a: it has no entries\. Pack/);
+  });
+
+  it("has a path or a link longer than any path", () => {
+    const long = (type: string) => [
+      { name: "././@LongLink", type, text: "a/".repeat(2049) },
+      { name: "l", type: "2", link: "x" },
+    ];
+    expect([codeOf(tarOf(long("K"))), codeOf(tarOf(long("L")))]).toEqual(["ARCHIVE", "ARCHIVE"]);
+  });
+
+  it.each([
     ["tar", good],
     ["gzip", gzipSync(good)],
     ["bzip2", machine("server-2socket-2gpu.sysfs.tar.bz2")],
@@ -134,6 +164,15 @@ describe("an archive that is refused", () => {
     const bomb = gzipSync(Buffer.alloc(64 * 2 ** 20));
     expect(codeOf(bomb, { unpackedBytes: 2 ** 20 })).toBe("ARCHIVE_SIZE");
   });
+});
+
+it("links in circles are not searched for a host", () => {
+  const links = Array.from({ length: 150 }, (_, i) => ({ name: `l${i}`, type: "2", link: "." }));
+  const searched = tree(links);
+  let lists = 0;
+  const counted = { ...searched, list: (path: string) => (lists++, searched.list(path)) };
+  expect(() => captureTree(counted, "a")).toThrow(/neither sys/);
+  expect(lists).toBeLessThan(1000);
 });
 
 it("gzip holds a capture as bzip2 does", () => {

@@ -4,8 +4,9 @@
 /// <reference path="./seek-bzip.d.ts" />
 import { gunzipSync } from "node:zlib";
 import Bunzip from "seek-bzip";
+import { type ArchiveKind, archiveKind, isEmptyTar } from "./archive-kind.js";
 import { CaptureError } from "./capture-error.js";
-import { BLOCK, type TarEntry, tarEntries } from "./tar.js";
+import { type TarEntry, tarEntries } from "./tar.js";
 import type { Tree } from "./tree.js";
 
 const MIB = 2 ** 20;
@@ -24,10 +25,16 @@ type Node =
 
 /** The kernel follows as many. */
 const MAX_LINKS = 40;
+/** The kernel takes no longer path, of an entry or of a link. */
+const MAX_PATH = 4096;
+const NOT_READ: ReadonlySet<ArchiveKind | null> = new Set<ArchiveKind>(["xz", "zstd", "zip"]);
 const HOW = "Pack /sys/bus/pci/devices, /sys/devices, /sys/kernel/iommu_groups and /proc/cpuinfo again, with `tar`";
 
 /** @throws CaptureError for an archive that is damaged, too large, or whose entries lie outside of it */
 export function archiveTree(packed: Uint8Array, source: string, limits: ArchiveLimits = {}): Tree {
+  const kind = archiveKind(packed);
+  if (NOT_READ.has(kind))
+    throw new CaptureError("ARCHIVE", source, `this is a ${kind} archive: pack it with gz or bz2`, HOW);
   const bytes = unpacked(packed, source, limits.unpackedBytes ?? 256 * MIB);
   const nodes = new Map<string, Node>([["", { kind: "directory", names: new Set() }]]);
   readTar(bytes, source, limits.entries ?? 1_000_000, (path, node) => add(nodes, path, node));
@@ -35,8 +42,7 @@ export function archiveTree(packed: Uint8Array, source: string, limits: ArchiveL
 }
 
 export function isArchive(bytes: Uint8Array): boolean {
-  const head = Buffer.from(bytes.subarray(0, BLOCK)).toString("latin1");
-  return head.startsWith("\x1f\x8b") || head.startsWith("BZh") || head.startsWith("ustar", 257);
+  return archiveKind(bytes) !== null;
 }
 
 function unpacked(bytes: Uint8Array, source: string, limit: number): Uint8Array {
@@ -84,10 +90,14 @@ function readTar(
       throw new CaptureError("ARCHIVE_SIZE", source, `it has more than ${maxEntries} entries`, HOW);
     if (path === null)
       throw new CaptureError("ARCHIVE_ESCAPE", source, `its entry ${entry.path.slice(0, 80)} lies outside of it`, HOW);
+    if (Math.max(entry.path.length, entry.linkTarget.length) > MAX_PATH)
+      throw new CaptureError("ARCHIVE", source, `${entry.path.slice(0, 80)} has a path of over ${MAX_PATH} bytes`, HOW);
     const node = nodeOf(entry);
     if (node) found(path, node);
   }
-  if (entries === 0) throw new CaptureError("ARCHIVE", source, "there is no tar archive in it", HOW);
+  if (entries > 0) return;
+  const isEmpty = bytes.length === 0 || isEmptyTar(bytes);
+  throw new CaptureError("ARCHIVE", source, isEmpty ? "it has no entries" : "there is no tar archive in it", HOW);
 }
 
 function* entriesOf(bytes: Uint8Array, source: string): Generator<TarEntry, void> {
@@ -154,7 +164,7 @@ function resolve(nodes: ReadonlyMap<string, Node>, path: string): Node | null {
   return found === null ? null : (nodes.get(found.join("/")) ?? null);
 }
 
-/** The parts of where a path leads, links followed; `null` where it climbs out, or goes round in circles. */
+/** The parts of where a path leads, links followed; `null` where it climbs out, is nothing, or goes round in circles. */
 function walk(nodes: ReadonlyMap<string, Node>, path: readonly string[]): string[] | null {
   const todo = path.toReversed();
   let at: string[] = [];
@@ -165,7 +175,8 @@ function walk(nodes: ReadonlyMap<string, Node>, path: readonly string[]): string
     if (part === ".." && at.pop() === undefined) return null;
     if (part === "..") continue;
     const node = nodes.get([...at, part].join("/"));
-    if (node?.kind === "link") {
+    if (!node) return null;
+    if (node.kind === "link") {
       if (++links > MAX_LINKS) return null;
       if (node.target.startsWith("/")) at = [];
       todo.push(...node.target.split("/").toReversed());

@@ -1,6 +1,6 @@
 /** How far the numbers on a root's buses lie from the CPU's: known where a BAR is seen from both sides. */
 import type { PciFunction, UnsizedBar } from "../function.js";
-import { rootOf } from "./draft.js";
+import { Buses } from "./draft.js";
 import type { Notes } from "./notes.js";
 
 /** One BAR, with the CPU's number and the register's. */
@@ -30,15 +30,32 @@ export function busOffsets(
 ): Map<string, number> {
   const offsets = new Map<string, number>();
   const split = new Set<string>();
+  const buses = new Buses(functions);
   for (const { address, physical, bus } of seen) {
-    const root = rootOf(address, functions);
+    const root = buses.rootOf(address);
     const offset = physical - bus;
     if ((offsets.get(root) ?? offset) !== offset) split.add(root);
     offsets.set(root, offset);
   }
-  for (const root of split) {
+  for (const root of [...split, ...impossibleOffsets(offsets, functions, buses)]) {
     offsets.delete(root);
     notes.skip(`BARs below ${root}`, root, "their registers lie at different distances from the CPU's addresses");
   }
   return offsets;
+}
+
+/** The roots whose offset would put a BAR below them where no bus has an address. */
+export function impossibleOffsets(
+  offsets: ReadonlyMap<string, number>,
+  functions: readonly PciFunction[],
+  buses: Buses,
+): Set<string> {
+  const roots = new Set<string>();
+  for (const { address, bars } of functions) {
+    const root = buses.rootOf(address);
+    const offset = offsets.get(root) ?? 0;
+    const isOnBus = (base: number): boolean => base >= offset && Number.isSafeInteger(base - offset);
+    if (bars.some((bar) => bar.space === "memory" && bar.enabled && !isOnBus(bar.base))) roots.add(root);
+  }
+  return roots;
 }

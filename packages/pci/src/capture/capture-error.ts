@@ -1,4 +1,6 @@
 /** A capture that cannot be used: what is wrong with it, and how to get a better one. */
+import { printable } from "./printable.js";
+
 export type CaptureErrorCode =
   | "EMPTY"
   | "BINARY"
@@ -22,7 +24,7 @@ export class CaptureError extends Error {
   override readonly name = "CaptureError";
   readonly code: CaptureErrorCode;
   constructor(code: CaptureErrorCode, source: string, problem: string, remedy: string) {
-    super(`${source}: ${problem}. ${remedy}`);
+    super(printable(`${source}: ${problem}. ${remedy}`));
     this.code = code;
   }
 }

@@ -21,10 +21,15 @@ export interface Skipped {
 }
 
 export interface Cpu {
-  /** As in /proc/cpuinfo: `AuthenticAMD`, `GenuineIntel`, `HygonGenuine`. */
+  /**
+   * As in /proc/cpuinfo: `AuthenticAMD`, `GenuineIntel`, `HygonGenuine`. What is no x86 names no vendor: it is `Arm`, or the
+   * text of `uarch` or `isa` (RISC-V) or `cpu` (POWER). Of any vendor but `AuthenticAMD` the kernel's rule about CPUs says
+   * that peers may not reach each other across host bridges.
+   */
   readonly vendor: string;
-  /** The displayed family: 0x17 is Zen. */
+  /** The displayed family: 0x17 is Zen. 0 for what is no x86. */
   readonly family: number;
+  /** 0 for what is no x86. */
   readonly model: number;
 }
 

@@ -65,6 +65,7 @@ describe("buses", () => {
   it.each([
     ["a bridge to its own bus", [bridge("0000:01:00.0", 1)], /0000:01:00\.0 leads to bus 0000:01/],
     ["two bridges in a ring", [bridge("0000:01:00.0", 2), bridge("0000:02:00.0", 1)], /0000:02:00\.0.*0000:01:00\.0/],
+    ["a ring whose domain has two spellings", [bridge("0000:01:00.0", 2), bridge("00000:02:00.0", 1)], /loop/],
     ["two bridges to one bus", [bridge("0000:00:01.0", 2), bridge("0000:00:02.0", 2)], /both lead to bus 0000:02/],
     [
       "a ring below a bus that is none",
@@ -74,6 +75,12 @@ describe("buses", () => {
   ])("%s are refused by name", (_what, functions, message) => {
     expect(messageOf(functions)).toMatch(/^BUS_LOOP/);
     expect(messageOf(functions)).toMatch(message);
+  });
+
+  it("a ring is found by a bridge that only leads to it, and named without it", () => {
+    const message = messageOf([bridge("0000:02:01.0", 9), bridge("0000:01:00.0", 2), bridge("0000:02:00.0", 1)]);
+    expect(message).toMatch(/^BUS_LOOP host: the bridges form a loop: 0000:02:00\.0 leads.*0000:01:00\.0 leads/);
+    expect(message).not.toContain("0000:02:01.0");
   });
 
   it.each([

@@ -66,19 +66,29 @@ function checkBuses(functions: readonly PciFunction[], source: string): void {
     if (other) throw loop(source, `${other.address} and ${fn.address} both lead to bus ${bus}`);
     bridgeTo.set(bus, fn);
   }
-  for (const fn of bridgeTo.values()) checkPath(fn, bridgeTo, source);
+  const fine = new Set<PciFunction>();
+  for (const fn of bridgeTo.values()) checkPath(fn, bridgeTo, fine, source);
 }
 
-/** Follows the bridges up from `fn`; a tree never comes back to it. */
-function checkPath(fn: PciFunction, bridgeTo: ReadonlyMap<string, PciFunction>, source: string): void {
-  const seen = new Set<PciFunction>();
-  for (let up = bridgeTo.get(busKey(fn.address)); up && !seen.has(up); up = bridgeTo.get(busKey(up.address))) {
-    if (up === fn) {
-      const names = [...seen, fn].map((f) => `${f.address} leads to bus ${busKey(f.address, f.bridge?.secondary)}`);
-      throw loop(source, `the bridges form a loop: ${names.join(", ")}`);
-    }
-    seen.add(up);
+/** Follows the bridges up from `fn`, to a root bus or to a bridge whose way up is `fine`: a tree never comes back. */
+function checkPath(
+  fn: PciFunction,
+  bridgeTo: ReadonlyMap<string, PciFunction>,
+  fine: Set<PciFunction>,
+  source: string,
+): void {
+  const path = new Set<PciFunction>();
+  for (let at: PciFunction | undefined = fn; at && !fine.has(at); at = bridgeTo.get(busKey(at.address))) {
+    if (path.has(at)) throw loop(source, ringOf([...path], at));
+    path.add(at);
   }
+  for (const at of path) fine.add(at);
+}
+
+function ringOf(path: readonly PciFunction[], start: PciFunction): string {
+  const ring = [...path.slice(path.indexOf(start) + 1), start];
+  const names = ring.map((f) => `${f.address} leads to bus ${busKey(f.address, f.bridge?.secondary)}`);
+  return `the bridges form a loop: ${names.join(", ")}`;
 }
 
 function loop(source: string, problem: string): CaptureError {

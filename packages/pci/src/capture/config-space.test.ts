@@ -33,6 +33,16 @@ describe("the header", () => {
   });
 });
 
+describe("a capability that the bytes end in", () => {
+  it("is read where it is just whole", () => expect(express(4, {}, 68)?.portType).toBe("root-port"));
+
+  it.each([
+    ["Express", configBytes(66, { 6: 0x10, 0x34: 0x40, 0x40: 0x10 }), "portType"],
+    ["ACS", configBytes(0x104, { 6: 0x10, 0x34: 0x40, 0x40: 0x10, 0x100: 0x0d, 0x102: 1 }), "acs"],
+    ["ATS", configBytes(0x104, { 6: 0x10, 0x34: 0x40, 0x40: 0x10, 0x100: 0x0f, 0x102: 1 }), "ats"],
+  ] as const)("%s", (_what, bytes, key) => expect(read(bytes)?.[key]).toBe("unknown"));
+});
+
 describe("BARs", () => {
   const bars = (registers: Readonly<Record<number, number>>) => read(configBytes(64, registers))?.bars;
 

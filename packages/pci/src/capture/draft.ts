@@ -17,17 +17,44 @@ function conventional(draft: Draft, below: ReadonlySet<string>): PortType {
   return below.has(busKey(draft.address)) ? "endpoint" : "integrated";
 }
 
-/** `0000:01`: the bus of `address`, or another one of its domain. */
-export function busKey(address: string, bus: number = partsOf(address).bus): string {
-  return `${address.slice(0, address.indexOf(":"))}:${bus.toString(16).padStart(2, "0")}`;
+/** One spelling an address, however many zeros its domain has: `0000:01:00.0`. */
+export function canonical(address: string): string {
+  const rest = address.slice(address.indexOf(":"));
+  return `${domainOf(address)}${rest.toLowerCase()}`;
 }
 
-/** The root bus above `address`. The bridges were checked before: they form no loop. */
-export function rootOf(address: string, functions: readonly PciFunction[]): string {
-  const parents = new Map(
-    functions.flatMap((f) => (f.bridge?.secondary ? [[busKey(f.address, f.bridge.secondary), busKey(f.address)]] : [])),
-  );
-  let bus = busKey(address);
-  for (let up = parents.get(bus); up !== undefined; up = parents.get(bus)) bus = up;
-  return bus;
+/** `0000:01`: the bus of `address`, or another one of its domain. */
+export function busKey(address: string, bus: number = partsOf(address).bus): string {
+  return `${domainOf(address)}:${bus.toString(16).padStart(2, "0")}`;
+}
+
+function domainOf(address: string): string {
+  return parseInt(address, 16).toString(16).padStart(4, "0");
+}
+
+/** Which bus a function is on, and the root bus above it. The bridges were checked before: they form no loop. */
+export class Buses {
+  readonly #byAddress: ReadonlyMap<string, PciFunction>;
+  readonly #parents: ReadonlyMap<string, string>;
+
+  constructor(functions: readonly PciFunction[]) {
+    this.#byAddress = new Map(functions.map((fn) => [fn.address, fn]));
+    this.#parents = new Map(
+      functions.flatMap((f) =>
+        f.bridge?.secondary ? [[busKey(f.address, f.bridge.secondary), busKey(f.address)]] : [],
+      ),
+    );
+  }
+
+  /** A VF's number may be on another bus, to which no bridge leads: it is where its PF is. */
+  busOf(address: string): string {
+    const physfn = this.#byAddress.get(address)?.physfn ?? "";
+    return busKey(this.#byAddress.has(physfn) ? physfn : address);
+  }
+
+  rootOf(address: string): string {
+    let bus = this.busOf(address);
+    for (let up = this.#parents.get(bus); up !== undefined; up = this.#parents.get(bus)) bus = up;
+    return bus;
+  }
 }

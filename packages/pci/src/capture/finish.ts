@@ -3,7 +3,7 @@ import { isRootBus, partsOf, type PciFunction } from "../function.js";
 import type { Capture, HostFacts } from "./capture.js";
 import { check } from "./check.js";
 import type { VirtualFunctions } from "./config-space.js";
-import { busKey, type Draft, rootOf, settle } from "./draft.js";
+import { busKey, Buses, type Draft, settle } from "./draft.js";
 import type { Notes } from "./notes.js";
 
 export interface Reading {
@@ -23,8 +23,9 @@ export function finish({ format, drafts, vfs, roots = new Set(), host }: Reading
   check(functions, notes.source);
   const facts = host(functions);
   noteBars(functions, notes);
-  noteBridges(functions, roots, notes);
-  noteHost(functions, facts, notes);
+  const buses = new Buses(functions);
+  noteBridges(functions, buses, roots, notes);
+  noteHost(functions, buses, facts, notes);
   return { source: notes.source, format, functions, host: facts, unknown: notes.unknown, skipped: notes.skipped };
 }
 
@@ -83,10 +84,9 @@ function noteBars(functions: readonly PciFunction[], notes: Notes): void {
 }
 
 /** A bus that is no root's and that no bridge leads to was lost with its bridge. */
-function noteBridges(functions: readonly PciFunction[], roots: ReadonlySet<string>, notes: Notes): void {
-  for (const bus of new Set(functions.map((fn) => busKey(fn.address)))) {
-    const there = functions.filter((fn) => busKey(fn.address) === bus);
-    const leads = rootOf(`${bus}:00.0`, functions) !== bus;
+function noteBridges(functions: readonly PciFunction[], buses: Buses, roots: ReadonlySet<string>, notes: Notes): void {
+  for (const [bus, there] of byBus(functions, buses)) {
+    const leads = buses.rootOf((there[0] as PciFunction).address) !== bus;
     if (leads || roots.has(bus) || isRootBus(there) || there.every((fn) => fn.physfn !== null)) continue;
     notes.lacks(
       `the bridge above bus ${bus}`,
@@ -96,7 +96,18 @@ function noteBridges(functions: readonly PciFunction[], roots: ReadonlySet<strin
   }
 }
 
-function noteHost(functions: readonly PciFunction[], host: HostFacts, notes: Notes): void {
+function byBus(functions: readonly PciFunction[], buses: Buses): Map<string, PciFunction[]> {
+  const found = new Map<string, PciFunction[]>();
+  for (const fn of functions) {
+    const bus = buses.busOf(fn.address);
+    const there = found.get(bus);
+    if (there) there.push(fn);
+    else found.set(bus, [fn]);
+  }
+  return found;
+}
+
+function noteHost(functions: readonly PciFunction[], buses: Buses, host: HostFacts, notes: Notes): void {
   const tool = "`dma-buf capture` on the host";
   notes.lacks(
     "whether the root complex forwards peer requests",
@@ -106,7 +117,7 @@ function noteHost(functions: readonly PciFunction[], host: HostFacts, notes: Not
   if (host.iommu === "unknown") notes.lacks("whether an IOMMU translates", "no IOMMU group is named", tool);
   if (host.iommu !== "off" && host.domainTypes.size === 0)
     notes.lacks("the default domains of the IOMMU groups", "the capture has no /sys/kernel/iommu_groups/*/type", tool);
-  for (const root of new Set(functions.map((fn) => rootOf(fn.address, functions))))
+  for (const root of new Set(functions.map((fn) => buses.rootOf(fn.address))))
     if (!host.busOffsets.has(root))
       notes.lacks(
         `the bus offset of root ${root}`,

@@ -1,6 +1,7 @@
 /** What a host's files say besides its functions: CPU, kernel, command line, IOMMU. */
 import type { PciFunction } from "../function.js";
 import type { Cpu, HostFacts } from "./capture.js";
+import { canonical } from "./draft.js";
 import { type Tree, textAt } from "./tree.js";
 
 /** `sys` is the path of /sys in the tree, with its slash; /proc lies beside it. */
@@ -24,12 +25,12 @@ export function groupsOf(tree: Tree, sys: string): Map<string, number> {
   const groups = new Map<string, number>();
   for (const group of groupNames(tree, sys))
     for (const address of tree.list(`${sys}kernel/iommu_groups/${group}/devices`) ?? [])
-      groups.set(address, Number(group));
+      groups.set(canonical(address), Number(group));
   return groups;
 }
 
 function groupNames(tree: Tree, sys: string): string[] {
-  return (tree.list(`${sys}kernel/iommu_groups`) ?? []).filter((name) => /^\d+$/.test(name));
+  return (tree.list(`${sys}kernel/iommu_groups`) ?? []).filter((name) => /^(?:0|[1-9]\d{0,8})$/.test(name));
 }
 
 function domainTypes(tree: Tree, sys: string): Map<number, string> {
@@ -51,10 +52,16 @@ function iommuOf(tree: Tree, sys: string, functions: readonly PciFunction[], com
   return isOff ? "off" : "unknown";
 }
 
-/** x86 alone names vendor and family so. */
+/** x86 alone names vendor and family so. Others have one field that tells what they are, and no family of that kind. */
 function cpuOf(cpuinfo: string): Cpu | null {
-  const field = (name: string): string | undefined => new RegExp(`^${name}\\s*:\\s*(.+)$`, "m").exec(cpuinfo)?.[1];
-  const vendor = field("vendor_id");
+  const field = (name: string): string | undefined =>
+    new RegExp(`^${name}[ \\t]*:[ \\t]*(.+)$`, "m").exec(cpuinfo)?.[1];
+  const vendor = field("vendor_id") ?? null;
   const [family, model] = [Number(field("cpu family")), Number(field("model"))];
-  return vendor !== undefined && Number.isInteger(family) && Number.isInteger(model) ? { vendor, family, model } : null;
+  if (vendor !== null) return Number.isInteger(family) && Number.isInteger(model) ? { vendor, family, model } : null;
+  const implementer = field("CPU implementer");
+  const arm =
+    implementer === undefined || implementer === "0x41" ? implementer && "Arm" : `Arm, of implementer ${implementer}`;
+  const other = arm ?? field("uarch") ?? field("isa") ?? field("cpu");
+  return other === undefined ? null : { vendor: other, family: 0, model: 0 };
 }

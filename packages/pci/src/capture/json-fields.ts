@@ -1,6 +1,7 @@
 /** Values out of JSON, each checked, with errors that name the path: `functions[3].bars[0].base`. */
 import { addr, type PhysAddr } from "@dma-buf/core";
 import { CaptureError } from "./capture-error.js";
+import { printable } from "./printable.js";
 
 const HOW = "Write it with `dma-buf capture`, or mend the value";
 
@@ -38,7 +39,7 @@ export class Field {
 
   text(): string {
     if (typeof this.value !== "string") throw this.refuse("a string");
-    return this.value;
+    return printable(this.value);
   }
 
   flag(): boolean {
@@ -60,7 +61,7 @@ export class Field {
   /** `"0x10de"`: numbers that people read in hexadecimal. */
   hex(max: number = Number.MAX_SAFE_INTEGER): number {
     const rule = `a string like "0x1f", up to 0x${max.toString(16)}`;
-    if (typeof this.value !== "string" || !/^0x[0-9a-f]{1,16}$/.test(this.value)) throw this.refuse(rule);
+    if (typeof this.value !== "string" || !/^0x[0-9a-f]{1,16}$/i.test(this.value)) throw this.refuse(rule);
     const value = Number(this.value);
     if (!Number.isSafeInteger(value) || value > max) throw this.refuse(rule);
     return value;

@@ -10,11 +10,12 @@ import {
   type PciFunction,
   type UnsizedBar,
 } from "../function.js";
+import { canonical } from "./draft.js";
 import type { Field } from "./json-fields.js";
 
 /** The highest bus number. */
 const LAST_BUS = 255;
-const ADDRESS = /^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/;
+const ADDRESS = /^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/i;
 
 /** @throws CaptureError naming the value that cannot be */
 export function functionOf(fn: Field): PciFunction {
@@ -44,7 +45,7 @@ export function functionOf(fn: Field): PciFunction {
 }
 
 function addressOf(field: Field): string {
-  return field.matching(ADDRESS, "a PCI address like 0000:01:00.0");
+  return canonical(field.matching(ADDRESS, "a PCI address like 0000:01:00.0"));
 }
 
 function unsizedBarOf(bar: Field): UnsizedBar {

@@ -55,6 +55,12 @@ describe("a capture written and read", () => {
     expect(captureFromJson(captureToJson({ ...capture, host })).host).toEqual(host);
   });
 
+  it("has one spelling of an address, and no text that commands a terminal", () => {
+    const read = captureFromJson(edited(["functions", 0, "address"], "000000:00:00.0"));
+    expect(read.functions[0]?.address).toBe("0000:00:00.0");
+    expect(captureFromJson(edited(["functions", 0, "name"], "a\u001b[2Jb")).functions[0]?.name).toBe("a[2Jb");
+  });
+
   it("shows addresses and IDs in hexadecimal", () => {
     const text = captureToJson(parseCapture(HEX_LAPTOP, "x"));
     expect(text).toContain('"base": "0x6000000000"');
@@ -93,6 +99,10 @@ describe("JSON that is refused says where, what and why", () => {
     [["host", "cpu"], { vendor: "x", family: "y" }, 'host.cpu.family is "y"'],
     [["host", "domainTypes"], { a: "DMA" }, "host.domainTypes.a"],
     [["host", "busOffsets"], { "00": 0 }, "host.busOffsets.00"],
+    [["host", "busOffsets"], { "0000:00": 2 ** 53 - 1 }, "host.busOffsets.0000:00 is 9007199254740991, and must be"],
+    [["host", "busOffsets"], { "0000:00": 1 - 2 ** 53 }, "host.busOffsets.0000:00 is -9007199254740991"],
+    [["functions"], [], "functions is empty"],
+    [["functions", 1, "address"], "00000:00:00.0", 'functions[1].address is "00000:00:00.0", and must be an address'],
     [["host", "iommu"], null, "host.iommu is null, and must be one of on, off, unknown"],
     [["unknown"], [{ what: 1 }], "unknown[0].what is 1, and must be a string"],
     [["skipped"], [{ where: "x" }], "skipped[0].text is missing"],

@@ -1,13 +1,16 @@
 /** A capture as JSON: what `dma-buf capture` writes, and what may be edited by hand. */
 import type { PciFunction } from "../function.js";
+import { impossibleOffsets } from "./bus-offset.js";
 import type { Capture, Cpu, HostFacts, Skipped, Unknown } from "./capture.js";
 import { CaptureError } from "./capture-error.js";
 import { check } from "./check.js";
+import { Buses, busKey } from "./draft.js";
 import { Field } from "./json-fields.js";
 import { functionOf } from "./json-function.js";
 
+const HOW = "Write it with `dma-buf capture`, on a host that has PCI functions";
 const SCHEMA_VERSION = 1;
-const ROOT = /^[0-9a-f]{4,8}:[0-9a-f]{2}$/;
+const ROOT = /^[0-9a-f]{4,8}:[0-9a-f]{2}$/i;
 
 /** `captureFromJson` of the result equals `capture`. */
 export function captureToJson(capture: Capture): string {
@@ -58,13 +61,16 @@ export function captureFromJson(text: string, source = "JSON"): Capture {
   const top = new Field(parsed(text, source), "", source);
   top.get("schemaVersion").oneOf(SCHEMA_VERSION);
   const functions = top.get("functions").items().map(functionOf);
-  distinct(top.get("functions"));
+  if (functions.length === 0) throw new CaptureError("NO_FUNCTION", source, "functions is empty", HOW);
+  distinct(top.get("functions"), functions);
   check(functions, source);
+  const host = hostOf(top.get("host"));
+  checkOffsets(top.get("host").get("busOffsets"), host, functions);
   return {
     source: top.get("source").text(),
     format: top.get("format").oneOf("lspci", "lspci-hex", "sysfs", "json"),
     functions,
-    host: hostOf(top.get("host")),
+    host,
     unknown: top.get("unknown").items().map(unknownOf),
     skipped: top.get("skipped").items().map(skippedOf),
   };
@@ -78,13 +84,19 @@ function parsed(text: string, source: string): unknown {
   }
 }
 
-function distinct(functions: Field): void {
+function distinct(fields: Field, functions: readonly PciFunction[]): void {
   const seen = new Set<string>();
-  for (const fn of functions.items()) {
-    const address = fn.get("address");
-    if (seen.has(address.text())) throw address.refuse("an address that no other function has");
-    seen.add(address.text());
+  for (const [i, field] of fields.items().entries()) {
+    const { address } = functions[i] as PciFunction;
+    if (seen.has(address)) throw field.get("address").refuse("an address that no other function has");
+    seen.add(address);
   }
+}
+
+function checkOffsets(field: Field, { busOffsets }: HostFacts, functions: readonly PciFunction[]): void {
+  const roots = impossibleOffsets(busOffsets, functions, new Buses(functions));
+  for (const [key, offset] of field.entries())
+    if (roots.has(rootName(key, offset))) throw offset.refuse("at most the address of every BAR below this root");
 }
 
 function hostOf(host: Field): HostFacts {
@@ -119,7 +131,7 @@ function groupNumber(key: string, at: Field): number {
 
 function rootName(key: string, at: Field): string {
   if (!ROOT.test(key)) throw at.refuse("named by a root bus like 0000:00");
-  return key;
+  return busKey(key, parseInt(key.slice(key.indexOf(":") + 1), 16));
 }
 
 function unknownOf(entry: Field): Unknown {

@@ -1,5 +1,7 @@
 /** lspci's text by function: a header, the lines under it, and bytes. */
+import { matters } from "./lspci-rules.js";
 import type { Notes } from "./notes.js";
+import { canonical } from "./draft.js";
 import type { Line } from "./text-lines.js";
 
 export interface Header {
@@ -17,9 +19,9 @@ export interface Block {
   readonly rows: readonly Line[];
 }
 
-const HEADER = /^(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[01][0-9a-f]\.[0-7]) ([^"].*?): (.+)$/;
-const LIKE_HEADER = /^(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}(?:\.|$)/;
-const ROW = /^[0-9a-f]{2,3}:(?: [0-9a-f]{1,2})+$/;
+const HEADER = /^(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[01][0-9a-f]\.[0-7]) ([^"].*?): (.+)$/i;
+const LIKE_HEADER = /^(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}(?:\.|$)/i;
+const ROW = /^[0-9a-f]{2,3}:(?: [0-9a-f]{1,2})+$/i;
 
 interface Open {
   readonly address: string;
@@ -31,6 +33,7 @@ interface Open {
 /** One block a function: where the text holds several of it, `lspci -vvv` and then `lspci -xxxx`, they are one. */
 export function blocksOf(lines: readonly Line[], notes: Notes): Block[] {
   const blocks = new Map<string, Open>();
+  const orphans: Line[] = [];
   let open: Open | null = null;
   for (const line of lines) {
     const header = HEADER.exec(line.text);
@@ -38,15 +41,25 @@ export function blocksOf(lines: readonly Line[], notes: Notes): Block[] {
     else if (LIKE_HEADER.test(line.text))
       notes.skip(`line ${line.number}`, line.text, "a function's first line, incomplete");
     else if (open) (ROW.test(line.text) ? open.rows : open.lines).push(line);
+    else if (ROW.test(line.text) || matters(line.text)) orphans.push(line);
   }
+  noteOrphans(orphans, notes);
   return [...blocks.values()];
+}
+
+/** The beginning of the text is lost, and with it the first line of the function that these are about. */
+function noteOrphans(orphans: readonly Line[], notes: Notes): void {
+  const [first] = orphans;
+  if (!first) return;
+  const count = orphans.length === 1 ? "1 line" : `${orphans.length} lines`;
+  notes.skip(`line ${first.number}`, first.text, `${count} about a function before the first one that has a name`);
 }
 
 function opened(
   blocks: Map<string, Open>,
   [, domain = "0000", rest = "", kind = "", name = ""]: RegExpExecArray,
 ): Open {
-  const address = `${domain}:${rest}`;
+  const address = canonical(`${domain}:${rest}`);
   const header = headerOf(kind, name);
   const known = blocks.get(address);
   if (known) {
@@ -61,15 +74,15 @@ function opened(
 /** `VGA … [0300]: NVIDIA … [10de:1b80] (rev a1)`, or numbers alone: `0300: 10de:1b80 (rev a1)`. */
 function headerOf(kind: string, rest: string): Header {
   const bare = rest.replace(/ \(prog-if .*$/, "").replace(/ \(rev \w+\)$/, "");
-  const inName = /\[([0-9a-f]{4}):([0-9a-f]{4})\]/.exec(bare);
-  const alone = /^([0-9a-f]{4}):([0-9a-f]{4})$/.exec(bare);
+  const inName = /\[([0-9a-f]{4}):([0-9a-f]{4})\]/i.exec(bare);
+  const alone = /^([0-9a-f]{4}):([0-9a-f]{4})$/i.exec(bare);
   const ids = inName ?? alone;
-  const number = /^(?:Class )?\[?([0-9a-f]{4})\]?$/.exec(kind);
-  const code = number ?? /\[([0-9a-f]{4})\]$/.exec(kind);
-  const interfaceCode = /\(prog-if ([0-9a-f]{2})/.exec(rest)?.[1] ?? "00";
+  const number = /^(?:Class )?\[?([0-9a-f]{4})\]?$/i.exec(kind);
+  const code = number ?? /\[([0-9a-f]{4})\]$/i.exec(kind);
+  const interfaceCode = /\(prog-if ([0-9a-f]{2})/i.exec(rest)?.[1] ?? "00";
   return {
-    className: number ? "" : kind.replace(/ \[[0-9a-f]{4}\]$/, ""),
-    name: alone ? "" : bare.replace(/ \[[0-9a-f]{4}:[0-9a-f]{4}\]$/, ""),
+    className: number ? "" : kind.replace(/ \[[0-9a-f]{4}\]$/i, ""),
+    name: alone ? "" : bare.replace(/ \[[0-9a-f]{4}:[0-9a-f]{4}\]$/i, ""),
     classCode: code ? parseInt(`${code[1]}${interfaceCode}`, 16) : null,
     vendor: ids ? parseInt(ids[1] as string, 16) : null,
     device: ids ? parseInt(ids[2] as string, 16) : null,

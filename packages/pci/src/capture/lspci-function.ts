@@ -17,9 +17,10 @@ export interface FunctionText {
 /** `maybeCut`: the text ends with this function, and lines of it may be missing. */
 export function readFunction(block: Block, maybeCut: boolean, notes: Notes): FunctionText {
   const said = silent(block.address);
-  for (const line of withoutRepeatedBars(block.lines))
-    if (!readLine(line.text, said, notes))
-      notes.skip(`line ${line.number}`, line.text, `not understood, or cut; about ${block.address}`);
+  for (const line of withoutRepeatedBars(block.lines)) {
+    const problem = readLine(line.text, said, notes);
+    if (problem !== null) notes.skip(`line ${line.number}`, line.text, `${problem}; about ${block.address}`);
+  }
   const hasDetail = said.command !== null || said.hasCapabilities || said.bars.length > 0;
   const hidden = said.accessDenied || maybeCut || !hasDetail;
   return { draft: draftOf(block, said, hidden), said, hasDetail };
@@ -40,7 +41,8 @@ function draftOf({ address, header }: Block, said: Said, hidden: boolean): Draft
     iommuGroup: said.iommuGroup,
     numaNode: said.numaNode,
     physfn: null,
-    busMaster: said.command?.busMaster ?? false,
+    // Drivers enable both: a line that is lost does not take a function off its bus.
+    busMaster: said.command?.busMaster ?? true,
     memoryEnabled: memoryEnabled(said),
   };
 }
@@ -71,12 +73,12 @@ function acsOf({ acs: { capability, control }, hidesAcs }: Said, hidden: boolean
 
 function atsOf({ ats: { queueDepth, enabled }, hidesAts }: Said, hidden: boolean): Maybe<Ats | null> {
   if (queueDepth !== null && enabled !== null) return { queueDepth, enabled };
-  return hidden || hidesAts || queueDepth !== null ? "unknown" : null;
+  return hidden || hidesAts || queueDepth !== null || enabled !== null ? "unknown" : null;
 }
 
 /** `Flags:` has no memory bit, but marks every BAR of a function that decodes none. */
 function memoryEnabled({ command, bars }: Said): boolean {
-  if (command?.memory !== null) return command?.memory ?? false;
+  if (command?.memory !== null) return command?.memory ?? true;
   const memory = bars.filter((bar) => bar.space === "memory");
   return memory.length > 0 ? memory.some((bar) => bar.enabled) : command.busMaster;
 }

@@ -21,6 +21,8 @@ export interface Said {
   /** ACS or ATS is there, and this verbosity does not show it. */
   hidesAcs: boolean;
   hidesAts: boolean;
+  /** A line about a window is there, and cut. */
+  losesWindows: boolean;
   accessDenied: boolean;
   driver: string | null;
   iommuGroup: number | null;
@@ -45,6 +47,7 @@ export function silent(address: string): Said {
     hasCapabilities: false,
     hidesAcs: false,
     hidesAts: false,
+    losesWindows: false,
     accessDenied: false,
     driver: null,
     iommuGroup: null,

@@ -97,10 +97,14 @@ function noteFunction(
     notes.lacks(`the BAR numbers of ${address}`, "lspci -v prints none: they are counted", detail);
   if (said.command === null && !config)
     notes.lacks(
-      `whether ${address} decodes memory and may be a master`,
-      "neither Control: nor Flags: is there",
+      `COMMAND of ${address}`,
+      "the capture has no Control: line of it: memory and bus master are taken to be on",
       detail,
     );
+  const isBridge = draft.className === "PCI bridge" || (draft.classCode ?? 0) >>> 8 === 0x0604;
+  if (isBridge && !draft.bridge)
+    notes.lacks(`the buses of ${address}`, "the capture has no whole Bus: line of it", detail);
+  if (said.losesWindows) notes.lacks(`the windows of ${address}`, "a line about them is cut", detail);
 }
 
 function whyHidden(accessDenied: boolean, hasConfig: boolean): string {

@@ -2,6 +2,7 @@
 import { addr, type PhysAddr } from "@dma-buf/core";
 import type { Skipped, Unknown } from "./capture.js";
 import { CaptureError } from "./capture-error.js";
+import { printable } from "./printable.js";
 
 /** Long enough to recognize a line, short enough for a terminal. */
 const TEXT_CHARS = 80;
@@ -12,15 +13,15 @@ export class Notes {
   readonly skipped: Skipped[] = [];
 
   constructor(source: string) {
-    this.source = source;
+    this.source = printable(source);
   }
 
   lacks(what: string, because: string, capture: string): void {
-    this.unknown.push({ what, because, capture });
+    this.unknown.push({ what: printable(what), because, capture });
   }
 
   skip(where: string, text: string, because: string): void {
-    this.skipped.push({ where, text: text.slice(0, TEXT_CHARS), because });
+    this.skipped.push({ where: printable(where), text: printable(text).slice(0, TEXT_CHARS), because });
   }
 
   /** @throws CaptureError for a number that no address bus carries: rounding it would move the BAR. */

@@ -12,6 +12,7 @@ describe("text in the encodings that hosts write", () => {
     ["UTF-8", Buffer.from(LAPTOP)],
     ["UTF-8 with a mark", Buffer.from(`\uFEFF${LAPTOP}`)],
     ["UTF-16, as PowerShell redirects", utf16],
+    ["UTF-16, the other way round", Buffer.from(utf16).swap16()],
     ["a string", LAPTOP],
   ])("%s", (_how, bytes) => expect(parseCapture(bytes, "laptop").functions).toEqual(plain.functions));
 

@@ -46,7 +46,7 @@ export function readResources(text: string, where: string, address: string, note
 }
 
 function readResource(line: string, index: number, where: string, notes: Notes): Resource | null {
-  const found = /^0x([0-9a-f]{1,16}) 0x([0-9a-f]{1,16}) 0x([0-9a-f]{1,16})$/.exec(line.trim());
+  const found = /^0x([0-9a-f]{1,16}) 0x([0-9a-f]{1,16}) 0x([0-9a-f]{1,16})$/i.exec(line.trim());
   if (!found) {
     notes.skip(`${where}, line ${index + 1}`, line, "not three numbers");
     return null;

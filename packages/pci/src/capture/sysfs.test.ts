@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { directoryTree } from "../node.js";
 import { CaptureError } from "./capture-error.js";
+import { captureFromJson, captureToJson } from "./json.js";
 import { captureTree } from "./sysfs.js";
 import { configBytes, treeOf } from "./testing.js";
 
@@ -114,6 +115,49 @@ describe("a tree that lacks files", () => {
     expect(capture.unknown.map((u) => u.what)).toContain("the bus offset of root 0000:00");
   });
 
+  it("without config: COMMAND is taken as on, and named", () => {
+    const capture = captureTree(treeOf(without("0000:01:00.0/config")), "host");
+    expect(capture.functions[1]).toMatchObject({ busMaster: true, memoryEnabled: true });
+    expect(capture.unknown.map((u) => u.what)).toContain("COMMAND of 0000:01:00.0");
+  });
+
+  it("a BAR that decodes nothing tells no offset", () => {
+    const off = configBytes(64, { 0: 0x10de, 4: 4, 0x10: 4, 0x12: 0xe000, 0x14: 0 });
+    expect(captureTree(treeOf({ ...HOST, [`${GPU}/config`]: off }), "host").host.busOffsets.size).toBe(0);
+  });
+
+  it("an offset that would put a BAR below 0 is none", () => {
+    const low = "0x00000000d0000000 0x00000000d0ffffff 0x0000000000040200\n";
+    const files = { ...HOST, [`${ROOT}/0000:00:02.0/resource`]: low, [`${ROOT}/0000:00:02.0/class`]: "0x020000" };
+    const capture = captureTree(treeOf(files), "host");
+    expect(capture.host.busOffsets.size).toBe(0);
+    expect(capture.skipped).toEqual([expect.objectContaining({ where: "BARs below 0000:00" })]);
+    expect(captureFromJson(captureToJson(capture))).toEqual(capture);
+  });
+
+  it.each([
+    ["processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd40\n", "Arm"],
+    ["processor\t: 0\nCPU implementer\t: 0x61\n", "Arm, of implementer 0x61"],
+    ["processor\t: 0\ncpu\t\t: POWER9 (raw), altivec supported\n", "POWER9 (raw), altivec supported"],
+    ["processor\t: 0\nisa\t\t: rv64imafdc\nuarch\t\t: sifive,u74-mc\n", "sifive,u74-mc"],
+    ["processor\t: 0\nisa\t\t: rv64imafdc\n", "rv64imafdc"],
+  ])("%j is no x86, and known", (cpuinfo, vendor) => {
+    const capture = captureTree(treeOf({ ...HOST, "proc/cpuinfo": cpuinfo }), "host");
+    expect(capture.host.cpu).toEqual({ vendor, family: 0, model: 0 });
+    expect(capture.unknown.map((u) => u.what)).not.toContain("the CPU's vendor and family");
+    expect(captureFromJson(captureToJson(capture)).host.cpu).toEqual(capture.host.cpu);
+  });
+
+  it("files that tar filled up with zeros, and names that would command a terminal, are cleaned", () => {
+    const files = {
+      ...HOST,
+      [`${GPU}/driver`]: "->../../e\u001bvil",
+      "proc/sys/kernel/osrelease": "6.8\u001b[2J.0\n\0\0\0",
+    };
+    expect(gpu(files)?.driver).toBe("evil");
+    expect(captureTree(treeOf(files), "host").host.kernelRelease).toBe("6.8.0");
+  });
+
   it("without resource: BARs have addresses and no sizes", () => {
     expect(gpu(without("/resource"))).toMatchObject({ bars: [], unsizedBars: [{ index: 0, base: 0xe000_0000 }] });
   });
@@ -127,6 +171,8 @@ describe("a tree that lacks files", () => {
 
   it.each([
     ["empty directories: none is in use", { "sys/kernel/iommu_groups/": "" }, "off"],
+    ["a unit, though no function is in a group", { "sys/class/iommu/dmar0": "" }, "on"],
+    ["a group that other functions are in", { "sys/kernel/iommu_groups/3/type": "DMA" }, "on"],
     ["the command line", { "proc/cmdline": "intel_iommu=off" }, "off"],
     ["nothing", {}, "unknown"],
   ])("IOMMU by %s", (_what, files, iommu) => {
@@ -163,6 +209,20 @@ describe("a directory", () => {
 
   it("is read like any tree", () => {
     expect(captureTree(directoryTree(dir), "host").functions).toEqual(captureTree(treeOf(HOST), "host").functions);
+  });
+
+  it("whose links go in circles is not searched through them", () => {
+    const circles = mkdtempSync(join(tmpdir(), "circles-"));
+    for (let i = 0; i < 150; i++) symlinkSync(".", join(circles, `l${i}`));
+    const tree = directoryTree(circles);
+    let lists = 0;
+    const list = (path: string) => {
+      lists++;
+      return tree.list(path);
+    };
+    expect(() => captureTree({ ...tree, list }, "x")).toThrow(/neither sys/);
+    expect(lists).toBeLessThan(1000);
+    rmSync(circles, { recursive: true });
   });
 
   it("leads nowhere outside: a link of another host means nothing here", () => {

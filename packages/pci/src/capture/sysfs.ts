@@ -4,14 +4,15 @@ import { busOffsets, type Seen, seenTwice } from "./bus-offset.js";
 import type { Capture } from "./capture.js";
 import { CaptureError } from "./capture-error.js";
 import { readConfig, type VirtualFunctions } from "./config-space.js";
-import type { Draft } from "./draft.js";
+import { busKey, canonical, type Draft } from "./draft.js";
 import { finish } from "./finish.js";
 import { groupsOf, hostFacts } from "./host-facts.js";
 import { Notes } from "./notes.js";
+import { printable } from "./printable.js";
 import { readResources } from "./resource.js";
 import { baseName, type Tree, textAt } from "./tree.js";
 
-const ADDRESS = /^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/;
+const ADDRESS = /^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/;
 const ROOT = /^pci[0-9a-f]{4,8}:[0-9a-f]{2}$/;
 /** How deep the directory that holds sys may lie in an archive. */
 const MAX_DEPTH = 3;
@@ -39,7 +40,9 @@ export function captureTree(tree: Tree, source: string): Capture {
     ),
   });
   const roots = new Set(
-    (tree.list(`${sys}devices`) ?? []).filter((name) => ROOT.test(name)).map((name) => name.slice(3)),
+    (tree.list(`${sys}devices`) ?? [])
+      .filter((name) => ROOT.test(name))
+      .map((name) => busKey(name.slice(3), parseInt(name.slice(-2), 16))),
   );
   const vfs = new Map(reads.flatMap(({ draft, vfs: found }) => (found ? [[draft.address, found]] : [])));
   return finish({ format: "sysfs", drafts: reads.map((read) => read.draft), vfs, roots, host }, notes);
@@ -52,9 +55,9 @@ function findSys(tree: Tree, dir: string, depth: number): string | null {
   for (const at of [`${dir}sys/`, dir]) if (isSys(at)) return at;
   if (depth === 0) return null;
   for (const name of tree.list(dir) ?? []) {
-    // /proc and /dev of a live host are long, and hold no sysfs.
-    const found =
-      /^(?:proc|dev|sys)$/.test(name) || name.startsWith(".") ? null : findSys(tree, `${dir}${name}/`, depth - 1);
+    // /proc and /dev of a live host are long, and hold no sysfs. Links lead to what is found without them, or in circles.
+    const isPassed = /^(?:proc|dev|sys|\..*)$/.test(name) || tree.link(`${dir}${name}`) !== null;
+    const found = isPassed ? null : findSys(tree, `${dir}${name}/`, depth - 1);
     if (found !== null) return found;
   }
   return null;
@@ -66,15 +69,15 @@ function functionDirs(tree: Tree, sys: string): Map<string, string> {
     if (ROOT.test(name)) addBelow(tree, `${sys}devices/${name}`, dirs);
   // Links that lead nowhere are functions too: that they are empty is noted later.
   for (const name of tree.list(`${sys}bus/pci/devices`) ?? [])
-    if (ADDRESS.test(name) && !dirs.has(name)) dirs.set(name, `${sys}bus/pci/devices/${name}`);
+    if (ADDRESS.test(name) && !dirs.has(canonical(name))) dirs.set(canonical(name), `${sys}bus/pci/devices/${name}`);
   return dirs;
 }
 
 /** A function's directory is in its bridge's. An address that comes again is a link back. */
 function addBelow(tree: Tree, dir: string, dirs: Map<string, string>): void {
   for (const name of tree.list(dir) ?? []) {
-    if (!ADDRESS.test(name) || dirs.has(name)) continue;
-    dirs.set(name, `${dir}/${name}`);
+    if (!ADDRESS.test(name) || dirs.has(canonical(name))) continue;
+    dirs.set(canonical(name), `${dir}/${name}`);
     addBelow(tree, `${dir}/${name}`, dirs);
   }
 }
@@ -115,10 +118,17 @@ function readDir(
     driver: driverOf(tree, dir),
     iommuGroup: numberOf(linkName(tree, `${dir}/iommu_group`)) ?? groups.get(address) ?? null,
     numaNode: numaNode(tree, dir),
-    physfn: linkName(tree, `${dir}/physfn`),
-    busMaster: config?.busMaster ?? false,
-    memoryEnabled: config?.memoryEnabled ?? textAt(tree, `${dir}/enable`) === "1",
+    physfn: physfnOf(tree, dir),
+    // Drivers enable both: what cannot be read does not take a function off its bus.
+    busMaster: config?.busMaster ?? true,
+    memoryEnabled: config?.memoryEnabled ?? true,
   };
+  if (!config)
+    notes.lacks(
+      `COMMAND of ${address}`,
+      "its config is not there, or reads as ones: memory and bus master are taken to be on",
+      "`dma-buf capture` as root, or sudo lspci -vvv",
+    );
   noteFunction(draft, bytes?.length ?? 0, notes);
   return { draft, vfs: config?.vfs ?? null, seen: config ? seenTwice(draft, config.bars) : [] };
 }
@@ -144,7 +154,13 @@ function busFiles(tree: Tree, dir: string, address: string): Draft["bridge"] {
 
 /** A copy that followed links has a directory for `driver`, and the name in `uevent`. */
 function driverOf(tree: Tree, dir: string): string | null {
-  return linkName(tree, `${dir}/driver`) ?? /^DRIVER=(.+)$/m.exec(textAt(tree, `${dir}/uevent`) ?? "")?.[1] ?? null;
+  const inEvent = /^DRIVER=(.+)$/m.exec(textAt(tree, `${dir}/uevent`) ?? "")?.[1] ?? null;
+  return linkName(tree, `${dir}/driver`) ?? inEvent;
+}
+
+function physfnOf(tree: Tree, dir: string): string | null {
+  const name = linkName(tree, `${dir}/physfn`);
+  return name !== null && ADDRESS.test(name) ? canonical(name) : null;
 }
 
 function numaNode(tree: Tree, dir: string): number | null {
@@ -154,11 +170,12 @@ function numaNode(tree: Tree, dir: string): number | null {
 
 function linkName(tree: Tree, path: string): string | null {
   const target = tree.link(path);
-  return target === null ? null : baseName(target);
+  return target === null ? null : printable(baseName(target));
 }
 
 function numberOf(text: string | null): number | null {
-  return text !== null && /^(?:-?\d+|0x[0-9a-f]+)$/.test(text) ? Number(text) : null;
+  const value = text !== null && /^(?:-?\d+|0x[0-9a-f]+)$/i.test(text) ? Number(text) : null;
+  return value !== null && Number.isSafeInteger(value) ? value : null;
 }
 
 function byAddress([a]: readonly [string, string], [b]: readonly [string, string]): number {

@@ -1,5 +1,7 @@
 /** Text as people paste it, mail it and cut it, undone: what comes out are the lines that lspci wrote. */
 
+import { printableLines } from "./printable.js";
+
 export interface Line {
   /** Counted from 1, in the text as it came. */
   readonly number: number;
@@ -19,21 +21,23 @@ export interface TextLines {
 const WRAP_COLUMNS = 40;
 const TAB_COLUMNS = 8;
 /** Lines that are complete though no line break follows: a size, or 16 bytes. */
-const COMPLETE = /\]$|^[0-9a-f]{2,3}:(?: [0-9a-f]{2}){16}$/;
+const COMPLETE = /\]$|^[0-9a-f]{2,3}:(?: [0-9a-f]{2}){16}$/i;
 /** A row of bytes is short enough for every mail. */
-const ROW = /^[0-9a-f]{2,3}: [0-9a-f]{2}\b/;
+const ROW = /^[0-9a-f]{2,3}: [0-9a-f]{2}\b/i;
 /** What lspci begins a line with: an address, a row of bytes, a label, a BAR without a label. */
 const BEGINS = [
-  /^(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b/,
+  /^(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b/i,
   ROW,
   /^[A-Za-z][\w /().#-]{0,40}:/,
   /^(?:\[virtual\] )?(?:Memory|I\/O ports|Expansion ROM) at\b/,
   /^Region\b/,
+  // Cut before their colon.
+  /^(?:Memory be|Prefetchable me|I\/O be|A[CT]SC)/,
   /^(?:!!!|```|\$ |# )/,
 ];
 
 export function textLines(text: string): TextLines {
-  const raw = unquotedPrintable(text).split(/\r\n|\r|\n/);
+  const raw = printableLines(unquotedPrintable(text)).split(/\r\n|\r|\n/);
   const endsFunction = raw.length > 1 && raw.slice(-2).every((line) => unquoted(line).trim() === "");
   const lines = joined(raw);
   const last = lines.at(-1);
@@ -49,8 +53,9 @@ function unquotedPrintable(text: string): string {
     .replaceAll(/=([0-9A-F]{2})/g, (_, code: string) => String.fromCharCode(parseInt(code, 16)));
 }
 
+/** Without the marks of a mail, and of a page from a browser. */
 function unquoted(line: string): string {
-  return line.replace(/^\s*(?:[>|] ?)+/, "");
+  return line.replace(/^\s*(?:[>|] ?)+/, "").replace(/^\s*(?:<\/?(?:pre|code|p|div|span|tt)\b[^>]*>)+/i, "");
 }
 
 function joined(raw: readonly string[]): Line[] {

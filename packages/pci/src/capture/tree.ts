@@ -1,5 +1,7 @@
 /** Files by path, wherever they are: a directory, an archive, a test. */
 
+import { printableLines } from "./printable.js";
+
 export interface Tree {
   /** `null`: no such file, or none that may be read. Links are followed, and never out of the tree. */
   read(path: string): Uint8Array | null;
@@ -12,7 +14,7 @@ export interface Tree {
 /** The text of a file without the line's end. `tar` fills up with zeros what sysfs promised and did not deliver. */
 export function textAt(tree: Tree, path: string): string | null {
   const bytes = tree.read(path);
-  const text = bytes && new TextDecoder().decode(bytes).replaceAll("\0", "").trim();
+  const text = bytes && printableLines(new TextDecoder().decode(bytes)).trim();
   return text === "" ? null : text;
 }
 
