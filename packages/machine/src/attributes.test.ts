@@ -74,6 +74,25 @@ it("a CPU's mapping is booked when it is made", () => {
   ]);
 });
 
+it("the last declaration of an address holds", () => {
+  const { attributes } = rig().machine;
+  for (const as of ["wb", "uc"] as const) attributes.declare({ base: BAR, sizeBytes: 4096, type: as });
+  expect(attributes.ownerOf(BAR)).toBe("uc");
+});
+
+it("a mapping over several owners is booked part by part, and what follows the like is one part", () => {
+  const { machine } = rig();
+  const { attributes } = machine;
+  attributes.declare({ base: BAR + 4096, sizeBytes: 4096, type: "wb" });
+  attributes.declare({ base: BAR + 12_288, sizeBytes: 4096, type: "wc" });
+  new Cpu(machine, "CPU 0").map(0x1000, BAR, 16_384, { cache: "uc" });
+  expect(attributes.records).toMatchObject([
+    { physical: BAR, sizeBytes: 4096, owner: "wc", consequence: null },
+    { physical: BAR + 4096, sizeBytes: 4096, owner: "wb", consequence: /past the caches/ },
+    { physical: BAR + 8192, sizeBytes: 8192, owner: "wc", consequence: null },
+  ]);
+});
+
 it.each<[string, GuestOptions, MemoryType]>([
   ["EPT, guest write-back", {}, "uc"],
   ["EPT, guest write-combining", { guestType: "wc" }, "wc"],

@@ -6,7 +6,7 @@ import type { MemoryType } from "@dma-buf/page-table";
 import type { Topology } from "@dma-buf/pci";
 import type { PhysicalMemory } from "./physical.js";
 
-/** One mapping of memory by a CPU. */
+/** One mapping of memory by a CPU, or the part of it that has one owner. */
 export interface AttributeRecord {
   readonly step: number;
   readonly by: string;
@@ -55,10 +55,28 @@ export class MemoryAttributes {
     return null;
   }
 
-  /** Notes a mapping, with what comes of it. */
+  /** Notes a mapping, with what comes of it: a record for each part whose owner wants something else. */
   book(mapping: Omit<AttributeRecord, "owner" | "consequence">): void {
-    const owner = this.ownerOf(mapping.physical);
-    this.records.push({ ...mapping, owner, consequence: owner && consequenceOf(owner, mapping.mapped) });
+    for (const part of this.#parts(mapping.physical, mapping.physical + mapping.sizeBytes)) {
+      const { owner } = part;
+      this.records.push({ ...mapping, ...part, consequence: owner && consequenceOf(owner, mapping.mapped) });
+    }
+  }
+
+  /** `[base, end)`, cut where the owner's type changes. */
+  #parts(base: number, end: number): { physical: number; sizeBytes: number; owner: MemoryType | null }[] {
+    const bars = this.#topology.functions.flatMap((fn) => fn.bars.filter((b) => b.space === "memory"));
+    const edges = [...this.#declared, ...this.#memory.ram, ...bars]
+      .flatMap((r) => [r.base, r.base + r.sizeBytes])
+      .filter((at) => base < at && at < end);
+    const starts = [base, ...edges.toSorted((a, b) => a - b)].filter(
+      (at, i, all) => i === 0 || this.ownerOf(at) !== this.ownerOf(all[i - 1] as number),
+    );
+    return starts.map((physical, i) => ({
+      physical,
+      sizeBytes: (starts[i + 1] ?? end) - physical,
+      owner: this.ownerOf(physical),
+    }));
   }
 }
 

@@ -19,7 +19,7 @@ export type ThreadResult = CpuResult | { readonly kind: "no-entry"; readonly rea
 
 export interface CpuThreadInit extends Omit<CpuTlbInit, "memory" | "trace"> {
   readonly machine: Machine;
-  /** Whose memory it may touch where that is private: the VM's name, or its own. */
+  /** By which path it comes to memory that is private. */
   readonly trust: string;
   /** Who is booked. */
   readonly by: string;
@@ -30,6 +30,7 @@ export class CpuThread {
   readonly #tlb: CpuTlb;
   #loads = 0;
   #flushWanted = false;
+  #stopped = false;
 
   constructor(init: CpuThreadInit) {
     this.#init = init;
@@ -45,6 +46,7 @@ export class CpuThread {
     const loaded = new Uint8Array(access === "read" ? sizeBytes : 0);
     for (let at = 0; at < sizeBytes; ) {
       const length = Math.min(PAGE_SIZE - ((address + at) % PAGE_SIZE), sizeBytes - at);
+      if (this.#stopped) return this.#exit("its page table was destroyed");
       const found = this.#tlb.translate(address + at, access);
       if (found.kind === "fault") return this.#exit(found.reason);
       const result = yield* typeof what === "number"
@@ -73,6 +75,12 @@ export class CpuThread {
       () => this.#loads === 0,
       () => `a load of ${this.#init.by}`,
     );
+    this.#flush();
+  }
+
+  /** Its table is gone, and others may have the memory: nothing is cached or walked from here on. */
+  stop(): void {
+    this.#stopped = true;
     this.#flush();
   }
 

@@ -2,7 +2,7 @@ import { addr, DmaBufError, explore, type Op, type PhysAddr } from "@dma-buf/cor
 import { expect, it } from "vitest";
 import { Cpu } from "./cpu.js";
 import { x86Pat } from "./cpu-format.js";
-import { BAR, bytes, RAM, rig, type Rig } from "./testing.js";
+import { BAR, bytes, RAM, rig, type Rig, upTo } from "./testing.js";
 
 const VA = 0x7f00_0000;
 const OTHER = addr<PhysAddr>(RAM + 0x8000);
@@ -108,6 +108,32 @@ it("a type that the PAT bits in use cannot say is refused, and nothing is mapped
   expect(() => cpu.map(VA, BAR, 4096, { cache: "wt" })).toThrow(/its memory types are uc, wc, wb/);
   expect(r.machine.resources.read()).toEqual(before);
   expect(r.machine.attributes.records).toEqual([]);
+});
+
+it("after its end every access is a page fault, whatever was cached, and whoever has its tables now", () => {
+  const r = rig();
+  const cpu = cpuOf(r);
+  cpu.map(VA, RAM, 4096, { cache: "wb" });
+  r.run(cpu.read(VA, 8));
+  const reading = cpu.read(VA, 8);
+  upTo(reading, "cpu.access");
+  cpu.destroy();
+  new Cpu(r.machine, "CPU 1").map(VA, OTHER, 4096, { cache: "wb" });
+  const fault = { kind: "page-fault", reason: "its page table was destroyed" };
+  for (const op of [reading, cpu.write(VA, bytes(1)), cpu.read(VA + 4096, 8)]) expect(r.run(op)).toEqual(fault);
+  expect(r.machine.resources.read()).toMatchObject({ tlbEntries: 0 });
+});
+
+it.each([
+  ["ENXIO", VA + 8, { cache: "wb" }],
+  ["EADDRINUSE", VA, { cache: "wb" }],
+  ["EINVAL", VA + 4096, { cache: "wp" }],
+] as const)("map: %s, and nothing is booked", (code, va, how) => {
+  const r = rig();
+  const cpu = cpuOf(r);
+  cpu.map(VA, RAM, 4096, { cache: "wb" });
+  expect(() => cpu.map(va, RAM, 4096, how)).toThrow(code);
+  expect(r.machine.attributes.records).toHaveLength(1);
 });
 
 it("counts what it holds", () => {

@@ -4,6 +4,7 @@ import type { MemoryType, PageTable } from "@dma-buf/page-table";
 import { x86Pat } from "./cpu-format.js";
 import { type CpuResult, CpuThread } from "./cpu-thread.js";
 import type { Machine } from "./machine.js";
+import { hostPath } from "./private.js";
 
 /** As any access of a CPU, or a page fault: what SIGSEGV or SIGBUS is made of. */
 export type CpuAccess = CpuResult | { readonly kind: "page-fault"; readonly reason: string };
@@ -31,7 +32,7 @@ export class Cpu {
       machine,
       name: `page table of ${name}`,
       by: name,
-      trust: name,
+      trust: hostPath(name),
       format: x86Pat,
       root: this.table,
       // The mapping was booked when it was made.
@@ -42,7 +43,8 @@ export class Cpu {
 
   /**
    * Maps `[physical, physical + sizeBytes)` at `va`, and books the memory type against the owner's.
-   * @throws DmaBufError as `PageTable.map`: `EINVAL` unaligned, or a type that the format has not · `EEXIST` · `ENOMEM`
+   * @throws DmaBufError as `PageTable.map`: `EINVAL` empty, or a type that the format has not · `ENXIO` not page aligned ·
+   * `EADDRINUSE` something is mapped there · `ERANGE`, `EOVERFLOW`, `ENOMEM`
    */
   map(va: number, physical: PhysAddr, sizeBytes: number, { cache, write = true }: CpuMapping): void {
     this.table.map(va, physical, sizeBytes, { read: true, write, execute: false, cache });
@@ -72,8 +74,10 @@ export class Cpu {
     return yield* this.#access(va, sizeBytes);
   }
 
+  /** Gives the table back, and what the TLB holds of it. Every access is a page fault from here on. */
   destroy(): void {
     this.table.destroy();
+    this.#thread.stop();
   }
 
   *#access(va: number, what: Uint8Array | number): Op<CpuAccess> {

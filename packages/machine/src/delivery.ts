@@ -10,7 +10,7 @@ export interface Issued {
   readonly address: number;
   /** The spaces in which that wire takes a number; empty for a CPU. */
   readonly wire: readonly Space[];
-  /** Whose trusted path it is, where that is not the sender's own: a vCPU's VM. */
+  /** By which path it comes to private memory, where that is not the sender's name: a CPU's, or a vCPU's. */
   readonly trust?: string;
 }
 

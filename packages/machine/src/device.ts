@@ -14,6 +14,7 @@ import {
 import type { PciFunction } from "@dma-buf/pci";
 import type { Delivery } from "./delivery.js";
 import type { DeviceDma } from "./dma/device-dma.js";
+import { spacesOf } from "./iommu/domain.js";
 import type { Machine } from "./machine.js";
 
 const NONE = new Uint8Array(0);
@@ -22,15 +23,18 @@ export class MachineDevice implements Device {
   readonly name: string;
   readonly fn: PciFunction;
   readonly dma: DeviceDma;
-  readonly spaces: readonly Space[];
   readonly #machine: Machine;
 
-  constructor(machine: Machine, fn: PciFunction, dma: DeviceDma, spaces: readonly Space[]) {
+  constructor(machine: Machine, fn: PciFunction, dma: DeviceDma) {
     this.#machine = machine;
     this.fn = fn;
     this.name = fn.address;
     this.dma = dma;
-    this.spaces = spaces;
+  }
+
+  /** Those of the domain that it is attached to now. */
+  get spaces(): readonly Space[] {
+    return spacesOf(this.#machine.topology, this.fn, this.#machine.domainOf(this));
   }
 
   *write(address: DmaAddr | BusAddr, bytes: Uint8Array): Op<AccessResult> {

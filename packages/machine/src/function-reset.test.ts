@@ -3,7 +3,7 @@ import type { PciFunction } from "@dma-buf/pci";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { resetBus, resetFunction } from "./function-reset.js";
-import { BAR, bytes, dmaOf, RAM, rig, upTo } from "./testing.js";
+import { BAR, bytes, dmaOf, RAM, rig, type Rig, upTo } from "./testing.js";
 
 it("silences, resets and restores, in this order", () => {
   const { machine, gpu, nic, run } = rig();
@@ -65,6 +65,33 @@ it("what is gone is not reset, and what goes in the middle is not restored", () 
   while (!reset.next().done);
   expect(machine.functions.memory(gpu)).toBe(false);
   expect(() => run(resetFunction(machine.functions, gpu))).toThrow(/ENODEV: 0000:03:00.0: it was removed/);
+});
+
+it("a function in D3hot is woken first, and stays awake", () => {
+  const { machine, gpu, run } = rig();
+  machine.functions.setPower(gpu, "D3hot");
+  run(resetFunction(machine.functions, gpu));
+  expect([machine.functions.power(gpu), machine.functions.refusal(gpu, null)]).toEqual(["D0", null]);
+});
+
+it.each<[string, (r: Rig) => void]>([
+  ["is without power", ({ machine, gpu }) => machine.functions.setPower(gpu, "D3cold")],
+  [
+    "was without power",
+    ({ machine, gpu }) => {
+      machine.functions.setPower(gpu, "D3cold");
+      machine.functions.setPower(gpu, "D0");
+    },
+  ],
+  ["is behind a port in D3hot", (r) => r.machine.functions.setPower(r.machine.topology.get("0000:02:00.0"), "D3hot")],
+  ["is behind a dead link", (r) => r.machine.functions.setLink(r.machine.topology.get("0000:02:00.0"), false)],
+])("what %s when the silence is over is not restored", (_name, change) => {
+  const r = rig();
+  const reset = resetFunction(r.machine.functions, r.gpu);
+  upTo(reset, "reset.silence");
+  change(r);
+  while (!reset.next().done);
+  expect([r.machine.functions.memory(r.gpu), r.machine.functions.busMaster(r.gpu)]).toEqual([false, false]);
 });
 
 it("a bus reset takes everything below, and nothing beside", () => {

@@ -1,4 +1,4 @@
-/** Resets as Linux does them: save, silence the function, reset, wait, restore. Each step is a schedule point. */
+/** Resets as Linux does them: wake, save, silence the function, reset, wait, restore. Each step is a schedule point. */
 import { DmaBufError, type Op, point } from "@dma-buf/core";
 import type { PciFunction } from "@dma-buf/pci";
 import type { FunctionStates } from "./function-state.js";
@@ -44,32 +44,58 @@ function* reset(states: FunctionStates, op: string, site: string, fns: readonly 
 }
 
 function* sequence(states: FunctionStates, site: string, fns: readonly PciFunction[]): Op<void> {
-  const saved = fns.map((fn) => [fn, states.memory(fn), states.busMaster(fn)] as const);
+  const saved: Saved[] = [];
   for (const fn of fns) {
     yield* point("reset.command");
+    // Its registers are saved awake. Linux: `pci_dev_save_and_disable()`.
+    if (states.power(fn) !== "D0") states.setPower(fn, "D0");
+    saved.push(save(states, fn));
     states.setMemory(fn, false);
     states.setBusMaster(fn, false);
   }
   // A bus reset does not: the kernel blocks around the reset of a function alone.
   if (site === FLR) for (const fn of fns) if (hasAts(fn)) states.isolation?.block(fn);
   yield* point(site);
-  for (const fn of fns) {
+  for (const one of saved) {
+    const { fn } = one;
     states.trace.emit("event", () => `${fn.address}: in reset`);
     states.of(fn).resetting = true;
     states.loseState(fn);
+    one.resets = states.resets(fn);
   }
   yield* point("reset.silence");
   for (const fn of fns) {
     states.of(fn).resetting = false;
     states.isolation?.unblock(fn);
   }
-  for (const [fn, memory, busMaster] of saved) {
+  for (const one of saved) {
     yield* point("reset.restore");
-    // What was pulled out in the meantime has no registers to restore.
-    if (states.of(fn).removed) continue;
-    states.setMemory(fn, memory);
-    states.setBusMaster(fn, busMaster);
+    restore(states, one);
   }
+}
+
+/** What a reset takes from a function and the kernel gives back. */
+interface Saved {
+  readonly fn: PciFunction;
+  readonly memory: boolean;
+  readonly busMaster: boolean;
+  readonly ats: boolean;
+  /** How often it had lost its state by the end of this reset. */
+  resets: number;
+}
+
+function save(states: FunctionStates, fn: PciFunction): Saved {
+  const ats = states.isolation !== null && states.isolation.atcOf(fn) !== null;
+  return { fn, memory: states.memory(fn), busMaster: states.busMaster(fn), ats, resets: states.resets(fn) };
+}
+
+/** Restores what is still there to be restored: pulled out, or gone without power meanwhile, a function stays as it is. */
+function restore(states: FunctionStates, { fn, memory, busMaster, ats, resets }: Saved): void {
+  if (states.deaf(fn) || states.resets(fn) !== resets) return;
+  states.setMemory(fn, memory);
+  states.setBusMaster(fn, busMaster);
+  // The device forgot what it had cached. Linux: `pci_restore_ats_state()`.
+  if (ats && !states.isolation?.atcOf(fn)) states.isolation?.enableAts(fn);
 }
 
 /** Only a device that could have cached translations needs to be kept apart while it forgets them. */

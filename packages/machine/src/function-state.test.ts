@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Cpu } from "./cpu.js";
 import type { Machine } from "./machine.js";
-import { BAR, bytes, dmaOf, RAM, rig, type Rig } from "./testing.js";
+import { BAR, bytes, dmaOf, rig, type Rig } from "./testing.js";
 
 const VA = 0x1000;
 /** A CPU that sees the first page of the BAR. */
@@ -103,38 +103,6 @@ describe("who answers, and how", () => {
     machine.functions.setMemory(machine.topology.get("0000:00:01.0"), false);
     expect(run(nic.write(dmaOf(BAR), bytes(1))).kind).toBe("done");
     expect(machine.functions.refusal(gpu, null)?.reason).toMatch(/^0000:00:01.0 forwards no memory requests down/);
-  });
-});
-
-describe("who sends", () => {
-  it.each<[string, Change, string]>([
-    ["bus mastering off", ({ machine, nic }) => machine.functions.setBusMaster(nic.fn, false), "bus mastering is off"],
-    ["D3hot", ({ machine, nic }) => machine.functions.setPower(nic.fn, "D3hot"), "it is in D3hot"],
-    ["removed", ({ machine, nic }) => machine.functions.unplug(nic.fn), "it was removed"],
-    [
-      "link down",
-      ({ machine, nic }) => {
-        const { functions, topology } = machine;
-        functions.setLink(topology.get("0000:02:01.0"), false);
-        functions.setBusMaster(nic.fn, true);
-      },
-      "the link below 0000:02:01.0 is down",
-    ],
-  ])("%s: nothing leaves", (_name, change, why) => {
-    const r = rig();
-    change(r);
-    expect(r.run(r.nic.write(dmaOf(RAM), bytes(1)))).toMatchObject({
-      kind: "lost",
-      reason: `0000:04:00.0 sends nothing: ${why}`,
-    });
-    expect(r.machine.memory.read(RAM, 8)).toEqual(bytes(0));
-  });
-
-  it("bus mastering that the capture shows off can be turned on", () => {
-    const r = rig({ captured: (fn) => (fn.address === "0000:04:00.0" ? { ...fn, busMaster: false } : fn) });
-    expect(r.run(r.nic.write(dmaOf(RAM), bytes(1))).kind).toBe("lost");
-    r.machine.functions.setBusMaster(r.nic.fn, true);
-    expect(r.run(r.nic.write(dmaOf(RAM), bytes(1))).kind).toBe("done");
   });
 });
 

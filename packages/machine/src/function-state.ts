@@ -3,16 +3,19 @@
  * when it was sent: a write that was posted before decode went off is lost all the same.
  */
 import { point, type Op, type Trace, until } from "@dma-buf/core";
-import type { PciFunction, Topology } from "@dma-buf/pci";
+import type { PciFunction, RouteEnd, Topology } from "@dma-buf/pci";
 import { asCaptured, type FunctionState, type PowerState, type Refusal, unsupported } from "./function-registers.js";
 
 /** Told when a function lost its state: its translation cache is empty, ATS is off, its queues are gone. */
 export type ResetHook = (fn: PciFunction) => void;
 
-/** The IOMMU's part in a reset: nothing of the function passes, and it stays in its domain. */
+/** The IOMMU's part in a reset: nothing of the function passes, it stays in its domain, and ATS comes back. */
 export interface ResetIsolation {
   block(fn: PciFunction): void;
   unblock(fn: PciFunction): void;
+  /** `null`: its ATS is off. */
+  atcOf(fn: PciFunction): object | null;
+  enableAts(fn: PciFunction): void;
 }
 
 /** The states of all functions of a machine. They begin as the topology has them, in D0, with links up. */
@@ -39,7 +42,7 @@ export class FunctionStates {
     return this.of(fn).memory;
   }
 
-  /** Takes effect at once. {@link writeCommand} is what a CPU's configuration write does. */
+  /** The register alone, at once and wherever it stands. {@link writeCommand} is what a CPU's configuration write does. */
   setMemory(fn: PciFunction, on: boolean): void {
     this.trace.emit("event", () => `${fn.address}: memory decode ${on ? "on" : "off"}`);
     this.of(fn).memory = on;
@@ -49,7 +52,7 @@ export class FunctionStates {
     return this.of(fn).busMaster;
   }
 
-  /** Off: the function sends nothing, interrupts included. What it sent before still arrives. */
+  /** As {@link setMemory}. Off: it sends nothing, interrupts included, or forwards nothing up. What was sent arrives. */
   setBusMaster(fn: PciFunction, on: boolean): void {
     this.trace.emit("event", () => `${fn.address}: bus mastering ${on ? "on" : "off"}`);
     this.of(fn).busMaster = on;
@@ -68,7 +71,7 @@ export class FunctionStates {
 
   /**
    * A CPU's write to COMMAND. It is non-posted and pushes the CPUs' own stores to this function in front of it; those
-   * of other devices know no such order. Sleeps until they have arrived.
+   * of other devices know no such order. Sleeps until they have arrived. Where nobody takes it, it has no effect.
    */
   *writeCommand(fn: PciFunction, to: { readonly memory?: boolean; readonly busMaster?: boolean }): Op<void> {
     yield* point("config.write");
@@ -78,6 +81,8 @@ export class FunctionStates {
       () => state.posted === 0,
       () => `${state.posted} stores to ${fn.address}`,
     );
+    const lost = this.deaf(fn);
+    if (lost) return this.trace.emit("event", () => `${fn.address}: a write to COMMAND is lost, ${lost}`);
     if (to.memory !== undefined) this.setMemory(fn, to.memory);
     if (to.busMaster !== undefined) this.setBusMaster(fn, to.busMaster);
   }
@@ -107,6 +112,29 @@ export class FunctionStates {
     if (!busMaster) return "bus mastering is off";
     const port = this.topology.parentOf(fn);
     return port && this.#noWay(port);
+  }
+
+  /**
+   * The port that stops a request of `fn` on its way up; `null` if none does.
+   * @param to who takes it, where it goes sideways below a common port; `null`: it goes up to the root
+   */
+  stopUp(fn: PciFunction, to: PciFunction | null): (RouteEnd & { kind: "unsupported-request" }) | null {
+    for (const port of this.#portsAbove(fn, to)) {
+      const reason =
+        this.#noWay(port) ?? (this.of(port).busMaster ? null : "bus mastering is off, it forwards nothing up");
+      if (reason) return { kind: "unsupported-request", at: port.address, reason };
+    }
+    return null;
+  }
+
+  /** Why a configuration request does not get to `fn`; `null` if it is taken, as in D3hot. */
+  deaf(fn: PciFunction): string | null {
+    const { removed, resetting, power } = this.of(fn);
+    if (removed) return "it was removed";
+    if (resetting) return "it is in reset";
+    if (power === "D3cold") return "it has no power";
+    const port = this.#portsAbove(fn, null).find((p) => this.#noWay(p));
+    return port ? this.#noWay(port) : null;
   }
 
   /**

@@ -139,3 +139,15 @@ it("law: a vCPU reaches what the table says, or what it said since the last flus
     }),
   );
 });
+
+it("after its end every access of every vCPU is a violation, and no TLB holds anything", () => {
+  const r = rig();
+  const vm = new GuestVm(r.machine, "guest", false, { vcpus: 2 });
+  const gpa = addr<Gpa>(0x1000);
+  vm.table.map(gpa, RAM, 4096, { read: true, write: true });
+  for (const one of vm.vcpus) r.run(one.read(gpa, 8));
+  vm.destroy();
+  for (const one of vm.vcpus) expect(r.run(one.write(gpa, bytes(1))).kind).toBe("violation");
+  expect(r.machine.memory.read(RAM, 8)).toEqual(bytes(0));
+  expect(r.machine.resources.read()).toMatchObject({ tlbEntries: 0 });
+});

@@ -4,6 +4,7 @@ import { ept, type Format, type MemoryType, type PageTable, type Protection } fr
 import { effectiveEptType, effectiveNptType } from "./attributes.js";
 import { type CpuResult, CpuThread } from "./cpu-thread.js";
 import type { Machine } from "./machine.js";
+import { vmPath } from "./private.js";
 
 /** How a guest's access ended: like a CPU's, or with an exit to KVM because the second stage has no entry. */
 export type GuestAccess = CpuResult | { readonly kind: "violation"; readonly reason: string };
@@ -55,8 +56,10 @@ export class GuestVm {
     for (const vcpu of this.vcpus) yield* vcpu.thread.kick("kvm.flush_remote_tlbs");
   }
 
+  /** Gives the second stage back, and what vCPUs hold of it. Every access is a violation from here on. */
   destroy(): void {
     this.table.destroy();
+    for (const { thread } of this.vcpus) thread.stop();
   }
 
   get #first(): Vcpu {
@@ -85,7 +88,7 @@ export class Vcpu {
       machine,
       name: `${format.title} of ${name}`,
       by: name,
-      trust: vm,
+      trust: vmPath(vm),
       format,
       root: table,
       onFill: (physical, protection) => this.#book(physical, protection, guestType),

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export { MachineDevice } from "./device.js";
+export { DeviceFabric, type FabricAddr } from "./device-fabric.js";
 export type { DeviceDma, DmaIovaState } from "./dma/device-dma.js";
 export { IovaAllocator, type IovaLimits } from "./dma/iova.js";
 export type { DirectRegion, ReservedRegion } from "./dma/reserved.js";
@@ -31,7 +32,7 @@ export { type Counts, type Difference, differences, ResourceLedger } from "./led
 export { Machine } from "./machine.js";
 export type { IommuMode, MachineOptions } from "./options.js";
 export { PhysicalMemory, type PhysTarget, type RamRange } from "./physical.js";
-export { isTrusted, PrivateMemory, type PrivateRange, type PrivateSpan } from "./private.js";
+export { isTrusted, PrivateMemory, type PrivateRange, type PrivateSpan, vmPath } from "./private.js";
 export { VfioPciDevice } from "./vfio.js";
 export { MachineIoas } from "./ioas.js";
 export { checkInvariants, type Invariant, type InvariantId, INVARIANTS, type Violation } from "./invariants.js";

@@ -2,7 +2,7 @@
 import { hex, type Space } from "@dma-buf/core";
 import type { Arrival } from "./delivery.js";
 import { type Evidence, type GivenAddress, touches } from "./invariants-evidence.js";
-import { isTrusted } from "./private.js";
+import { isTrusted, vmPath } from "./private.js";
 
 /** What a check found, before it is given its invariant's name. */
 export interface Breach {
@@ -29,7 +29,8 @@ export function* afterDrain({ arrivals, revocations }: Evidence): Iterable<Breac
     if (!drained) continue;
     for (const arrival of arrivals.slice(drained.arrivals, restored?.arrivals)) {
       const { by, access, step, issued } = arrival;
-      if (!reached(arrival, ranges) || owners.includes(issued?.trust ?? by)) continue;
+      const path = issued?.trust ?? by;
+      if (!reached(arrival, ranges) || owners.some((o) => o === path || vmPath(o) === path)) continue;
       const late = issued && issued.step < drained.step ? ", sent before" : "";
       yield { what: `${by}'s ${access} reached ${where(arrival)} after ${name} was drained${late}`, step, actor: by };
     }

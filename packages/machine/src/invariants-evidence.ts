@@ -34,7 +34,7 @@ export interface GivenAddress {
 export interface Revocation {
   readonly name: string;
   readonly ranges: readonly PhysRange[];
-  /** Who may still access: those that the memory goes back to. */
+  /** Who may still access, devices or VMs: those that the memory goes back to. */
   readonly owners: readonly string[];
   readonly began: Moment;
   /** The exporter went on: no importer is left. `null`: it still waits. */

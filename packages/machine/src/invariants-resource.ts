@@ -5,7 +5,7 @@ import type { Evidence, MappedRanges, PhysRange, SurfaceStage } from "./invarian
 import { type Counts, differences } from "./ledger.js";
 
 /** A cache is not given back: it is flushed, and what it says after that is another invariant's. */
-const CACHES: ReadonlySet<string> = new Set(["tlbEntries"]);
+const CACHES: ReadonlySet<string> = new Set(["tlbEntries", "iotlbEntries", "atcEntries"]);
 
 /** Stages of one import in order; those that come together are equal. Not listed: of no import. */
 const ORDER: Readonly<Partial<Record<SurfaceStage, number>>> = {
@@ -59,7 +59,7 @@ export function* notGivenBack({ turns, books }: Evidence): Iterable<Breach> {
     if (n > 0 && last) yield { what: `${key} was never given back`, step: last.step, actor: last.by };
   }
   const left = books && changes(books.before, books.after);
-  if (left) yield { what: `at the end ${left} more are out than at the beginning`, step: books.step, actor: "machine" };
+  if (left) yield { what: `from beginning to end, what is out changed by ${left}`, step: books.step, actor: "machine" };
 }
 
 /** I8. */
@@ -85,7 +85,7 @@ export function* surfacedLate({ refused }: Evidence): Iterable<Breach> {
 function changes(before: Counts, after: Counts): string {
   return differences(before, after)
     .filter((d) => !CACHES.has(d.kind))
-    .map((d) => `${d.after - d.before} ${d.kind}`)
+    .map(({ kind, before: was, after: is }) => `${is > was ? "+" : ""}${is - was} ${kind}`)
     .join(", ");
 }
 

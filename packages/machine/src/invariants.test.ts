@@ -124,7 +124,7 @@ const plays: [InvariantId, Play, RegExp, string][] = [
   ["I1", ownAddress, /put 0x100000000 on its wire, an address that was given for another IOMMU domain/, "0000:04:00.0"],
   ["I2", zapAndFlush, /guest's read reached 0x4000000000 after BAR 0 was drained/, "guest"],
   ["I3", signalAfterArrival, /wrote 0x4000000000 after the fence of copy job had signalled/, "0000:04:00.0"],
-  ["I4", undoOnRefusal, /import was refused with ENOMEM and left 1 dmaMappings, \d tables behind/, "0000:04:00.0"],
+  ["I4", undoOnRefusal, /import was refused with ENOMEM and left \+1 dmaMappings, \+\d tables behind/, "0000:04:00.0"],
   ["I5", mapWithin, /guest maps 4096 bytes at 0x4000001000: a part of that is not in what was exported/, "guest"],
   ["I6", privateMemory, /0000:04:00.0's write reached 0x4000000000, private to guest/, "0000:04:00.0"],
   ["I7", unmapOnce, /map 1 was never given back/, "0000:04:00.0"],

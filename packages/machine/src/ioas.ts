@@ -1,8 +1,8 @@
 /** An IOMMU domain that userspace fills through IOMMUFD: a table, and the devices that are attached to it. */
-import type { Device, Op } from "@dma-buf/core";
+import { type Device, DmaBufError, type Op } from "@dma-buf/core";
 import type { PageTable } from "@dma-buf/page-table";
 import type { MachineDevice } from "./device.js";
-import type { Attached, IommuDomain } from "./iommu/domain.js";
+import type { IommuDomain } from "./iommu/domain.js";
 import { FORMAT_OF } from "./iommu/kind.js";
 import type { Machine } from "./machine.js";
 
@@ -11,24 +11,33 @@ export class MachineIoas {
   readonly table: PageTable;
   readonly #machine: Machine;
   readonly #domain: IommuDomain;
-  readonly #former = new Map<MachineDevice, Attached>();
+  #isDestroyed = false;
 
   constructor(machine: Machine, name: string) {
     this.#machine = machine;
     this.table = machine.pageTable(name, FORMAT_OF[machine.iommuUnit.kind]);
     this.#domain = machine.iommuUnit.createDomain(name, this.table);
+    machine.resources.registerAll(() => ({ attached: this.#attached, ioasBytes: this.#mappedBytes }));
   }
 
+  /**
+   * Takes a device out of the domain it is in, another IOAS's too.
+   * @throws DmaBufError `EBUSY` it is in this one, or blocked for a reset · `EINVAL` the IOAS was destroyed
+   */
   attachDevice(device: Device): void {
     const own = device as MachineDevice;
-    this.#former.set(own, this.#machine.domainOf(own));
+    const op = "iommufd_device_attach";
+    if (this.#isDestroyed) throw this.#refused("EINVAL", op, "was destroyed: attach to another");
+    if (this.#has(own)) throw this.#refused("EBUSY", op, `has ${own.name} already: attach it once`);
     this.#machine.attachDomain(own, this.#domain);
   }
 
+  /** The device is in its default domain then. @throws DmaBufError `EINVAL` it is not in this IOAS */
   detachDevice(device: Device): void {
     const own = device as MachineDevice;
-    this.#machine.attachDomain(own, this.#former.get(own) ?? "blocked");
-    this.#former.delete(own);
+    if (!this.#has(own))
+      throw this.#refused("EINVAL", "iommufd_device_detach", `has no ${own.name}: detach it where it is`);
+    this.#machine.attachDomain(own, this.#machine.iommuUnit.defaultOf(own.fn));
   }
 
   /**
@@ -39,7 +48,31 @@ export class MachineIoas {
     yield* this.#machine.iommuUnit.flush(this.#domain);
   }
 
+  /** Nothing is cached of it then. @throws DmaBufError `EBUSY` a device is attached · `EINVAL` it was destroyed before */
   destroy(): void {
+    if (this.#attached > 0)
+      throw this.#refused("EBUSY", "iommufd_object_remove", `has ${this.#attached} devices: detach them first`);
+    this.#machine.iommuUnit.forget(this.#domain);
     this.table.destroy();
+    this.#isDestroyed = true;
+  }
+
+  get #attached(): number {
+    return this.#machine.iommuUnit.attachedCount(this.#domain);
+  }
+
+  get #mappedBytes(): number {
+    let sum = 0;
+    if (!this.#isDestroyed) for (const { sizeBytes } of this.table.leaves()) sum += sizeBytes;
+    return sum;
+  }
+
+  #has(device: MachineDevice): boolean {
+    return this.#machine.domainOf(device) === this.#domain;
+  }
+
+  #refused(code: "EINVAL" | "EBUSY", op: string, why: string): DmaBufError {
+    const { name } = this.#domain;
+    return new DmaBufError(code, { op, stage: "attach", message: `${name} ${why}`, values: { ioas: name } });
   }
 }

@@ -1,9 +1,11 @@
-import { addr, type DmaAddr, type Op, PAGE_SIZE, type PhysAddr } from "@dma-buf/core";
+import { addr, type DmaAddr, type Gpa, type Op, PAGE_SIZE, type PhysAddr } from "@dma-buf/core";
 import type { PageTable } from "@dma-buf/page-table";
+import type { PciFunction } from "@dma-buf/pci";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Cpu } from "./cpu.js";
 import type { MachineDevice } from "./device.js";
+import { GuestVm } from "./guest.js";
 import { MachineIoas } from "./ioas.js";
 import type { IommuDomain } from "./iommu/domain.js";
 import type { IommuKind } from "./iommu/kind.js";
@@ -13,6 +15,9 @@ import { BAR, bytes, RAM, type Rig, rig } from "./testing.js";
 /** Places that mappings may lead to. */
 const PLACES = [RAM, addr<PhysAddr>(RAM + PAGE_SIZE), BAR, addr<PhysAddr>(BAR + 0x10_0000)];
 
+/** As many as {@link actors} makes. */
+const ACTORS = 5;
+
 /** One way to a place: how to write there and how to read. */
 interface Way {
   readonly place: number;
@@ -20,13 +25,16 @@ interface Way {
   read(offset: number): number | string;
 }
 
-/** A device in its default domain, two in one IOAS, and a CPU. */
+/** A device in its default domain, two in one IOAS of which one has ATS, a CPU, and a guest. */
 function actors(kind: IommuKind): readonly ((place: number) => Way)[] {
-  const r = rig({ base: "T2", iommu: "translated", machine: { iommuKind: kind } });
+  const captured = (fn: PciFunction): PciFunction => ({ ...fn, ats: { enabled: false, queueDepth: 0 } });
+  const r = rig({ base: "T2", iommu: "translated", machine: { iommuKind: kind }, captured });
   const own = r.nic;
   const ioas = new MachineIoas(r.machine, "IOAS");
   const inIoas = ["0000:03:00.0", "0000:01:00.0"].map((at) => r.machine.device(at));
   for (const device of inIoas) ioas.attachDevice(device);
+  r.machine.iommuUnit.enableAts(r.gpu);
+  const vm = new GuestVm(r.machine, "guest", false);
   const cpu = new Cpu(r.machine, "CPU 0");
   let next = 0x10_0000_0000;
   const fresh = (): number => (next += 2 * PAGE_SIZE);
@@ -54,6 +62,17 @@ function actors(kind: IommuKind): readonly ((place: number) => Way)[] {
         va,
         (at, b) => cpu.write(at, b),
         (at) => cpu.read(at, 1),
+      );
+    },
+    (place) => {
+      const gpa = fresh();
+      vm.table.map(gpa, PLACES[place] as PhysAddr, PAGE_SIZE, { read: true, write: true });
+      return way(
+        r,
+        place,
+        gpa,
+        (at, b) => vm.write(addr<Gpa>(at), b),
+        (at) => vm.read(addr<Gpa>(at), 1),
       );
     },
   ];
@@ -96,7 +115,7 @@ describe.each<IommuKind>(["vt-d", "amd-vi"])("%s", (kind) => {
       offset: fc.constantFrom(0, 7, 4095),
       value: fc.integer({ min: 1, max: 255 }),
     });
-    const mapping = fc.record({ actor: fc.nat({ max: 3 }), place: fc.nat({ max: PLACES.length - 1 }) });
+    const mapping = fc.record({ actor: fc.nat({ max: ACTORS - 1 }), place: fc.nat({ max: PLACES.length - 1 }) });
     fc.assert(
       fc.property(
         fc.array(mapping, { minLength: 2, maxLength: 8 }),

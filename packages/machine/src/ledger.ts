@@ -1,6 +1,7 @@
 /**
  * One count of everything that somebody took and has to give back: references, maps, IOVAs, table pages, TLB entries.
- * Who hands a thing out registers how many are out; nobody counts twice.
+ * Who hands a thing out registers how many are out; nobody counts twice. Entries of caches are counted as well, but no
+ * invariant wants them back: they are flushed, and what they say later is another invariant's.
  */
 
 /** What is out, by kind. */

@@ -22,7 +22,7 @@ import { DefaultDomains } from "./dma/default-domains.js";
 import type { ReservedRegion } from "./dma/reserved.js";
 import { Fabric } from "./fabric.js";
 import { FunctionStates } from "./function-state.js";
-import { type Attached, spacesOf } from "./iommu/domain.js";
+import type { Attached } from "./iommu/domain.js";
 import type { FaultLog } from "./iommu/fault.js";
 import { FORMAT_OF } from "./iommu/kind.js";
 import { IommuUnit } from "./iommu/unit.js";
@@ -74,7 +74,7 @@ export class Machine {
     this.functions = functions;
     const fabric = new Fabric({ topology, trace, memory, functions, private: this.private, rootComplexForwards });
     this.#fabric = fabric;
-    const unit = new IommuUnit(iommuKind, memory, trace, iommuFaultsMax);
+    const unit = new IommuUnit(iommuKind, memory, trace, iommuFaultsMax, options.untrusted ?? []);
     this.iommuUnit = unit;
     functions.onReset((fn) => unit.disableAts(fn));
     functions.isolation = unit;
@@ -83,6 +83,7 @@ export class Machine {
     this.#domains = new DefaultDomains({ topology, unit, memory, newTable }, options);
     this.resources.registerAll(() => this.ledger);
     this.resources.registerAll(() => this.#domains.counts);
+    this.resources.registerAll(() => unit.counts);
   }
 
   /** The function at `address` as a device that does DMA in its default domain. One object a function. */
@@ -90,8 +91,7 @@ export class Machine {
     const known = this.#devices.get(address);
     if (known) return known;
     const fn = this.topology.get(address);
-    const { dma, attached } = this.#domains.probe(fn);
-    const device = new MachineDevice(this, fn, dma, spacesOf(this.topology, fn, attached));
+    const device = new MachineDevice(this, fn, this.#domains.probe(fn).dma);
     this.#devices.set(address, device);
     return device;
   }

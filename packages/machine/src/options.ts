@@ -22,8 +22,8 @@ export interface DmaPolicy {
   /** What firmware says that devices use, mapped one to one in their default domains. @defaultValue none */
   readonly directRegions?: readonly DirectRegion[];
   /**
-   * Addresses of functions that are not trusted: flushed strictly, and pages they would share with other data are
-   * bounced. @defaultValue none
+   * Addresses of functions that are not trusted: translated unless the mode is `off`, flushed strictly, without ATS, and
+   * pages they would share with other data are bounced. @defaultValue none
    */
   readonly untrusted?: readonly string[];
 }

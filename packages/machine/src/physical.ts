@@ -17,6 +17,7 @@ export class PhysicalMemory {
   readonly ram: readonly RamRange[];
   readonly tables: TableMemory;
   readonly #entries: DataView;
+  readonly #tableBytes: Uint8Array;
   readonly #chunks = new Map<number, Uint8Array>();
 
   constructor(ram: readonly RamRange[], tables: TableMemory) {
@@ -24,6 +25,7 @@ export class PhysicalMemory {
     this.tables = tables;
     const { buffer, byteOffset, byteLength } = tables.words;
     this.#entries = new DataView(buffer, byteOffset, byteLength);
+    this.#tableBytes = new Uint8Array(buffer, byteOffset, byteLength);
   }
 
   isRam(address: number): boolean {
@@ -62,7 +64,14 @@ export class PhysicalMemory {
 
   #chunk(index: number): Uint8Array {
     let chunk = this.#chunks.get(index);
-    if (!chunk) this.#chunks.set(index, (chunk = new Uint8Array(CHUNK)));
+    if (!chunk) this.#chunks.set(index, (chunk = this.#newChunk(index * CHUNK)));
     return chunk;
+  }
+
+  /** Page-table memory is one memory with its entries: who writes there by DMA writes what the walkers read. */
+  #newChunk(base: number): Uint8Array {
+    const at = base - this.tables.basePhys;
+    const isTable = at >= 0 && at < this.tables.sizeBytes;
+    return isTable ? this.#tableBytes.subarray(at, at + CHUNK) : new Uint8Array(CHUNK);
   }
 }

@@ -1,8 +1,9 @@
 import { addr, type Gpa, type PhysAddr } from "@dma-buf/core";
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { Cpu } from "./cpu.js";
 import { GuestVm } from "./guest.js";
-import { isTrusted, PrivateMemory } from "./private.js";
+import { isTrusted, PrivateMemory, vmPath } from "./private.js";
 import { BAR, bytes, dmaOf, RAM, rig } from "./testing.js";
 
 const RW = { read: true, write: true } as const;
@@ -28,6 +29,19 @@ it.each([
   });
   expect(r.machine.cpuAccess(base).kind).toBe("lost");
   expect(r.run(vm.read(gpa, 8))).toEqual({ kind: "done", bytes: bytes(4) });
+});
+
+it.each([
+  ["the VM", "guest"],
+  ["the VM's path", "VM guest"],
+  ["a device that the VM trusts", "0000:04:00.0"],
+])("a CPU of the host that is called like %s is not trusted", (_what, name) => {
+  const r = rig();
+  r.machine.private.add({ ...page(RAM), trusted: [r.nic.name] });
+  const cpu = new Cpu(r.machine, name);
+  cpu.map(0x1000, RAM, 4096, { cache: "wb" });
+  expect(r.run(cpu.write(0x1000, bytes(1)))).toMatchObject({ kind: "lost", reason: /private to guest/ });
+  expect(r.machine.memory.read(RAM, 8)).toEqual(bytes(0));
 });
 
 it("a trusted device is on the owner's path", () => {
@@ -58,14 +72,15 @@ it.each([
 });
 
 it("law: a byte is refused if and only if it is in a range and the asker is not trusted there", () => {
-  const who = fc.constantFrom("a", "b", "c");
+  const who: fc.Arbitrary<string> = fc.constantFrom("a", "b", "c");
+  const path = fc.oneof(who, who.map(vmPath));
   const slot = fc.record({ page: fc.nat({ max: 9 }), owner: who, trusted: fc.array(who) });
   fc.assert(
-    fc.property(fc.uniqueArray(slot, { selector: (s) => s.page }), fc.nat({ max: 9 }), who, (slots, at, by) => {
+    fc.property(fc.uniqueArray(slot, { selector: (s) => s.page }), fc.nat({ max: 9 }), path, (slots, at, by) => {
       const memory = new PrivateMemory(() => 0);
       for (const { page: n, ...rest } of slots) memory.add({ ...page(n * 4096), ...rest });
       const here = slots.find((s) => s.page === at);
-      const refused = here !== undefined && here.owner !== by && !here.trusted.includes(by);
+      const refused = here !== undefined && vmPath(here.owner) !== by && !here.trusted.includes(by);
       expect(memory.refusal(by, at * 4096 + 5) !== null).toBe(refused);
       expect(memory.ranges.filter((r) => r.base === at * 4096).every((r) => isTrusted(r, by))).toBe(!refused);
     }),

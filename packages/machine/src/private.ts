@@ -63,7 +63,7 @@ export class PrivateMemory {
     if (span) span.until = this.#now();
   }
 
-  /** Why `by` must not touch this byte; `null` if it may. */
+  /** Why `by` must not touch this byte; `null` if it may. A VM's vCPUs come by {@link vmPath}. */
   refusal(by: string, physical: number): string | null {
     for (const { range, until } of this.#spans)
       if (until === null && covers(range, physical) && !isTrusted(range, by))
@@ -72,9 +72,19 @@ export class PrivateMemory {
   }
 }
 
-/** Is `by` the owner, or on its trusted path? */
+/** Is `by` the path of the owner's vCPUs, or a device that it trusts? */
 export function isTrusted({ owner, trusted = [] }: PrivateRange, by: string): boolean {
-  return by === owner || trusted.includes(by);
+  return by === vmPath(owner) || trusted.includes(by);
+}
+
+/** The path of a VM's vCPUs to memory. Nobody else comes by it, whatever his name is. */
+export function vmPath(vm: string): string {
+  return `VM ${vm}`;
+}
+
+/** The path of a CPU of the host: no VM's, and no device's that a VM trusts. */
+export function hostPath(cpu: string): string {
+  return `host ${cpu}`;
 }
 
 function refused(code: "EINVAL" | "EBUSY", { base, sizeBytes, owner }: PrivateRange, message: string): DmaBufError {

@@ -43,7 +43,7 @@ export class Travel {
     const wire = spacesOf(topology, fn, unit.attachedTo(fn));
     const issued = { step: trace.scheduler.steps, address, wire };
     const silence = functions.silence(fn);
-    if (silence) return { kind: "lost", reason: `${fn.address} sends nothing: ${silence}`, issued };
+    if (silence) return { ...mute(fn, silence), issued };
     const resets = functions.resets(fn);
     const delivery = yield* this.#go(request);
     if (access === "write" || resets === functions.resets(fn)) return { ...delivery, issued };
@@ -78,8 +78,13 @@ export class Travel {
 
   /** By what the ATC holds, or the IOMMU's reply. From here on neither IOTLB nor table is asked. */
   *#translated(request: Request, atc: DeviceTlb): Op<Delivery> {
+    const { functions } = this.#parts;
     const { fn, address, access } = request;
+    const resets = functions.resets(fn);
     const leaf = atc.lookup(address, access) ?? (yield* this.#ask(request, atc));
+    // Others ran while it asked: what it asked for before a reset, it has forgotten.
+    const silence = functions.silence(fn) ?? (resets === functions.resets(fn) ? null : "it was reset");
+    if (silence) return mute(fn, silence);
     if (!leaf)
       return { kind: "fault", by: `ATC of ${fn.address}`, reason: `${hex(address)}: the reply allows no ${access}` };
     const physical = through(leaf, address);
@@ -99,11 +104,15 @@ export class Travel {
     return { kind: "fault", by: "IOMMU", reason: `${hex(physical)}: translated request refused` };
   }
 
-  /** Asks for a translation until the reply is not older than an invalidation. `null`: nothing is allowed there. */
+  /**
+   * Asks for a translation until the reply is not older than an invalidation. `null`: nothing is allowed there, or the
+   * request does not get up to the IOMMU.
+   */
   *#ask({ fn, address, access }: Request, atc: DeviceTlb): Op<CachedLeaf | null> {
     for (;;) {
       const asked = atc.invalidations;
       yield* point("ats.request");
+      if (this.#parts.functions.stopUp(fn, null)) return null;
       const found = this.#parts.unit.translate(fn, address, access);
       yield* point("ats.reply");
       if (found.kind === "fault") return null;
@@ -119,12 +128,12 @@ export class Travel {
   }
 
   #route(fn: PciFunction, address: number, translated: boolean): RouteEnd {
-    const { topology, trace } = this.#parts;
+    const { functions, topology, trace } = this.#parts;
     // Bus mastering is a run-time state, and was asked before.
-    const sender = fn.busMaster ? fn : { ...fn, busMaster: true };
-    const { hops, end } = route(topology, sender, addr<BusAddr>(address), { translated });
+    const { hops, end } = route(topology, fn, addr<BusAddr>(address), { translated, busMaster: true });
     for (const hop of hops) trace.emit("route", () => `${hop.at}: ${hop.action}`);
-    return end;
+    if (end.kind !== "root-complex" && end.kind !== "function") return end;
+    return functions.stopUp(fn, end.kind === "function" ? end.fn : null) ?? end;
   }
 
   /** It did not leave the tree upwards. */
@@ -147,4 +156,9 @@ export class Travel {
     if (memory.isRam(address)) return addr<PhysAddr>(address);
     return topology.toPhys(topology.hostBridgeOf(fn), addr<BusAddr>(address));
   }
+}
+
+/** A request that is never put on the wire. */
+function mute(fn: PciFunction, why: string): Delivery {
+  return { kind: "lost", reason: `${fn.address} sends nothing: ${why}` };
 }

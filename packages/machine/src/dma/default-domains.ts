@@ -1,5 +1,5 @@
 /** What each device gets when it is probed: its DMA API, and the domain that it is attached to. */
-import { addr, type PhysAddr } from "@dma-buf/core";
+import { addr, PAGE_SIZE, type PhysAddr } from "@dma-buf/core";
 import type { PageTable } from "@dma-buf/page-table";
 import type { PciFunction, Topology } from "@dma-buf/pci";
 import type { Attached, IommuDomain } from "../iommu/domain.js";
@@ -10,6 +10,7 @@ import { DirectDma } from "./direct.js";
 import type { DeviceDma } from "./device-dma.js";
 import { IommuDma } from "./iommu-dma.js";
 import { IovaAllocator } from "./iova.js";
+import { pagesOf } from "./pages.js";
 import { type ReservedRegion, reservedRegions } from "./reserved.js";
 import { Swiotlb } from "./swiotlb.js";
 
@@ -40,9 +41,11 @@ export class DefaultDomains {
     this.#swiotlb = swiotlbBytes > 0 ? new Swiotlb(parts.memory, base, swiotlbBytes) : null;
   }
 
-  /** Attaches `fn` to a default domain of its own. */
+  /** Attaches `fn` to a default domain of its own, which translates if it is not trusted and there is an IOMMU. */
   probe(fn: PciFunction): { readonly dma: DeviceDma; readonly attached: Attached } {
-    const made = this.#policy.iommu === "translated" ? this.#translate(fn) : this.#passThrough(fn);
+    const { iommu } = this.#policy;
+    const isTranslated = iommu === "translated" || (iommu === "identity" && this.#isUntrusted(fn));
+    const made = isTranslated ? this.#translate(fn) : this.#passThrough(fn);
     this.#parts.unit.attach(fn, made.attached);
     return made;
   }
@@ -57,10 +60,11 @@ export class DefaultDomains {
     for (const dma of this.#translated) dma.drainQueue();
   }
 
-  /** For the ledger: slots of bounce buffers, and IOVAs that are unmapped and held until a flush. */
-  get counts(): { readonly swiotlbSlots: number; readonly queuedIovas: number } {
+  /** For the ledger: slots of bounce buffers, IOVAs, and of those the ones that are unmapped and held until a flush. */
+  get counts(): { readonly swiotlbSlots: number; readonly iovas: number; readonly queuedIovas: number } {
+    const iovas = this.#translated.reduce((n, dma) => n + dma.iovas, 0);
     const queuedIovas = this.#translated.reduce((n, dma) => n + dma.queued, 0);
-    return { swiotlbSlots: this.#swiotlb?.live ?? 0, queuedIovas };
+    return { swiotlbSlots: this.#swiotlb?.live ?? 0, iovas, queuedIovas };
   }
 
   /** Mappings that are out. */
@@ -72,8 +76,13 @@ export class DefaultDomains {
     return this.#policy.dmaMaskBits ?? 64;
   }
 
+  #isUntrusted(fn: PciFunction): boolean {
+    return this.#policy.untrusted?.includes(fn.address) ?? false;
+  }
+
   #passThrough(fn: PciFunction): { dma: DirectDma; attached: Attached } {
-    const dma = new DirectDma(fn.address, this.#maskBits, this.#swiotlb);
+    const ramEnd = Math.max(...this.#parts.memory.ram.map((r) => r.base + r.sizeBytes));
+    const dma = new DirectDma(fn.address, this.#maskBits, this.#swiotlb, ramEnd);
     this.#direct.push(dma);
     return { dma, attached: "identity" };
   }
@@ -84,7 +93,7 @@ export class DefaultDomains {
     const table = this.#parts.newTable(name);
     const domain = unit.createDomain(name, table);
     const last = 2 ** Math.min(this.#maskBits, table.format.vaBits) - 1;
-    const isUntrusted = this.#policy.untrusted?.includes(fn.address) ?? false;
+    const isUntrusted = this.#isUntrusted(fn);
     const dma = new IommuDma({
       unit,
       domain,
@@ -92,7 +101,8 @@ export class DefaultDomains {
       tables: memory.tables,
       iovas: new IovaAllocator({ last, reserved: this.#mapped(fn, table) }),
       flush: isUntrusted ? "strict" : (this.#policy.flush ?? "strict"),
-      bounce: isUntrusted ? this.#swiotlb : null,
+      isUntrusted,
+      bounce: this.#swiotlb,
     });
     this.#translated.push(dma);
     return { dma, attached: domain };
@@ -101,8 +111,16 @@ export class DefaultDomains {
   /** The reserved regions, of which those that firmware asks for are mapped one to one. */
   #mapped(fn: PciFunction, table: PageTable): readonly ReservedRegion[] {
     const reserved = this.reserved(fn);
-    for (const { kind, base, sizeBytes } of reserved)
-      if (kind === "direct") table.map(base, addr<PhysAddr>(base), sizeBytes, { read: true, write: true });
+    for (const { kind, base, sizeBytes } of reserved) if (kind === "direct") mapDirect(table, base, sizeBytes);
     return reserved;
   }
+}
+
+/** Firmware's ranges need neither be whole pages nor keep clear of each other. */
+function mapDirect(table: PageTable, base: number, sizeBytes: number): void {
+  const pages = pagesOf(base, sizeBytes);
+  const map = (at: number, size: number): void => table.map(at, addr<PhysAddr>(at), size, { read: true, write: true });
+  if (table.leaves(pages.address, pages.sizeBytes).next().done) return map(pages.address, pages.sizeBytes);
+  for (let at = pages.address; at < pages.address + pages.sizeBytes; at += PAGE_SIZE)
+    if (table.lookup(at) < 0) map(at, PAGE_SIZE);
 }

@@ -25,14 +25,21 @@ export interface DmaIovaState {
   readonly sizeBytes: number;
   /**
    * Maps a piece. The device reaches it at once; hardware with a not-present cache would not, before {@link sync}.
-   * @throws DmaBufError `EADDRINUSE` it is linked already · `EPERM` an unaligned piece of an untrusted device must be
-   * bounced, and cannot be here: map it with `mapPhys()` · `EINVAL` beyond the IOVAs · `ENOMEM` no table left
+   * @throws DmaBufError `EADDRINUSE` it is linked already · `EPERM` an unaligned piece of MMIO that an untrusted device
+   * would need bounced · `EINVAL` empty, beyond the IOVAs, or they were given back · `ENOMEM` no table left, or unaligned
+   * RAM of an untrusted device: Linux bounces that, which is not modelled here
    */
   link(offset: number, physical: PhysAddr, sizeBytes: number, direction: Direction, attributes: DmaMapAttributes): void;
   /** Flushes for *map*. The modelled IOMMUs cache no missing entries, so nothing is to be done. Linux: `dma_iova_sync()`. */
   sync(offset: number, sizeBytes: number): void;
-  /** Takes a linked piece back and flushes, under lazy flushing too. Sleeps at the flush's schedule points. */
+  /**
+   * Takes a linked piece back and flushes, under lazy flushing too. Sleeps at the flush's schedule points.
+   * @throws DmaBufError `EINVAL` a part of it is not linked, or as {@link link}; nothing changed
+   */
   unlink(offset: number, sizeBytes: number): Op<void>;
-  /** Unlinks `[0, mappedBytes)` and gives the IOVAs back, when the flush is done. Sleeps as {@link unlink}. */
+  /**
+   * Unlinks `[0, mappedBytes)` and gives the IOVAs back, when the flush is done. Sleeps as {@link unlink}.
+   * @throws DmaBufError `EINVAL` as {@link unlink}, or something beyond is linked; nothing changed
+   */
   destroy(mappedBytes: number): Op<void>;
 }

@@ -19,6 +19,16 @@ it("what the mask reaches has its own address, and no second place", () => {
   expect(r.nic.dma.mapPhys(addr(0x3fff_f000), 4097, "to-device", MEM)).not.toBe(0x3fff_f000);
 });
 
+it("one address is unmapped as often as it was mapped, each time as large", () => {
+  const r = narrow();
+  for (const size of [4096, 8192, 4096]) r.nic.dma.mapPhys(RAM, size, "bidirectional", MEM);
+  r.nic.dma.unmapPhys(addr(RAM), 8192);
+  expect(() => r.nic.dma.unmapPhys(addr(RAM), 8192)).toThrow(/EINVAL.*4096, 4096 is mapped there/);
+  for (const size of [4096, 4096]) r.nic.dma.unmapPhys(addr(RAM), size);
+  expect(() => r.nic.dma.unmapPhys(addr(RAM), 4096)).toThrow(/EINVAL.*nothing is mapped/);
+  expect(r.machine.ledger.dmaMappings).toBe(0);
+});
+
 it("device memory beyond the mask is refused, never bounced", () => {
   expect(() => narrow().nic.dma.mapPhys(BAR, 4096, "bidirectional", { mmio: true })).toThrow(
     /ENOMEM: 0x4000000000 is beyond the 30-bit DMA mask of 0000:04:00.0: MMIO is never bounced/,
@@ -67,6 +77,17 @@ describe("the copies of a bounce buffer", () => {
     expect(r.machine.memory.read(HIGH, 8)).toEqual(bytes(left));
   });
 
+  it("nothing beyond a mapping is synced", () => {
+    const r = narrow();
+    const address = r.nic.dma.mapPhys(HIGH, 512, "bidirectional", MEM);
+    r.machine.memory.write(HIGH, bytes(9, 1024));
+    r.nic.dma.syncForCpu(addr(address + 256), 4096);
+    expect(r.machine.memory.read(HIGH + 504, 16)).toEqual(Uint8Array.of(...bytes(0), ...bytes(9)));
+    r.machine.memory.write(HIGH, bytes(7, 1024));
+    r.nic.dma.syncForDevice(addr(address + 256), 4096);
+    expect(r.machine.memory.read(address + 504, 16)).toEqual(Uint8Array.of(...bytes(7), ...bytes(0)));
+  });
+
   it("a part of a mapping is synced alone", () => {
     const r = narrow();
     const address = r.nic.dma.mapPhys(HIGH, 4096, "bidirectional", MEM);
@@ -88,6 +109,10 @@ describe("the size of a bounced mapping", () => {
   it("has no limit where nothing bounces", () => {
     expect(rig().nic.dma.maxMappingBytes).toBe(Infinity);
     expect(narrow(0).nic.dma.maxMappingBytes).toBe(Infinity);
+    const r = rig({ machine: { dmaMaskBits: 33 } });
+    const [{ base, sizeBytes } = { base: 0, sizeBytes: 0 }] = r.machine.memory.ram;
+    expect(base + sizeBytes).toBeLessThanOrEqual(2 ** 33);
+    expect(r.nic.dma.maxMappingBytes).toBe(Infinity);
   });
 
   it("does not cross a segment, and slots come back", () => {

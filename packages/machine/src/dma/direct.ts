@@ -1,6 +1,7 @@
 /** dma-direct: no IOMMU, or an identity domain. The DMA address is the CPU-physical address, or that of a bounce buffer. */
 import { DmaBufError, type Direction, type DmaAddr, type DmaMapAttributes, hex, type PhysAddr } from "@dma-buf/core";
 import type { DeviceDma } from "./device-dma.js";
+import { checkMapped, LiveMappings } from "./mappings.js";
 import { BOUNCE_MAX_BYTES, type Swiotlb } from "./swiotlb.js";
 
 /** It knows RAM's bus mapping and no BAR's bus offset. */
@@ -8,27 +9,36 @@ export class DirectDma implements DeviceDma {
   readonly #device: string;
   readonly #maskBits: number;
   readonly #swiotlb: Swiotlb | null;
-  #live = 0;
+  readonly #ramEnd: number;
+  readonly #mappings = new LiveMappings();
 
-  /** @param swiotlb `null`: there is none, and what the mask does not reach is refused */
-  constructor(device: string, maskBits: number, swiotlb: Swiotlb | null) {
+  /**
+   * @param swiotlb `null`: there is none, and what the mask does not reach is refused
+   * @param ramEnd open: a mask that reaches it bounces no RAM
+   */
+  constructor(device: string, maskBits: number, swiotlb: Swiotlb | null, ramEnd: number) {
     this.#device = device;
     this.#maskBits = maskBits;
     this.#swiotlb = swiotlb;
+    this.#ramEnd = ramEnd;
   }
 
-  /** @throws DmaBufError `ENOMEM` beyond the mask, and device memory or no bounce buffer; `EINVAL` too large for one. */
+  /**
+   * @throws DmaBufError `EINVAL` no byte, or too large for a bounce buffer · `ENOMEM` beyond the mask, and device memory
+   * or no bounce buffer
+   */
   mapPhys(physical: PhysAddr, sizeBytes: number, direction: Direction, attributes: DmaMapAttributes): DmaAddr {
-    const address = this.#reaches(physical, sizeBytes)
-      ? physical
-      : this.#bounced(physical, sizeBytes, direction, attributes);
-    this.#live++;
+    checkMapped(physical, sizeBytes);
+    const slot = this.#reaches(physical, sizeBytes) ? null : this.#bounced(physical, sizeBytes, direction, attributes);
+    const address = slot ?? physical;
+    this.#mappings.add({ address, sizeBytes, slot });
     return address as number as DmaAddr;
   }
 
-  unmapPhys(address: DmaAddr, _sizeBytes: number, attributes?: DmaMapAttributes): void {
-    this.#live--;
-    this.#swiotlb?.unmap(physOf(address), attributes?.skipCpuSync ?? false);
+  /** @throws DmaBufError `EINVAL` this is not what was mapped; nothing changed */
+  unmapPhys(address: DmaAddr, sizeBytes: number, attributes?: DmaMapAttributes): void {
+    const { slot } = this.#mappings.take(address, sizeBytes);
+    if (slot !== null) this.#swiotlb?.unmap(slot, attributes?.skipCpuSync ?? false);
   }
 
   syncForCpu(address: DmaAddr, sizeBytes: number): void {
@@ -40,7 +50,7 @@ export class DirectDma implements DeviceDma {
   }
 
   get maxMappingBytes(): number {
-    return this.#swiotlb && this.#maskBits < 64 ? BOUNCE_MAX_BYTES : Infinity;
+    return this.#swiotlb && !this.#reaches(0, this.#ramEnd) ? BOUNCE_MAX_BYTES : Infinity;
   }
 
   tryAllocIova(): null {
@@ -48,7 +58,7 @@ export class DirectDma implements DeviceDma {
   }
 
   get live(): number {
-    return this.#live;
+    return this.#mappings.live;
   }
 
   #reaches(physical: number, sizeBytes: number): boolean {

@@ -27,11 +27,21 @@ export class FlushQueue {
     this.#queued.push(one);
   }
 
-  /** Flushes, then gives everything back. Nothing happens where nothing waits. */
+  /** Flushes, then gives everything back. Nothing happens where nothing waits. @throws what the first release threw */
   drain(): void {
     if (this.#queued.length === 0) return;
     this.#flush();
-    for (const one of this.#queued.splice(0)) this.#release(one);
+    this.#releaseAll(this.#queued.splice(0));
+  }
+
+  /** One that fails keeps no other from being given back: they are out of the queue already. */
+  #releaseAll([one, ...others]: readonly Queued[]): void {
+    if (!one) return;
+    try {
+      this.#release(one);
+    } finally {
+      this.#releaseAll(others);
+    }
   }
 
   /** Entries that wait. */

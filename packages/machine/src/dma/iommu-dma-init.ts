@@ -14,6 +14,8 @@ export interface IommuDmaInit {
   readonly tables: TableMemory;
   readonly iovas: IovaAllocator;
   readonly flush: "strict" | "lazy";
-  /** Of an untrusted device, pages that it shares with other data are bounced; `null`: it is trusted. */
+  /** Pages that the device would share with other data are bounced. */
+  readonly isUntrusted: boolean;
+  /** `null`: there are no bounce buffers, and what must bounce is refused. */
   readonly bounce: Swiotlb | null;
 }

@@ -1,7 +1,7 @@
 import { addr, type DmaAddr, type PhysAddr } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
-import { BAR, bytes, RAM, type Rig, rig, type RigOptions } from "../testing.js";
-import { QUEUE_MAX } from "./flush-queue.js";
+import { bytes, RAM, type Rig, rig, type RigOptions } from "../testing.js";
+import { FlushQueue, QUEUE_MAX } from "./flush-queue.js";
 
 const MEM = { mmio: false };
 const NIC = "0000:04:00.0";
@@ -75,49 +75,47 @@ describe("lazy", () => {
   });
 });
 
-describe("a device that is not trusted", () => {
-  it("gets a bounce buffer for what shares its page with other data, and sees none of that", () => {
-    const r = translated({ untrusted: [NIC] });
-    r.machine.memory.write(RAM, bytes(5, 4096));
-    const address = map(r, addr<PhysAddr>(RAM + 0x100), 8);
-    expect(address % 4096).toBe(0x100);
-    expect(r.run(r.nic.read(address, 8))).toEqual({ kind: "done", bytes: bytes(5) });
-    expect(r.run(r.nic.read(addr<DmaAddr>(address + 8), 8))).toEqual({ kind: "done", bytes: bytes(0) });
-    r.run(r.nic.write(address, bytes(6)));
-    expect(r.machine.memory.read(RAM + 0x100, 8)).toEqual(bytes(5));
-    r.nic.dma.syncForCpu(address, 8);
-    expect(r.machine.memory.read(RAM + 0x100, 8)).toEqual(bytes(6));
-    r.machine.memory.write(RAM + 0x100, bytes(7));
-    r.nic.dma.syncForDevice(address, 8);
-    expect(r.run(r.nic.read(address, 8))).toEqual({ kind: "done", bytes: bytes(7) });
-    r.run(r.nic.write(address, bytes(8)));
-    r.nic.dma.unmapPhys(address, 8);
-    expect(r.machine.memory.read(RAM + 0x100, 8)).toEqual(bytes(8));
+describe.each(["strict", "lazy"] as const)("%s: what is unmapped", (flush) => {
+  it("is a mapping, whole and once; else nothing changes", () => {
+    const r = translated({ flush });
+    const [address, other] = [map(r, RAM, 8192), map(r)];
+    const before = r.machine.resources.read();
+    for (const [at, size] of [
+      [address, 4096],
+      [address + 4096, 4096],
+      [address, 8191],
+    ] as const)
+      expect(() => r.nic.dma.unmapPhys(addr<DmaAddr>(at), size)).toThrow(/EINVAL.*whole and once/);
+    expect(r.machine.resources.read()).toEqual(before);
+    expect(reads(r, addr<DmaAddr>(address + 4096))).toBe("done");
+    r.nic.dma.unmapPhys(address, 8192);
+    expect(() => r.nic.dma.unmapPhys(address, 8192)).toThrow(/EINVAL.*nothing is mapped/);
+    r.nic.dma.unmapPhys(other, 4096);
+    r.machine.flushQueueTimer();
+    expect(r.machine.resources.read()).toMatchObject({ dmaMappings: 0, iovas: 0, queuedIovas: 0 });
   });
+});
 
-  it("gives its slots back once: whoever has them next keeps them", () => {
-    const r = translated({ untrusted: [NIC] });
-    const first = map(r, RAM, 8);
-    r.nic.dma.unmapPhys(first, 8);
-    expect(map(r)).toBe(first);
-    map(r, addr<PhysAddr>(RAM + 4096), 8);
-    r.nic.dma.unmapPhys(first, 4096);
-    expect(r.machine.resources.read()).toMatchObject({ dmaMappings: 1, swiotlbSlots: 2 });
-  });
+it("a queue gives everything back, even where one cannot be", () => {
+  const released: number[] = [];
+  const queue = new FlushQueue(
+    () => {},
+    ({ iova }) => {
+      released.push(iova);
+      if (iova === 1) throw new RangeError("the first");
+    },
+  );
+  for (const iova of [1, 2, 3]) queue.add({ iova: addr(iova), tables: [] });
+  expect(() => queue.drain()).toThrow(/the first/);
+  expect([released, queue.length]).toEqual([[1, 2, 3], 0]);
+});
 
-  it("reaches device memory itself", () => {
-    const r = translated({ untrusted: [NIC] });
-    const address = r.nic.dma.mapPhys(addr<PhysAddr>(BAR + 8), 8, "bidirectional", { mmio: true });
-    r.run(r.nic.write(address, bytes(3)));
-    expect(r.machine.memory.read(BAR + 8, 8)).toEqual(bytes(3));
-  });
-
-  it("gets whole pages as they are", () => {
-    const r = translated({ untrusted: [NIC] });
-    r.run(r.nic.write(map(r), bytes(4)));
-    expect(r.machine.memory.read(RAM, 8)).toEqual(bytes(4));
-    expect(r.nic.dma.maxMappingBytes).toBe(256 * 1024);
-  });
+it.each(["identity", "translated"] as const)("%s: no bytes are no mapping", (iommu) => {
+  const r = rig({ iommu });
+  const before = r.machine.resources.read();
+  for (const size of [0, -4096, 0.5]) expect(() => map(r, RAM, size)).toThrow(/EINVAL/);
+  expect(r.nic.dma.tryAllocIova(RAM, 0)).toBeNull();
+  expect(r.machine.resources.read()).toEqual(before);
 });
 
 it("a mapping that is refused leaves nothing behind", () => {

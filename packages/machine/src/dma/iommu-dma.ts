@@ -1,27 +1,28 @@
 /** dma-iommu: an IOVA of the device's own domain, written into the table that the IOMMU walks. */
 import {
   addr,
+  DmaBufError,
   type Direction,
   type DmaAddr,
   type DmaMapAttributes,
+  hex,
   type Iova,
-  PAGE_SIZE,
   type PhysAddr,
 } from "@dma-buf/core";
 import type { DeviceDma, DmaIovaState } from "./device-dma.js";
 import { FlushQueue, type Queued } from "./flush-queue.js";
 import type { IommuDmaInit } from "./iommu-dma-init.js";
 import { IovaState } from "./iova-state.js";
-import { pagesOf, protectionOf } from "./pages.js";
-import { BOUNCE_MAX_BYTES } from "./swiotlb.js";
+import { checkMapped, LiveMappings } from "./mappings.js";
+import { isWholePages, pagesOf, protectionOf } from "./pages.js";
+import { BOUNCE_MAX_BYTES, type Swiotlb } from "./swiotlb.js";
 
 /** Strict: unmap clears entries, flushes, and gives the IOVA back. Lazy: the flush and the IOVA wait in a queue. */
 export class IommuDma implements DeviceDma {
   readonly #init: IommuDmaInit;
   readonly #queue: FlushQueue | null;
-  /** Bounced mappings, by DMA address. */
-  readonly #bounced = new Map<number, PhysAddr>();
-  #live = 0;
+  readonly #mappings = new LiveMappings();
+  #states = 0;
 
   constructor(init: IommuDmaInit) {
     this.#init = init;
@@ -30,14 +31,17 @@ export class IommuDma implements DeviceDma {
     this.#queue = init.flush === "lazy" ? new FlushQueue(flush, (one) => this.#release(one)) : null;
   }
 
-  /** Any bytes: the IOVA has their offset in the page. @throws DmaBufError `ENOMEM` no IOVA, table or bounce buffer left. */
+  /**
+   * Any bytes: the IOVA has their offset in the page.
+   * @throws DmaBufError `EINVAL` no byte · `ENOMEM` no IOVA, table or bounce buffer left
+   */
   mapPhys(physical: PhysAddr, sizeBytes: number, direction: Direction, attributes: DmaMapAttributes): DmaAddr {
-    const slots = this.#mustBounce(physical, sizeBytes, attributes) ? this.#init.bounce : null;
+    checkMapped(physical, sizeBytes);
+    const slots = this.#slotsFor(physical, sizeBytes, attributes);
     const target = slots?.map(physical, sizeBytes, direction, true) ?? physical;
     try {
       const address = this.#mapped(target, sizeBytes, direction);
-      if (slots) this.#bounced.set(address, target);
-      this.#live++;
+      this.#mappings.add({ address, sizeBytes, slot: slots ? target : null });
       return address;
     } catch (error) {
       slots?.unmap(target, true);
@@ -45,7 +49,9 @@ export class IommuDma implements DeviceDma {
     }
   }
 
+  /** @throws DmaBufError `EINVAL` this is not what was mapped; nothing changed */
   unmapPhys(address: DmaAddr, sizeBytes: number, attributes?: DmaMapAttributes): void {
+    const { slot } = this.#mappings.take(address, sizeBytes);
     const { table, unit, domain } = this.#init;
     const range = pagesOf(address, sizeBytes);
     const gather: PhysAddr[] = [];
@@ -56,27 +62,25 @@ export class IommuDma implements DeviceDma {
       unit.flushNow(domain, range);
       this.#release(one);
     }
-    const slot = this.#bounced.get(address);
-    if (slot !== undefined) this.#init.bounce?.unmap(slot, attributes?.skipCpuSync ?? false);
-    this.#bounced.delete(address);
-    this.#live--;
+    if (slot !== null) this.#init.bounce?.unmap(slot, attributes?.skipCpuSync ?? false);
   }
 
   syncForCpu(address: DmaAddr, sizeBytes: number): void {
-    const slot = this.#slotAt(address);
+    const slot = this.#mappings.slotAt(address);
     if (slot !== null) this.#init.bounce?.syncForCpu(slot, sizeBytes);
   }
 
   syncForDevice(address: DmaAddr, sizeBytes: number): void {
-    const slot = this.#slotAt(address);
+    const slot = this.#mappings.slotAt(address);
     if (slot !== null) this.#init.bounce?.syncForDevice(slot, sizeBytes);
   }
 
   get maxMappingBytes(): number {
-    return this.#init.bounce ? BOUNCE_MAX_BYTES : Infinity;
+    return this.#init.isUntrusted && this.#init.bounce ? BOUNCE_MAX_BYTES : Infinity;
   }
 
   tryAllocIova(physical: PhysAddr, sizeBytes: number): DmaIovaState | null {
+    if (!(sizeBytes > 0)) return null;
     const { address, sizeBytes: pages } = pagesOf(physical, sizeBytes);
     let iova: Iova;
     try {
@@ -85,16 +89,21 @@ export class IommuDma implements DeviceDma {
       // Linux says no without saying why: the caller maps in the ordinary way then.
       return null;
     }
-    this.#live++;
+    this.#states++;
     const end = (): void => {
       this.#init.iovas.free(iova);
-      this.#live--;
+      this.#states--;
     };
     return new IovaState(this.#init, { iova, into: physical - address, sizeBytes, pages, end });
   }
 
   get live(): number {
-    return this.#live;
+    return this.#mappings.live + this.#states;
+  }
+
+  /** IOVAs that are taken: mapped, of a state, or held until a flush. */
+  get iovas(): number {
+    return this.#init.iovas.live;
   }
 
   /** Unmapped, and held until a flush. */
@@ -125,15 +134,16 @@ export class IommuDma implements DeviceDma {
     this.#init.iovas.free(iova);
   }
 
-  #mustBounce(physical: PhysAddr, sizeBytes: number, { mmio }: DmaMapAttributes): boolean {
-    const isAligned = physical % PAGE_SIZE === 0 && sizeBytes % PAGE_SIZE === 0;
-    return this.#init.bounce !== null && !mmio && !isAligned;
-  }
-
-  /** The slot behind a DMA address that may lie within a mapping. */
-  #slotAt(address: DmaAddr): PhysAddr | null {
-    const physical = this.#init.table.lookup(address);
-    const isSlot = [...this.#bounced.values()].some((slot) => slot <= physical && physical < slot + BOUNCE_MAX_BYTES);
-    return isSlot ? addr<PhysAddr>(physical) : null;
+  /** `null`: it does not bounce. @throws DmaBufError `ENOMEM` it must, and there are no slots */
+  #slotsFor(physical: PhysAddr, sizeBytes: number, { mmio }: DmaMapAttributes): Swiotlb | null {
+    const { isUntrusted, bounce } = this.#init;
+    if (!isUntrusted || mmio || isWholePages(physical, sizeBytes)) return null;
+    if (bounce) return bounce;
+    throw new DmaBufError("ENOMEM", {
+      op: "dma_map_phys",
+      stage: "map",
+      message: `${hex(physical)} of an untrusted device must bounce, and bounce buffers are inactive: map whole pages`,
+      values: { physical, sizeBytes },
+    });
   }
 }

@@ -52,6 +52,32 @@ describe("dma_iova_*", () => {
     expect(r.machine.ledger.dmaMappings).toBe(0);
   });
 
+  it("a hole is refused, and what is behind it stays linked until it is unlinked", () => {
+    const r = translated();
+    const state = alloc(r);
+    state.link(0x1000, RAM, 0x2000, "bidirectional", MEM);
+    const at = addr<DmaAddr>(state.address + 0x1000);
+    expect(() => r.run(state.unlink(0, 0x3000))).toThrow(/EINVAL.*only 8192 are linked/);
+    expect(() => r.run(state.destroy(0x4000))).toThrow(/EINVAL.*only 8192 are linked/);
+    expect(() => r.run(state.destroy(0))).toThrow(/EINVAL.*is linked still/);
+    expect([reads(r, at), r.machine.ledger.dmaMappings]).toEqual(["done", 1]);
+    r.run(state.unlink(0x1000, 0x2000));
+    r.run(state.destroy(0));
+    expect([reads(r, at), r.machine.ledger.dmaMappings]).toEqual(["fault", 0]);
+  });
+
+  it("has ended with destroy: whoever has the IOVAs next keeps them", () => {
+    const r = translated();
+    const state = alloc(r, RAM, 0x1000);
+    r.run(state.destroy(0));
+    const next = r.nic.dma.mapPhys(RAM, 4096, "bidirectional", MEM);
+    expect(next).toBe(state.address);
+    for (const end of [state.destroy(0x1000), state.destroy(0), state.unlink(0, 0x1000)])
+      expect(() => r.run(end)).toThrow(/EINVAL.*given back/);
+    expect(() => state.link(0, RAM, 0x1000, "bidirectional", MEM)).toThrow(/EINVAL.*given back/);
+    expect([reads(r, next), r.machine.ledger.dmaMappings]).toEqual(["done", 1]);
+  });
+
   it("refuses what is linked already, what is beyond, and another offset in the page", () => {
     const state = alloc(translated());
     state.link(0, RAM, 0x1000, "bidirectional", MEM);
@@ -59,14 +85,20 @@ describe("dma_iova_*", () => {
       state.link(offset, addr<PhysAddr>(physical), size, "bidirectional", MEM);
     expect(link(0, RAM, 0x1000)).toThrow(/EADDRINUSE/);
     expect(link(0x3000, RAM, 0x1001)).toThrow(/EINVAL.*beyond/);
+    for (const [offset, size] of [
+      [-0x1000, 0x1000],
+      [0x1000, 0],
+      [NaN, 0x1000],
+    ] as const)
+      expect(link(offset, RAM, size)).toThrow(/EINVAL.*piece/);
     expect(link(0x1000, RAM + 8, 8)).toThrow(/EINVAL.*offset in its page/);
   });
 
   it("an unaligned piece of a device that is not trusted cannot be linked", () => {
     const at = addr<PhysAddr>(RAM + 8);
     const untrusted = alloc(translated({ untrusted: [NIC] }), at, 8);
-    expect(() => untrusted.link(0, at, 8, "bidirectional", MEM)).toThrow(/EPERM.*dma_map_phys/);
-    untrusted.link(0, at, 8, "bidirectional", { mmio: true });
+    expect(() => untrusted.link(0, at, 8, "bidirectional", { mmio: true })).toThrow(/EPERM.*MMIO/);
+    expect(() => untrusted.link(0, at, 8, "bidirectional", MEM)).toThrow(/ENOMEM.*dma_map_phys/);
     const r = translated();
     const trusted = alloc(r, at, 8);
     trusted.link(0, at, 8, "bidirectional", MEM);

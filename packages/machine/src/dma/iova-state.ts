@@ -11,9 +11,10 @@ import {
   PAGE_SIZE,
   type PhysAddr,
 } from "@dma-buf/core";
+import type { IovaRange } from "../iommu/unit.js";
 import type { DmaIovaState } from "./device-dma.js";
 import type { IommuDmaInit } from "./iommu-dma-init.js";
-import { pagesOf, protectionOf } from "./pages.js";
+import { isWholePages, pagesOf, protectionOf } from "./pages.js";
 
 /** IOVAs that were taken for it. */
 interface Taken {
@@ -32,6 +33,7 @@ export class IovaState implements DmaIovaState {
   readonly sizeBytes: number;
   readonly #dma: IommuDmaInit;
   readonly #taken: Taken;
+  #hasEnded = false;
 
   constructor(dma: IommuDmaInit, taken: Taken) {
     this.#dma = dma;
@@ -40,22 +42,16 @@ export class IovaState implements DmaIovaState {
     this.sizeBytes = taken.sizeBytes;
   }
 
-  link(
-    offset: number,
-    physical: PhysAddr,
-    sizeBytes: number,
-    direction: Direction,
-    attributes: DmaMapAttributes,
-  ): void {
-    const { address, sizeBytes: pages } = pagesOf(this.address + offset, sizeBytes);
+  link(offset: number, physical: PhysAddr, sizeBytes: number, direction: Direction, { mmio }: DmaMapAttributes): void {
+    const op = "dma_iova_link";
+    const { address, sizeBytes: pages } = this.#range(op, offset, sizeBytes);
     const values = { offset, physical, sizeBytes };
-    if (address + pages > this.#taken.iova + this.#taken.pages)
-      throw refused("EINVAL", `${hex(offset + sizeBytes)} is beyond ${this.sizeBytes} bytes: allocate more`, values);
     if ((this.address + offset - physical) % PAGE_SIZE !== 0)
-      throw refused("EINVAL", `${hex(physical)} has another offset in its page: allocate for it`, values);
-    const isWhole = physical % PAGE_SIZE === 0 && sizeBytes % PAGE_SIZE === 0;
-    if (!isWhole && !attributes.mmio && this.#dma.bounce)
-      throw refused("EPERM", `${hex(physical)} must be bounced and is not whole pages: use dma_map_phys`, values);
+      throw refused("EINVAL", op, `${hex(physical)} has another offset in its page: allocate for it`, values);
+    if (this.#dma.isUntrusted && !isWholePages(physical, sizeBytes))
+      throw mmio
+        ? refused("EPERM", op, `${hex(physical)} is MMIO that would have to be bounced: link whole pages`, values)
+        : refused("ENOMEM", op, `${hex(physical)} must be bounced, not modelled here: use dma_map_phys`, values);
     this.#dma.table.map(address, addr<PhysAddr>(physical - (physical % PAGE_SIZE)), pages, protectionOf(direction));
   }
 
@@ -64,20 +60,72 @@ export class IovaState implements DmaIovaState {
   }
 
   *unlink(offset: number, sizeBytes: number): Op<void> {
+    const range = this.#range("dma_iova_unlink", offset, sizeBytes);
+    this.#checkLinked("dma_iova_unlink", range);
+    yield* this.#clear(range);
+  }
+
+  *destroy(mappedBytes: number): Op<void> {
+    const op = "dma_iova_destroy";
+    const mapped = mappedBytes === 0 ? null : this.#range(op, 0, mappedBytes);
+    this.#checkAlive(op);
+    if (mapped) this.#checkLinked(op, mapped);
+    this.#checkRest(op, mapped?.sizeBytes ?? 0);
+    // At once, and not when it is flushed: whoever runs meanwhile must not link into what is given back.
+    this.#hasEnded = true;
+    if (mapped) yield* this.#clear(mapped);
+    this.#taken.end();
+  }
+
+  *#clear(range: IovaRange): Op<void> {
     const { table, tables, unit, domain } = this.#dma;
-    const range = pagesOf(this.address + offset, sizeBytes);
     const gather: PhysAddr[] = [];
     table.unmap(range.address, range.sizeBytes, gather);
     yield* unit.flush(domain, range);
     for (const freed of gather) tables.freeTable(freed);
   }
 
-  *destroy(mappedBytes: number): Op<void> {
-    if (mappedBytes > 0) yield* this.unlink(0, mappedBytes);
-    this.#taken.end();
+  #checkAlive(op: string): void {
+    if (this.#hasEnded)
+      throw refused("EINVAL", op, `the IOVAs at ${hex(this.address)} were given back: allocate anew`, {});
+  }
+
+  /** The whole pages of a piece. */
+  #range(op: string, offset: number, sizeBytes: number): IovaRange {
+    this.#checkAlive(op);
+    const isPiece = Number.isSafeInteger(offset) && Number.isSafeInteger(sizeBytes) && offset >= 0 && sizeBytes > 0;
+    if (isPiece && offset + sizeBytes <= this.sizeBytes) return pagesOf(this.address + offset, sizeBytes);
+    const what = `${sizeBytes} bytes from ${offset} on are empty or beyond ${this.sizeBytes} bytes`;
+    throw refused("EINVAL", op, `${what}: name a piece of what was allocated`, { offset, sizeBytes });
+  }
+
+  /** A hole would end the unmapping there, and what is behind it would stay. */
+  #checkLinked(op: string, { address, sizeBytes }: IovaRange): void {
+    let linked = 0;
+    for (const leaf of this.#dma.table.leaves(address, sizeBytes)) {
+      const isWithin = leaf.va >= address && leaf.va + leaf.sizeBytes <= address + sizeBytes;
+      linked += isWithin ? leaf.sizeBytes : 0;
+    }
+    if (linked === sizeBytes) return;
+    const what = `of ${sizeBytes} bytes at ${hex(address)} only ${linked} are linked in whole leaves`;
+    throw refused("EINVAL", op, `${what}: unlink each piece as it was linked`, { address, sizeBytes, linked });
+  }
+
+  /** IOVAs that are given back must lead nowhere. */
+  #checkRest(op: string, mappedPages: number): void {
+    const { iova, pages } = this.#taken;
+    if (mappedPages === pages) return;
+    const first = this.#dma.table.leaves(iova + mappedPages, pages - mappedPages).next();
+    if (!first.done)
+      throw refused("EINVAL", op, `${hex(first.value.va)} is linked still: unlink it first`, { at: first.value.va });
   }
 }
 
-function refused(code: "EINVAL" | "EPERM", message: string, values: Record<string, unknown>): DmaBufError {
-  return new DmaBufError(code, { op: "dma_iova_link", stage: "map", message, values });
+function refused(
+  code: "EINVAL" | "EPERM" | "ENOMEM",
+  op: string,
+  message: string,
+  values: Record<string, unknown>,
+): DmaBufError {
+  return new DmaBufError(code, { op, stage: "map", message, values });
 }

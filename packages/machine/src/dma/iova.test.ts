@@ -1,7 +1,8 @@
 import { addr, type DmaAddr, type Iova, type PhysAddr } from "@dma-buf/core";
-import { t1 } from "@dma-buf/pci";
+import { type PciFunction, t1 } from "@dma-buf/pci";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { FORMAT_OF } from "../iommu/kind.js";
 import { BAR, bytes, RAM, rig } from "../testing.js";
 import { IovaAllocator } from "./iova.js";
 import { reservedRegions } from "./reserved.js";
@@ -45,12 +46,43 @@ it("reserved are the interrupt window, what bridges claim by bus number, AMD's r
   expect(reservedRegions(topology, nic, "vt-d", []).map((r) => r.kind)).toEqual(["msi", "window", "window"]);
 });
 
+it("reserved is what functions on the root bus claim as memory, their own BARs too, and no I/O", () => {
+  const claim = (fn: PciFunction): PciFunction => {
+    if (!fn.address.startsWith("0000:00:") || !fn.bridge) return fn;
+    const io = { kind: "io", base: addr<PhysAddr>(0x3000), sizeBytes: 0x1000 } as const;
+    const bar = { index: 0, base: addr<PhysAddr>(0x9000_0000), sizeBytes: 0x4000, prefetchable: false } as const;
+    const bars = [
+      { ...bar, space: "memory", bits: 32, enabled: true },
+      { ...bar, index: 1, space: "io", base: addr<PhysAddr>(0x4000), bits: 32, enabled: true },
+    ] as const;
+    return { ...fn, bars, bridge: { ...fn.bridge, windows: [...fn.bridge.windows, io] } };
+  };
+  const r = rig({ captured: claim });
+  const windows = r.machine.reservedRegions(r.nic).filter(({ kind }) => kind === "window");
+  expect(windows.map(({ base }) => base)).toEqual([BAR, 0x50_0000_0000, 0x9000_0000]);
+});
+
+it.each(["vt-d", "amd-vi"] as const)("%s: no IOVA is beyond what the table translates", (iommuKind) => {
+  const r = rig({ iommu: "translated", machine: { iommuKind } });
+  const size = 2 ** 33;
+  expect(r.nic.dma.tryAllocIova(addr<PhysAddr>(0), size)?.address).toBe(2 ** FORMAT_OF[iommuKind].vaBits - size);
+});
+
 it("what firmware asks for is mapped one to one in the default domain", () => {
   const device = "0000:04:00.0";
   const r = rig({ iommu: "translated", machine: { directRegions: [{ device, base: RAM, sizeBytes: 4096 }] } });
   expect(r.run(r.nic.write(addr<DmaAddr>(RAM), bytes(3))).kind).toBe("done");
   expect(r.machine.memory.read(RAM, 8)).toEqual(bytes(3));
   expect(r.machine.reservedRegions(r.nic).at(-1)).toMatchObject({ kind: "direct", base: RAM });
+});
+
+it("firmware's ranges may overlap, and begin and end within pages", () => {
+  const device = "0000:04:00.0";
+  const at = (base: number, sizeBytes: number) => ({ device, base: addr<PhysAddr>(base), sizeBytes });
+  const directRegions = [at(RAM + 0x100, 0x1000), at(RAM + 0x1000, 0x1001)];
+  const r = rig({ iommu: "translated", machine: { directRegions } });
+  const kinds = [0, 0x1000, 0x2000, 0x3000].map((o) => r.run(r.nic.read(addr<DmaAddr>(RAM + o), 8)).kind);
+  expect(kinds).toEqual(["done", "done", "done", "fault"]);
 });
 
 describe("whatever is asked for and given back", () => {

@@ -8,6 +8,11 @@ export function pagesOf(address: number, sizeBytes: number): { readonly address:
   return { address: first, sizeBytes: Math.ceil((address + sizeBytes - first) / PAGE_SIZE) * PAGE_SIZE };
 }
 
+/** Does a range share no page with other data? */
+export function isWholePages(address: number, sizeBytes: number): boolean {
+  return address % PAGE_SIZE === 0 && sizeBytes % PAGE_SIZE === 0;
+}
+
 /** What a direction lets the device do. */
 export function protectionOf(direction: Direction): Protection {
   return { read: direction !== "from-device", write: direction !== "to-device" };

@@ -49,6 +49,8 @@ export class Swiotlb {
     this.#taken.fill(1, firstSlot, firstSlot + slots);
     const address = addr<PhysAddr>(this.base + firstSlot * SLOT_BYTES + into);
     this.#bounces.set(address, { original, sizeBytes, direction, firstSlot, slots });
+    // The device reaches the padding of its pages too, and that has what the slots held before.
+    if (isPaged) this.#memory.write(this.base + firstSlot * SLOT_BYTES, new Uint8Array(slots * SLOT_BYTES));
     this.#memory.write(address, this.#memory.read(original, sizeBytes));
     return address;
   }
@@ -67,18 +69,18 @@ export class Swiotlb {
     this.#taken.fill(0, bounce.firstSlot, bounce.firstSlot + bounce.slots);
   }
 
-  /** Slot to original, unless the device only reads. `address` may lie within the mapping. */
+  /** Slot to original, unless the device only reads. `address` may lie within the mapping, whose end limits the size. */
   syncForCpu(address: PhysAddr, sizeBytes: number): void {
-    const found = this.#at(address);
+    const found = this.#at(address, sizeBytes);
     if (found && found.direction !== "to-device")
-      this.#memory.write(found.original, this.#memory.read(address, sizeBytes));
+      this.#memory.write(found.original, this.#memory.read(address, found.sizeBytes));
   }
 
   /** Original to slot, unless the device only writes. */
   syncForDevice(address: PhysAddr, sizeBytes: number): void {
-    const found = this.#at(address);
+    const found = this.#at(address, sizeBytes);
     if (found && found.direction !== "from-device")
-      this.#memory.write(address, this.#memory.read(found.original, sizeBytes));
+      this.#memory.write(address, this.#memory.read(found.original, found.sizeBytes));
   }
 
   /** Slots that are taken. */
@@ -86,10 +88,13 @@ export class Swiotlb {
     return this.#taken.reduce((n, taken) => n + taken, 0);
   }
 
-  #at(address: PhysAddr): { original: PhysAddr; direction: Direction } | null {
-    for (const [start, { original, sizeBytes, direction }] of this.#bounces)
-      if (start <= address && address < start + sizeBytes)
-        return { original: addr<PhysAddr>(original + (address - start)), direction };
+  /** The part of a mapping from `address` on that lies within `asked` bytes. */
+  #at(address: PhysAddr, asked: number): Pick<Bounce, "original" | "sizeBytes" | "direction"> | null {
+    for (const [start, { original, sizeBytes, direction }] of this.#bounces) {
+      const into = address - start;
+      if (into < 0 || into >= sizeBytes) continue;
+      return { original: addr<PhysAddr>(original + into), sizeBytes: Math.min(asked, sizeBytes - into), direction };
+    }
     return null;
   }
 

@@ -39,6 +39,10 @@ export class DeviceTlb {
     this.#cache.drop(address, sizeBytes);
   }
 
+  invalidateAll(): void {
+    this.invalidate(0, Number.MAX_SAFE_INTEGER);
+  }
+
   /** Counts a request as under way by a cached leaf, until its end. */
   *use<T>(op: Op<T>): Op<T> {
     this.#using++;

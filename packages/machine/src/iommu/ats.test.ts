@@ -99,15 +99,50 @@ it("a translated peer write goes sideways, and no completion waits for it", () =
   expect(r.machine.memory.read(BAR, 8)).toEqual(bytes(6));
 });
 
-it("reset empties the ATC and turns ATS off; the device sends untranslated again", () => {
+it("reset turns ATS off, and it comes back with an empty ATC", () => {
   const r = ats();
   r.run(r.nic.read(IOVA, 8));
   r.table.unmap(IOVA, 4096);
   r.unit.flushIotlb(r.domain);
+  const reset = resetFunction(r.machine.functions, r.nic.fn);
+  upTo(reset, "reset.restore");
+  expect(r.unit.atcOf(r.nic.fn)).toBeNull();
+  expect(reset.next().done).toBe(true);
+  expect(r.unit.atcOf(r.nic.fn)?.size).toBe(0);
+  expect(r.run(r.nic.read(IOVA, 8))).toMatchObject({ kind: "fault", by: `ATC of ${r.nic.name}` });
+});
+
+it("a reset turns on no ATS that was off, nor twice what somebody turned on meanwhile", () => {
+  const r = ats();
+  r.unit.disableAts(r.nic.fn);
   r.run(resetFunction(r.machine.functions, r.nic.fn));
   expect(r.unit.atcOf(r.nic.fn)).toBeNull();
-  expect(kindOf(r, r.nic.read(IOVA, 8))).toBe("fault");
-  expect(r.machine.iommuFaults.records).toHaveLength(1);
+  r.unit.enableAts(r.nic.fn);
+  const reset = resetFunction(r.machine.functions, r.nic.fn);
+  upTo(reset, "reset.restore");
+  r.unit.enableAts(r.nic.fn);
+  const atc = r.unit.atcOf(r.nic.fn);
+  expect(reset.next().done).toBe(true);
+  expect(r.unit.atcOf(r.nic.fn)).toBe(atc);
+});
+
+it.each<[string, (r: Ats) => void, string]>([
+  ["removed", (r) => r.machine.functions.unplug(r.nic.fn), "it was removed"],
+  ["in D3hot", (r) => r.machine.functions.setPower(r.nic.fn, "D3hot"), "it is in D3hot"],
+  ["without bus mastering", (r) => r.machine.functions.setBusMaster(r.nic.fn, false), "bus mastering is off"],
+  ["reset", (r) => r.run(resetFunction(r.machine.functions, r.nic.fn)), "it was reset"],
+])("a device that is %s while it asks sends nothing, neither up nor sideways", (_name, change, why) => {
+  for (const site of ["ats.request", "ats.reply"])
+    for (const place of [RAM, BAR]) {
+      const r = ats();
+      const at = addr<DmaAddr>(IOVA + 0x10_0000);
+      r.table.map(at, place, 4096, RW);
+      const writing = r.nic.write(at, bytes(7));
+      upTo(writing, site);
+      change(r);
+      expect(r.run(writing)).toMatchObject({ kind: "lost", reason: `${r.nic.name} sends nothing: ${why}` });
+      expect(r.machine.memory.read(place, 8)).toEqual(bytes(0));
+    }
 });
 
 it("a translated request is refused when ATS went off on its way, and into the interrupt window", () => {
@@ -121,6 +156,16 @@ it("a translated request is refused when ATS went off on its way, and into the i
   r.table.map(IOVA + 8192, addr<PhysAddr>(0xfee0_0000), 4096, RW);
   expect(kindOf(r, r.nic.write(addr<DmaAddr>(IOVA + 8192), bytes(1)))).toBe("fault");
   expect(r.machine.iommuFaults.records).toMatchObject([{ reason: 0x0d }, { reason: 0x0d, address: 0xfee0_0000 }]);
+});
+
+it("above a root port without bus mastering nobody is asked; what the device holds, it uses sideways", () => {
+  const r = ats();
+  r.table.map(IOVA + 0x10_0000, BAR, 8192, RW);
+  const at = addr<DmaAddr>(IOVA + 0x10_0000);
+  r.run(r.nic.read(at, 8));
+  r.machine.functions.setBusMaster(r.machine.topology.get("0000:00:01.0"), false);
+  expect(kindOf(r, r.nic.write(at, bytes(1)))).toBe("done");
+  expect(kindOf(r, r.nic.write(addr<DmaAddr>(at + 4096), bytes(1)))).toBe("fault");
 });
 
 it("attaching another domain drops what the device holds of the old one", () => {

@@ -2,12 +2,14 @@
  * An IOMMU: who is attached to which domain, the IOTLB, the devices' own caches as far as it commands them, and the
  * faults. One unit stands before all root ports of the machine.
  */
-import { DmaBufError, hex, type Op, type PhysAddr, point, type Trace } from "@dma-buf/core";
+import { hex, type Op, type PhysAddr, point, type Trace } from "@dma-buf/core";
 import { type PageTable, walk, type WalkMemory } from "@dma-buf/page-table";
 import type { PciFunction } from "@dma-buf/pci";
-import { DeviceTlb } from "./atc.js";
+import type { DeviceTlb } from "./atc.js";
 import { type CachedLeaf, through, TranslationCache } from "./cache.js";
+import { DeviceEntries } from "./device-entries.js";
 import { type Attached, type IommuDomain, nameOf } from "./domain.js";
+import { DeviceTlbs } from "./device-tlbs.js";
 import { FaultLog, faultRecord, type FaultSource, type Stopped } from "./fault.js";
 import type { IommuKind } from "./kind.js";
 
@@ -30,13 +32,13 @@ export class IommuUnit {
   readonly faults: FaultLog;
   readonly #memory: WalkMemory;
   readonly #trace: Trace;
-  readonly #entries = new Map<string, Attached>();
+  readonly #entries = new DeviceEntries();
   readonly #iotlb = new Map<number, TranslationCache>();
-  readonly #atcs = new Map<string, DeviceTlb>();
-  readonly #blocked = new Set<string>();
+  readonly #atcs: DeviceTlbs;
   #domains = 0;
 
-  constructor(kind: IommuKind, memory: WalkMemory, trace: Trace, faultsMax: number) {
+  constructor(kind: IommuKind, memory: WalkMemory, trace: Trace, faultsMax: number, untrusted: readonly string[]) {
+    this.#atcs = new DeviceTlbs(untrusted);
     this.kind = kind;
     this.#memory = memory;
     this.#trace = trace;
@@ -53,36 +55,45 @@ export class IommuUnit {
    * @throws DmaBufError `EBUSY` between {@link block} and {@link unblock}
    */
   attach(fn: PciFunction, to: Attached): void {
-    if (this.#blocked.has(fn.address))
-      throw new DmaBufError("EBUSY", {
-        op: "iommu_attach_group",
-        stage: "attach",
-        message: `${fn.address} is blocked for a reset, and its domain stays: attach after the reset`,
-        values: { function: fn.address },
-      });
+    this.#entries.set(fn, to);
     this.#trace.emit("event", () => `${fn.address}: IOMMU domain is now ${nameOf(to)}`);
-    this.#entries.set(fn.address, to);
-    this.#atcs.get(fn.address)?.invalidate(ALL.address, ALL.sizeBytes);
+    this.#atcs.of(fn.address)?.invalidateAll();
   }
 
   /** What the device entry of `fn` says. */
   attachedTo(fn: PciFunction): Attached {
-    return this.#entries.get(fn.address) ?? "blocked";
+    return this.#entries.of(fn);
+  }
+
+  /** The domain that `fn` was attached to first, when it was probed. */
+  defaultOf(fn: PciFunction): Attached {
+    return this.#entries.defaultOf(fn);
+  }
+
+  /** Functions whose device entry leads to `domain`. */
+  attachedCount(domain: IommuDomain): number {
+    return this.#entries.functionsOf(domain).length;
+  }
+
+  /** Drops all of `domain`, to which nobody is attached: its tables are about to be freed. */
+  forget(domain: IommuDomain): void {
+    this.flushIotlb(domain);
+    this.#iotlb.delete(domain.id);
   }
 
   /** Stops all DMA of `fn` while it is reset, whatever its domain. Linux: `pci_dev_reset_iommu_prepare()`. */
   block(fn: PciFunction): void {
-    this.#blocked.add(fn.address);
+    this.#entries.setBlocked(fn, true);
   }
 
   /** Linux: `pci_dev_reset_iommu_done()`. */
   unblock(fn: PciFunction): void {
-    this.#blocked.delete(fn.address);
+    this.#entries.setBlocked(fn, false);
   }
 
   /** A request without a translation of its own, or an ATS request: the IOTLB first, then a walk, whose leaf is cached. */
   translate(fn: PciFunction, address: number, access: "read" | "write"): Translation {
-    const attached = this.#blocked.has(fn.address) ? "blocked" : this.attachedTo(fn);
+    const attached = this.#entries.inForce(fn);
     if (attached === "identity") return { kind: "identity" };
     if (attached === "blocked")
       return { kind: "fault", stopped: "no-entry", by: "IOMMU", reason: `${hex(address)}: no entry for ${fn.address}` };
@@ -101,28 +112,21 @@ export class IommuUnit {
 
   /**
    * Lets `fn` ask for translations and keep them. Its ATC is empty then. Linux: `pci_enable_ats()`.
-   * @throws DmaBufError `EINVAL` it has no ATS
+   * @throws DmaBufError `EINVAL` it has no ATS, or is not trusted · `EBUSY` ATS is on
    */
   enableAts(fn: PciFunction): void {
-    if (fn.ats === null)
-      throw new DmaBufError("EINVAL", {
-        op: "pci_enable_ats",
-        stage: "attach",
-        message: `${fn.address} has no ATS capability: choose a function that has one`,
-        values: { function: fn.address },
-      });
+    this.#atcs.enable(fn);
     this.#trace.emit("event", () => `${fn.address}: ATS on`);
-    this.#atcs.set(fn.address, new DeviceTlb(fn.address));
   }
 
   /** Reset does it too. Linux: `pci_disable_ats()`. */
   disableAts(fn: PciFunction): void {
-    this.#atcs.delete(fn.address);
+    this.#atcs.disable(fn);
   }
 
   /** The ATC of `fn`; `null` where ATS is off. */
   atcOf(fn: PciFunction): DeviceTlb | null {
-    return this.#atcs.get(fn.address) ?? null;
+    return this.#atcs.of(fn.address);
   }
 
   /**
@@ -132,7 +136,7 @@ export class IommuUnit {
    */
   *flush(domain: IommuDomain, range: IovaRange = ALL): Op<void> {
     yield* point("iommu.flush.request");
-    this.#flushIotlb(domain, range);
+    this.flushIotlb(domain, range);
     for (const atc of this.#atcsOf(domain)) {
       yield* point("ats.invalidate.request");
       atc.invalidate(range.address, range.sizeBytes);
@@ -143,13 +147,14 @@ export class IommuUnit {
 
   /** The same in one step, for callers that cannot sleep: {@link flush} with nobody in between, and nothing drained. */
   flushNow(domain: IommuDomain, range: IovaRange = ALL): void {
-    this.#flushIotlb(domain, range);
+    this.flushIotlb(domain, range);
     for (const atc of this.#atcsOf(domain)) atc.invalidate(range.address, range.sizeBytes);
   }
 
   /** The IOTLB alone, in one step: half a flush where devices have ATCs. */
-  flushIotlb(domain: IommuDomain): void {
-    this.#flushIotlb(domain, ALL);
+  flushIotlb(domain: IommuDomain, { address, sizeBytes }: IovaRange = ALL): void {
+    this.#trace.emit("store", () => `${domain.name}: IOTLB flushed`);
+    this.#iotlb.get(domain.id)?.drop(address, sizeBytes);
   }
 
   /** Leaves of `domain` in the IOTLB. */
@@ -157,13 +162,14 @@ export class IommuUnit {
     return this.#iotlb.get(domain.id)?.size ?? 0;
   }
 
-  #flushIotlb(domain: IommuDomain, { address, sizeBytes }: IovaRange): void {
-    this.#trace.emit("store", () => `${domain.name}: IOTLB flushed`);
-    this.#iotlb.get(domain.id)?.drop(address, sizeBytes);
+  /** For the ledger: leaves in the IOTLB, and in all ATCs. */
+  get counts(): { readonly iotlbEntries: number; readonly atcEntries: number } {
+    const iotlbEntries = [...this.#iotlb.values()].reduce((n, cache) => n + cache.size, 0);
+    return { iotlbEntries, atcEntries: this.#atcs.size };
   }
 
   #atcsOf(domain: IommuDomain): DeviceTlb[] {
-    return [...this.#atcs].filter(([fn]) => this.#entries.get(fn) === domain).map(([, atc]) => atc);
+    return this.#entries.functionsOf(domain).flatMap((fn) => this.#atcs.of(fn) ?? []);
   }
 
   #walk(domain: IommuDomain, address: number, access: "read" | "write"): Translation {
