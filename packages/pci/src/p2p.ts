@@ -7,6 +7,8 @@ import type { Unknown } from "./capture/capture.js";
 import type { AcsBits, PciFunction } from "./function.js";
 import { CPU_RULE_SINCE, type HostBridge, LIST_SINCE, type Listing, P2PDMA_SINCE } from "./host-bridge.js";
 import { isBefore } from "./kernel-version.js";
+import { type Between, between } from "./p2p-between.js";
+import { type Assumption, assumptions, cpuIsUnknown, describe, mayHaveAcs, openFacts, WORST } from "./p2p-unknown.js";
 import type { Topology } from "./topology.js";
 
 /** What decided, and what would have to change. */
@@ -33,17 +35,6 @@ const REDIRECT: readonly (keyof AcsBits)[] = ["ReqRedir", "CmpltRedir", "EgressC
 /** AMD's Zen: the first family whose root complex the kernel trusts to forward. */
 const ZEN_FAMILY = 0x17;
 
-/** How what is not known is taken in one evaluation. */
-interface Assumption {
-  readonly acsRedirects: boolean;
-  readonly cpuForwards: boolean;
-  readonly listed: boolean;
-  /** Do both lie below a switch that the capture has lost? */
-  readonly joined: boolean;
-}
-
-const WORST: Assumption = { acsRedirects: true, cpuForwards: false, listed: false, joined: false };
-
 /**
  * The kernel's answer for `client` doing DMA to a BAR of `provider`. It counts ACS redirect on every function of
  * both paths up to and with the common ancestor; without any, requests stay below it. What is unknown counts as no.
@@ -67,59 +58,6 @@ export function p2pRuling(topology: Topology, provider: PciFunction, client: Pci
 }
 
 const RANK: Readonly<Record<P2pMapType, number>> = { "not-supported": 0, "through-host-bridge": 1, "bus-address": 2 };
-
-/** Facts that the rule asks for and the capture does not have. */
-interface OpenFacts {
-  readonly acs: readonly PciFunction[];
-  readonly roots: readonly HostBridge[];
-  readonly cpu: boolean;
-  /** Buses whose bridges the capture has lost, where what they have in common decides. */
-  readonly lost: readonly HostBridge[];
-}
-
-function openFacts(topology: Topology, { counted, roots }: Between): OpenFacts {
-  return {
-    acs: counted.filter((fn) => fn.acs === "unknown" && mayHaveAcs(fn)),
-    roots: roots.filter((root) => root.listing === "unknown" && !root.isLost),
-    cpu: cpuIsUnknown(topology),
-    lost: roots.filter((root) => root.isLost),
-  };
-}
-
-/** Every way to take what is open; the worst first. What is known stays out of it. */
-function assumptions(open: OpenFacts): Assumption[] {
-  const acs = open.acs.length > 0 ? [true, false] : [true];
-  const cpu = open.cpu ? [false, true] : [false];
-  const lists = open.roots.length + open.lost.length > 0 ? [false, true] : [false];
-  const apart = acs.flatMap((acsRedirects) =>
-    cpu.flatMap((isZen) => lists.map((listed) => ({ acsRedirects, cpuForwards: isZen, listed, joined: false }))),
-  );
-  return open.lost.length > 0 ? [...apart, { ...WORST, joined: true }] : apart;
-}
-
-function describe({ acs, roots, cpu, lost }: OpenFacts): Unknown[] {
-  const ports = acs.map((fn) => ({
-    what: `ACS of ${fn.address}`,
-    because: "the capture does not show its extended capabilities",
-    capture: "sudo lspci -vvv, or dma-buf capture as root",
-  }));
-  const listings = roots.map((root) => ({
-    what: `whether ${root.name} is on the kernel's list`,
-    because: "the capture has no vendor and device ids, or its kernel is older than the list that is known",
-    capture: "sudo lspci -vvvnn, or dma-buf capture",
-  }));
-  const bridges = lost.map((root) => ({
-    what: root.name,
-    because: "no bridge in the capture leads there",
-    capture: "the whole output of sudo lspci -vvvnn, or dma-buf capture",
-  }));
-  const processor = {
-    what: "the CPU's vendor and family",
-    because: "lspci shows no CPU, and no function's name tells",
-    capture: "dma-buf capture",
-  };
-  return [...ports, ...bridges, ...listings, ...(cpu ? [processor] : [])];
-}
 
 function evaluate(topology: Topology, pair: Between, assume: Assumption): P2pAnswer {
   if (isBefore(topology.kernel, P2PDMA_SINCE)) return tooOld(topology);
@@ -147,31 +85,6 @@ function evaluate(topology: Topology, pair: Between, assume: Assumption): P2pAns
   return viaHostBridge(topology, pair, assume, why, redirects);
 }
 
-/** Two functions and what lies between them. */
-interface Between {
-  readonly provider: PciFunction;
-  readonly client: PciFunction;
-  /** The lowest function above both, or one of them. */
-  readonly common: PciFunction | null;
-  readonly distance: number;
-  /** The functions whose ACS counts: both paths, up to and with the common ancestor. None where there is no such. */
-  readonly counted: readonly PciFunction[];
-  /** One host bridge, or the provider's and the client's. */
-  readonly roots: readonly HostBridge[];
-}
-
-function between(topology: Topology, provider: PciFunction, client: PciFunction): Between {
-  const a = topology.pathToRoot(provider);
-  const b = topology.pathToRoot(client);
-  const common = topology.commonAncestor(provider, client);
-  const roots = [...new Set([topology.hostBridgeOf(provider), topology.hostBridgeOf(client)])];
-  const pair = { provider, client, common, roots };
-  if (!common) return { ...pair, distance: a.length + b.length, counted: [] };
-  const up = a.slice(0, a.indexOf(common) + 1);
-  const down = b.slice(0, b.indexOf(common));
-  return { ...pair, distance: up.length - 1 + down.length, counted: [...up, ...down] };
-}
-
 function below(common: PciFunction, provider: PciFunction, client: PciFunction): string {
   if (provider === client) return "they are one function";
   return common === provider || common === client ? `one is above the other` : `both below ${common.address}`;
@@ -183,11 +96,6 @@ function redirectOf(fn: PciFunction, assumed: boolean): Redirect[] {
   const { control } = fn.acs;
   const bits = REDIRECT.filter((bit) => control[bit]);
   return bits.length > 0 ? [{ at: fn.address, bits }] : [];
-}
-
-/** Conventional bridges never have ACS, whatever a capture could not see of them. */
-function mayHaveAcs(fn: PciFunction): boolean {
-  return fn.portType !== "pci-bridge";
 }
 
 function viaHostBridge(
@@ -234,11 +142,6 @@ function clearAcs(redirects: readonly Redirect[]): string {
 
 function cpuForwards({ cpu }: Topology): boolean {
   return cpu.vendor === "AuthenticAMD" && cpu.family !== "unknown" && cpu.family >= ZEN_FAMILY;
-}
-
-/** Could it be one of those, for all that is known? */
-function cpuIsUnknown({ cpu }: Topology): boolean {
-  return cpu.vendor === "unknown" || (cpu.vendor === "AuthenticAMD" && cpu.family === "unknown");
 }
 
 function allows(listing: Listing, oneBridge: boolean, assumed: boolean): boolean {
