@@ -4,7 +4,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { addr } from "@dma-buf/core";
-import { captureToJson, p2pMatrix, p2pVerdict, Topology } from "@dma-buf/pci";
+import { captureToJson, p2pMatrix, p2pVerdict, parseLspci, Topology } from "@dma-buf/pci";
 
 const CLI = join(import.meta.dirname, "../packages/cli/bin/dma-buf.js");
 const PORTS = 125;
@@ -67,7 +67,31 @@ export function pci() {
     isOffsetKnown: true,
   }));
   const topology = new Topology({ functions: all, hostBridges, cpu: { vendor: "GenuineIntel", family: 6 } });
-  return { rows: [matrix(topology), command(all)], counted: [] };
+  return { rows: [growth(), matrix(topology), command(all)], counted: [] };
+}
+
+/** A capture eight times as long takes eight times as long: near 1, or something in the reader is quadratic. */
+function growth() {
+  const text = (count) => Array.from({ length: count }, (_, i) => described(i)).join("");
+  const [short, long] = [text(1000), text(8000)];
+  return {
+    name: "growth: reading 8,000 functions",
+    unit: "capture",
+    baselineName: "1,000 functions, eight times",
+    goal: 1.5,
+    n: 1,
+    baseline() {
+      let read = 0;
+      for (let i = 0; i < 8; i++) read += parseLspci(short).functions.length;
+      return read;
+    },
+    candidate: () => parseLspci(long).functions.length,
+  };
+}
+
+function described(i) {
+  const [domain, bus, slot, fn] = [i >> 16, (i >> 8) & 0xff, (i >> 3) & 0x1f, i & 7].map((n) => hex(n));
+  return `00${domain}:${bus}:${slot}.${fn.slice(1)} Ethernet controller: X\n\tControl: I/O- Mem+ BusMaster+\n\n`;
 }
 
 function matrix(topology) {
