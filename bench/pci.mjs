@@ -90,8 +90,8 @@ function growth() {
 }
 
 function described(i) {
-  const [domain, bus, slot, fn] = [i >> 16, (i >> 8) & 0xff, (i >> 3) & 0x1f, i & 7].map((n) => hex(n));
-  return `00${domain}:${bus}:${slot}.${fn.slice(1)} Ethernet controller: X\n\tControl: I/O- Mem+ BusMaster+\n\n`;
+  const [domain, bus, slot, digit] = [i >> 16, (i >> 8) & 0xff, (i >> 3) & 0x1f, i & 7].map((n) => hex(n));
+  return `00${domain}:${bus}:${slot}.${digit.slice(1)} Ethernet controller: X\n\tControl: I/O- Mem+ BusMaster+\n\n`;
 }
 
 function matrix(topology) {
