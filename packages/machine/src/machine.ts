@@ -91,7 +91,7 @@ export class Machine {
     const known = this.#devices.get(address);
     if (known) return known;
     const fn = this.topology.get(address);
-    const device = new MachineDevice(this, fn, this.#domains.probe(fn).dma);
+    const device = new MachineDevice(this, fn, this.#domains.probe(fn));
     this.#devices.set(address, device);
     return device;
   }

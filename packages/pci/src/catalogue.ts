@@ -1,6 +1,14 @@
 /** The topologies of the scenario catalogue, in code. */
 import { addr, type PhysAddr } from "@dma-buf/core";
-import { type AcsBits, type Bar, type BridgeWindow, NO_ACS_BITS, type PciFunction, type PortType } from "./function.js";
+import {
+  blankFunction,
+  type AcsBits,
+  type Bar,
+  type BridgeWindow,
+  NO_ACS_BITS,
+  type PciFunction,
+  type PortType,
+} from "./function.js";
 import type { HostBridge } from "./host-bridge.js";
 import { Topology } from "./topology.js";
 
@@ -110,27 +118,7 @@ function endpoint(address: string, name: string, barBase: number, barBytes: numb
 }
 
 function base(address: string, name: string): PciFunction {
-  return {
-    address,
-    name,
-    classCode: null,
-    className: "catalogue",
-    vendor: null,
-    device: null,
-    bars: [],
-    unsizedBars: [],
-    bridge: null,
-    acs: null,
-    ats: null,
-    portType: "endpoint",
-    multiFunction: false,
-    driver: null,
-    iommuGroup: null,
-    numaNode: null,
-    physfn: null,
-    busMaster: true,
-    memoryEnabled: true,
-  };
+  return { ...blankFunction(address), name, className: "catalogue" };
 }
 
 function window(from: number, sizeBytes: number): BridgeWindow {

@@ -109,6 +109,31 @@ export function partsOf(address: string): {
   return { domain: parseInt(domain, 16), bus: parseInt(bus, 16), device: parseInt(device, 16), fn: parseInt(fn, 16) };
 }
 
+/** An endpoint of which nothing is known but its address: what functions made in code begin with. */
+export function blankFunction(address: string): PciFunction {
+  return {
+    address,
+    name: "",
+    classCode: null,
+    className: "",
+    vendor: null,
+    device: null,
+    bars: [],
+    unsizedBars: [],
+    bridge: null,
+    acs: null,
+    ats: null,
+    portType: "endpoint",
+    multiFunction: false,
+    driver: null,
+    iommuGroup: null,
+    numaNode: null,
+    physfn: null,
+    busMaster: true,
+    memoryEnabled: true,
+  };
+}
+
 export const NO_ACS_BITS: AcsBits = {
   SrcValid: false,
   TransBlk: false,

@@ -1,6 +1,6 @@
 /** Small hosts for tests: a function by a few words. */
 import { addr, type PhysAddr } from "@dma-buf/core";
-import { type AcsBits, type Bar, NO_ACS_BITS, type PciFunction, type PortType } from "./function.js";
+import { type AcsBits, type Bar, NO_ACS_BITS, type PciFunction, type PortType, blankFunction } from "./function.js";
 import type { HostBridge, Listing } from "./host-bridge.js";
 import { Topology, type TopologyInit } from "./topology.js";
 
@@ -12,28 +12,7 @@ export function acs(...bits: (keyof AcsBits)[]): PciFunction["acs"] {
 }
 
 export function fn(address: string, portType: PortType, more: Partial<PciFunction> = {}): PciFunction {
-  return {
-    address,
-    classCode: null,
-    className: "",
-    name: `function ${address}`,
-    vendor: null,
-    device: null,
-    bars: [],
-    unsizedBars: [],
-    bridge: null,
-    acs: null,
-    ats: null,
-    portType,
-    multiFunction: false,
-    driver: null,
-    iommuGroup: null,
-    numaNode: null,
-    physfn: null,
-    busMaster: true,
-    memoryEnabled: true,
-    ...more,
-  };
+  return { ...blankFunction(address), name: `function ${address}`, portType, ...more };
 }
 
 export function bar(base: number, sizeBytes = 0x10_0000, index = 0): Bar {

@@ -1,6 +1,7 @@
 /** A tree of functions below host bridges, with the two numberings: the CPU's and the bus's. */
 import { addr, type BusAddr, type PhysAddr } from "@dma-buf/core";
 import type { Capture, HostFacts } from "./capture/capture.js";
+import { Buses, busKey, busName } from "./buses.js";
 import { check } from "./capture/check.js";
 import { type AcsBits, isRootBus, type Maybe, type PciFunction, partsOf } from "./function.js";
 import { type CpuClue, cpuOf, type HostBridge, listingOf } from "./host-bridge.js";
@@ -32,7 +33,7 @@ export class Topology {
   readonly #onBus = new Map<string, PciFunction[]>();
   readonly #paths = new Map<PciFunction, readonly PciFunction[]>();
   readonly #bridgeOfRoot = new Map<string, HostBridge>();
-  readonly #busOf: (fn: PciFunction) => string;
+  readonly #buses: Buses;
 
   /** @throws CaptureError for BARs that overlap, addresses that no Number holds, and bridges that form no tree */
   constructor({ functions, hostBridges, cpu, kernel, iommu, domainTypes }: TopologyInit) {
@@ -44,17 +45,16 @@ export class Topology {
     this.iommu = iommu ?? "unknown";
     this.domainTypes = domainTypes ?? new Map();
     this.#byAddress = new Map(functions.map((f) => [f.address, f]));
-    this.#busOf = busesOf(this.#byAddress);
+    this.#buses = new Buses(functions);
     for (const f of functions) {
-      const { domain } = partsOf(f.address);
       // Secondary 0 is a bridge that nobody configured: it leads nowhere.
-      if (f.bridge && f.bridge.secondary !== 0) this.#bridgeOfBus.set(`${domain}:${f.bridge.secondary}`, f);
-      const bus = this.#busOf(f);
+      if (f.bridge && f.bridge.secondary !== 0) this.#bridgeOfBus.set(busKey(f.address, f.bridge.secondary), f);
+      const bus = this.#buses.busOf(f.address);
       const there = this.#onBus.get(bus);
       if (there) there.push(f);
       else this.#onBus.set(bus, [f]);
     }
-    for (const h of hostBridges) this.#bridgeOfRoot.set(`${h.domain}:${h.bus}`, h);
+    for (const h of hostBridges) this.#bridgeOfRoot.set(busName(h.domain, h.bus), h);
   }
 
   /** @throws RangeError naming the functions there are. */
@@ -70,12 +70,12 @@ export class Topology {
 
   /** The bridge above `fn`; `null` on a root bus. */
   parentOf(fn: PciFunction): PciFunction | null {
-    return this.#bridgeOfBus.get(this.#busOf(fn)) ?? null;
+    return this.#bridgeOfBus.get(this.#buses.busOf(fn.address)) ?? null;
   }
 
   childrenOf(fn: PciFunction): readonly PciFunction[] {
     if (!fn.bridge || fn.bridge.secondary === 0) return [];
-    return this.#onBus.get(`${partsOf(fn.address).domain}:${fn.bridge.secondary}`) ?? [];
+    return this.#onBus.get(busKey(fn.address, fn.bridge.secondary)) ?? [];
   }
 
   /** `fn`, its bridge, that bridge's bridge, up to the root port. */
@@ -97,11 +97,11 @@ export class Topology {
   /** All functions of `fn`'s device: with VFs' ARI numbers aside, those that share its bus and device number. */
   slotOf(fn: PciFunction): readonly PciFunction[] {
     const slot = slotOf(fn);
-    return (this.#onBus.get(this.#busOf(fn)) ?? []).filter((f) => slotOf(f) === slot);
+    return (this.#onBus.get(this.#buses.busOf(fn.address)) ?? []).filter((f) => slotOf(f) === slot);
   }
 
   hostBridgeOf(fn: PciFunction): HostBridge {
-    const bridge = this.#bridgeOfRoot.get(this.#busOf(this.pathToRoot(fn).at(-1) as PciFunction));
+    const bridge = this.#bridgeOfRoot.get(this.#buses.busOf((this.pathToRoot(fn).at(-1) as PciFunction).address));
     if (!bridge) throw new RangeError(`${fn.address} is below no host bridge`);
     return bridge;
   }
@@ -115,7 +115,7 @@ export class Topology {
 
   /** The functions on the root bus of `bridge`. */
   rootsBelow(bridge: HostBridge): readonly PciFunction[] {
-    return this.#onBus.get(`${bridge.domain}:${bridge.bus}`) ?? [];
+    return this.#onBus.get(busName(bridge.domain, bridge.bus)) ?? [];
   }
 
   /** What travels on the wires below `fn`'s host bridge for a CPU-physical address. */
@@ -149,14 +149,6 @@ function slotOf({ address }: PciFunction): string {
   return address.slice(0, address.lastIndexOf("."));
 }
 
-/** The bus that a function is on. A VF's number may be on another one, to which no bridge leads: it is where its PF is. */
-function busesOf(byAddress: ReadonlyMap<string, PciFunction>): (fn: PciFunction) => string {
-  return (fn) => {
-    const { domain, bus } = partsOf((byAddress.get(fn.physfn ?? "") ?? fn).address);
-    return `${domain}:${bus}`;
-  };
-}
-
 export interface TopologyOptions {
   /** In place of what the capture says or, where it says nothing, of 0; for every root. Bytes. */
   readonly busOffsetBytes?: number;
@@ -180,13 +172,11 @@ export function topologyOf(capture: Capture, options: TopologyOptions = {}): Top
 
 /** The functions on each bus that no bridge leads to. */
 function rootsOf(functions: readonly PciFunction[]): PciFunction[][] {
-  const below = new Set(
-    functions.flatMap((f) => (f.bridge?.secondary ? [`${partsOf(f.address).domain}:${f.bridge.secondary}`] : [])),
-  );
-  const busOf = busesOf(new Map(functions.map((f) => [f.address, f])));
+  const below = new Set(functions.flatMap((f) => (f.bridge?.secondary ? [busKey(f.address, f.bridge.secondary)] : [])));
+  const buses = new Buses(functions);
   const roots = new Map<string, PciFunction[]>();
   for (const fn of functions) {
-    const bus = busOf(fn);
+    const bus = buses.busOf(fn.address);
     const there = roots.get(bus);
     if (there) there.push(fn);
     else if (!below.has(bus)) roots.set(bus, [fn]);

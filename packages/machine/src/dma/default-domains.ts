@@ -42,12 +42,12 @@ export class DefaultDomains {
   }
 
   /** Attaches `fn` to a default domain of its own, which translates if it is not trusted and there is an IOMMU. */
-  probe(fn: PciFunction): { readonly dma: DeviceDma; readonly attached: Attached } {
+  probe(fn: PciFunction): DeviceDma {
     const { iommu } = this.#policy;
     const isTranslated = iommu === "translated" || (iommu === "identity" && this.#isUntrusted(fn));
     const made = isTranslated ? this.#translate(fn) : this.#passThrough(fn);
     this.#parts.unit.attach(fn, made.attached);
-    return made;
+    return made.dma;
   }
 
   /** Of `fn` under this policy. */

@@ -39,10 +39,6 @@ export class TranslationCache {
         if (base < address + sizeBytes && address < base + size) leaves.delete(base);
   }
 
-  clear(): void {
-    this.#bySize.clear();
-  }
-
   /** Leaves held. */
   get size(): number {
     return [...this.#bySize.values()].reduce((n, leaves) => n + leaves.size, 0);

@@ -1,6 +1,6 @@
 /** How far the numbers on a root's buses lie from the CPU's: known where a BAR is seen from both sides. */
 import type { PciFunction, UnsizedBar } from "../function.js";
-import { Buses } from "./draft.js";
+import { Buses } from "../buses.js";
 import type { Notes } from "./notes.js";
 
 /** One BAR, with the CPU's number and the register's. */

@@ -1,7 +1,8 @@
 /** What holds for every host: no two functions answer for one address, and buses form a tree. */
+import { hex } from "@dma-buf/core";
 import { type Bar, type PciFunction, partsOf } from "../function.js";
 import { CaptureError } from "./capture-error.js";
-import { busKey } from "./draft.js";
+import { busKey } from "../buses.js";
 
 /** @throws CaptureError naming the functions and the numbers that cannot be true. */
 export function check(functions: readonly PciFunction[], source: string): void {
@@ -97,8 +98,4 @@ function loop(source: string, problem: string): CaptureError {
 
 function end({ bar }: Span): number {
   return bar.base + bar.sizeBytes;
-}
-
-function hex(value: number): string {
-  return `0x${value.toString(16)}`;
 }

@@ -3,7 +3,8 @@ import { isRootBus, partsOf, type PciFunction } from "../function.js";
 import type { Capture, HostFacts } from "./capture.js";
 import { check } from "./check.js";
 import type { VirtualFunctions } from "./config-space.js";
-import { busKey, Buses, type Draft, settle } from "./draft.js";
+import { busKey, Buses } from "../buses.js";
+import { type Draft, settle } from "./draft.js";
 import type { Notes } from "./notes.js";
 
 export interface Reading {

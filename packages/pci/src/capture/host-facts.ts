@@ -1,7 +1,7 @@
 /** What a host's files say besides its functions: CPU, kernel, command line, IOMMU. */
 import type { PciFunction } from "../function.js";
 import type { Cpu, HostFacts } from "./capture.js";
-import { canonical } from "./draft.js";
+import { canonical } from "../buses.js";
 import { type Tree, textAt } from "./tree.js";
 
 /** `sys` is the path of /sys in the tree, with its slash; /proc lies beside it. */

@@ -10,7 +10,7 @@ import {
   type PciFunction,
   type UnsizedBar,
 } from "../function.js";
-import { canonical } from "./draft.js";
+import { canonical } from "../buses.js";
 import type { Field } from "./json-fields.js";
 
 /** The highest bus number. */

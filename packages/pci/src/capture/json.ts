@@ -4,7 +4,7 @@ import { impossibleOffsets } from "./bus-offset.js";
 import type { Capture, Cpu, HostFacts, Skipped, Unknown } from "./capture.js";
 import { CaptureError } from "./capture-error.js";
 import { check } from "./check.js";
-import { Buses, busKey } from "./draft.js";
+import { Buses, busKey } from "../buses.js";
 import { Field } from "./json-fields.js";
 import { functionOf } from "./json-function.js";
 

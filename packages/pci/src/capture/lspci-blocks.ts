@@ -1,7 +1,7 @@
 /** lspci's text by function: a header, the lines under it, and bytes. */
 import { matters } from "./lspci-rules.js";
 import type { Notes } from "./notes.js";
-import { canonical } from "./draft.js";
+import { canonical } from "../buses.js";
 import type { Line } from "./text-lines.js";
 
 export interface Header {
