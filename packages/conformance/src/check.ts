@@ -1,5 +1,5 @@
 /** Runs every drive and says, requirement by requirement, what was kept. */
-import { type CallName, DmaBufError, explore, type Op, rowsOf, Scheduler, seeded } from "@dma-buf/core";
+import { type CallName, DmaBufError, explore, type Op, perform, rowsOf, Scheduler, seeded } from "@dma-buf/core";
 import { exporterDrives } from "./exporter-drives.js";
 import { importerDrives, type ImporterWorld, revokeRace } from "./importer-drives.js";
 import { type Breach, Recorder } from "./recorder.js";
@@ -79,7 +79,7 @@ function driveExporter(subject: ExporterSubject): Driven {
     const { fw, host, run } = world(new Scheduler(), subject);
     run("export", function* () {
       const exporter = subject.create(fw, host);
-      const buf = exporter.export();
+      const buf = yield* perform(exporter.export());
       yield* drive({ subject, fw, host, exporter }, buf);
       yield* fw.put(buf);
       if (fw.ledger.buffers > 0 || fw.calls.release !== 1)

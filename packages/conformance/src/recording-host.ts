@@ -7,6 +7,7 @@ import {
   type Device,
   type DmaAddr,
   type DmaApi,
+  type DmaIovaState,
   DmaBufError,
   type P2pProvider,
   PAGE_SIZE,
@@ -31,6 +32,7 @@ export class RecordingHost {
   readonly #mappings = new Map<number, { readonly physical: PhysAddr; readonly sizeBytes: number }>();
   readonly #domain: Space = { kind: "iova", domain: this };
   readonly #bus: Space = { kind: "pci-bus", bridge: this };
+  readonly #states = new Set<DmaIovaState>();
   #next = IOVA_BASE;
   /** What was asked of the DMA API, in order: `mapPhys 4096`, `unmapPhys 1073741824`. */
   readonly log: string[] = [];
@@ -54,9 +56,9 @@ export class RecordingHost {
     this.tables = tableMemory();
   }
 
-  /** DMA mappings made and not given back. */
+  /** DMA mappings made and not given back, and IOVAs that were not destroyed. */
   get liveMappings(): number {
-    return this.#mappings.size;
+    return this.#mappings.size + this.#states.size;
   }
 
   /** Where the device's address goes, or `null`: it would fault. */
@@ -68,10 +70,10 @@ export class RecordingHost {
 
   #dma(): DmaApi {
     return {
+      maskBits: 64,
       mapPhys: (physical, sizeBytes) => {
         this.log.push(`mapPhys ${physical}`);
-        const iova = this.#next;
-        this.#next += Math.ceil(sizeBytes / PAGE_SIZE) * PAGE_SIZE;
+        const iova = this.#take(sizeBytes);
         this.#mappings.set(iova, { physical, sizeBytes });
         return addr<DmaAddr>(iova);
       },
@@ -83,7 +85,44 @@ export class RecordingHost {
           );
         this.#mappings.delete(address);
       },
+      tryAllocIova: (_physical, sizeBytes) => this.#iovas(sizeBytes),
     };
+  }
+
+  #take(sizeBytes: number): number {
+    const iova = this.#next;
+    this.#next += Math.ceil(sizeBytes / PAGE_SIZE) * PAGE_SIZE;
+    return iova;
+  }
+
+  /** IOVAs that are filled piece by piece; until they are destroyed they count as a mapping. */
+  #iovas(sizeBytes: number): DmaIovaState {
+    const base = this.#take(sizeBytes);
+    const mappings = this.#mappings;
+    const state: DmaIovaState = {
+      address: addr<DmaAddr>(base),
+      sizeBytes,
+      link(offset, physical, linkedBytes) {
+        if (mappings.has(base + offset))
+          throw new DmaBufError("EADDRINUSE", {
+            op: "dma_iova_link",
+            stage: "map",
+            message: `${offset} is linked: link the bytes after it`,
+          });
+        mappings.set(base + offset, { physical, sizeBytes: linkedBytes });
+      },
+      sync() {},
+      *unlink(offset, linkedBytes) {
+        for (const iova of mappings.keys())
+          if (iova >= base + offset && iova < base + offset + linkedBytes) mappings.delete(iova);
+      },
+      destroy: (mappedBytes) => {
+        this.#states.delete(state);
+        return state.unlink(0, mappedBytes);
+      },
+    };
+    this.#states.add(state);
+    return state;
   }
 
   // An access answers with zeros or a fault: the kit asks where an address leads, not what lies there.

@@ -1,9 +1,18 @@
 /** What is checked: a plugin, the contract it claims, and what it says it can do. */
-import type { Contract, DmaBuf, ExporterCall, Framework, Op } from "@dma-buf/core";
+import type { Contract, DmaBuf, ExporterCall, Framework, MaySleep, Op } from "@dma-buf/core";
 import type { RecordingHost } from "./recording-host.js";
 
 /** What an exporter may declare. What it does not declare must be absent, or refuse. */
-export type ExporterCapability = "map" | "get_pfn" | "pin" | "cpu-access" | "mmap" | "vmap" | "static" | "revoke";
+export type ExporterCapability =
+  | "map"
+  | "get_pfn"
+  | "pin"
+  | "cpu-access"
+  | "mmap"
+  | "vmap"
+  | "static"
+  | "revoke"
+  | "move";
 
 /** What an importer may declare. */
 export type ImporterCapability = "invalidate" | "peer2peer";
@@ -26,10 +35,12 @@ interface Subject {
 /** One exporter in a fresh world. */
 export interface ExporterUnderTest {
   /** Exports a buffer of at least two whole pages; the caller gets the reference. */
-  export(): DmaBuf;
+  export(): MaySleep<DmaBuf>;
   /** With capability `revoke`: takes it away, and gives it back. */
   revoke?(): Op<void>;
   restore?(): Op<void>;
+  /** With capability `move`: puts the bytes elsewhere. When it returns, the old place may be used for something else. */
+  move?(): Op<void>;
 }
 
 /** An exporter, for the kit. */

@@ -19,6 +19,8 @@ export type BusAddr = Addr<"pci-bus">;
 export type Iova = Addr<"iova">;
 /** What one device may put on its bus: valid for that device alone, bytes. */
 export type DmaAddr = Addr<"dma">;
+/** What means something between the devices of one fabric alone, beside PCI: XGMI, NVLink. Bytes. */
+export type FabricAddr = Addr<"device-private">;
 /** What a guest believes to be physical, bytes. */
 export type Gpa = Addr<"guest-physical">;
 /** A CPU page frame number: a CPU-physical address in units of {@link PAGE_SIZE}. */

@@ -186,11 +186,11 @@ export class BufferCalls {
     return this.env.bug(this.rule(call), party, message);
   }
 
-  /** Books a defect that the contract was posted with. `false`: this contract has it not. */
-  protected defect(name: string, message: string): boolean {
+  /** Books a defect that the contract was posted with, when it bites. `false`: this contract has it not, and nothing is booked. */
+  defect(name: string, message: string, party: Finding["party"] = "framework"): boolean {
     const defect = this.contract.defects.find((d) => d.id.endsWith(`/defect-${name}`));
     if (defect)
-      this.env.report("violation", { ...defect, op: name, stage: "query" }, "framework", `${defect.what}: ${message}`);
+      this.env.report("violation", { ...defect, op: name, stage: "query" }, party, `${defect.what}: ${message}`);
     return defect !== undefined;
   }
 

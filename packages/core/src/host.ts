@@ -38,8 +38,13 @@ export interface DmaMapAttributes {
   readonly skipCpuSync?: boolean;
 }
 
-/** The DMA API for one device: it knows the device's default domain and nothing about PCI peers. */
+/**
+ * The DMA API for one device: it knows the device's default domain and nothing about PCI peers. None of these calls
+ * sleeps; those of {@link DmaIovaState} that do are `Op`s.
+ */
 export interface DmaApi {
+  /** How many address bits the device drives: what lies beyond, it cannot put on its bus. Linux: `dma_get_mask()`. */
+  readonly maskBits: number;
   /**
    * Makes `[physical, physical + sizeBytes)` reachable for the device. Linux: `dma_map_phys()`.
    * @throws DmaBufError `ENOMEM` when the address is beyond the device's mask or no IOVA is left.
@@ -47,6 +52,37 @@ export interface DmaApi {
   mapPhys(physical: PhysAddr, sizeBytes: number, direction: Direction, attributes: DmaMapAttributes): DmaAddr;
   /** Takes a mapping back; whether the IOTLB is flushed at once is the domain's flush mode. */
   unmapPhys(address: DmaAddr, sizeBytes: number, attributes?: DmaMapAttributes): void;
+  /**
+   * IOVAs without a mapping yet, enough for `sizeBytes` from `physical` on. `null` where the device needs none, or none is
+   * left: map with `mapPhys()` then. The caller destroys it. Linux: `dma_iova_try_alloc()`.
+   */
+  tryAllocIova(physical: PhysAddr, sizeBytes: number): DmaIovaState | null;
+}
+
+/** IOVAs that are filled piece by piece. Linux: `struct dma_iova_state`. Offsets and sizes are bytes from `address` on. */
+export interface DmaIovaState {
+  /** Where the first byte will be. */
+  readonly address: DmaAddr;
+  readonly sizeBytes: number;
+  /**
+   * Maps a piece. The device reaches it at once; hardware with a not-present cache would not, before {@link sync}.
+   * @throws DmaBufError `EADDRINUSE` it is linked already · `EPERM` an unaligned piece of MMIO that an untrusted device
+   * would need bounced · `EINVAL` empty, beyond the IOVAs, or they were given back · `ENOMEM` no table left, or unaligned
+   * RAM of an untrusted device: Linux bounces that, which is not modelled here
+   */
+  link(offset: number, physical: PhysAddr, sizeBytes: number, direction: Direction, attributes: DmaMapAttributes): void;
+  /** Flushes for *map*. The modelled IOMMUs cache no missing entries, so nothing is to be done. Linux: `dma_iova_sync()`. */
+  sync(offset: number, sizeBytes: number): void;
+  /**
+   * Takes a linked piece back and flushes, under lazy flushing too. Sleeps at the flush's schedule points.
+   * @throws DmaBufError `EINVAL` a part of it is not linked, or as {@link link}; nothing changed
+   */
+  unlink(offset: number, sizeBytes: number): Op<void>;
+  /**
+   * Unlinks `[0, mappedBytes)` and gives the IOVAs back, when the flush is done. Sleeps as {@link unlink}.
+   * @throws DmaBufError `EINVAL` as {@link unlink}, or something beyond is linked; nothing changed
+   */
+  destroy(mappedBytes: number): Op<void>;
 }
 
 /**

@@ -1,6 +1,6 @@
-import { addr } from "@dma-buf/core";
+import { addr, type FabricAddr } from "@dma-buf/core";
 import { expect, it } from "vitest";
-import { DeviceFabric, type FabricAddr } from "./device-fabric.js";
+import { DeviceFabric } from "./device-fabric.js";
 import { bytes, dmaOf, RAM, rig, upTo } from "./testing.js";
 
 function fabric() {

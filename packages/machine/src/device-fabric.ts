@@ -2,13 +2,10 @@
  * Addresses that mean something between the devices of one fabric alone: XGMI, NVLink. They travel beside PCI: no port
  * routes them, no IOMMU translates them, and no CPU has a number for what lies behind them. A platform model, unverified.
  */
-import { type AccessResult, type Addr, addr, hex, type Op, point } from "@dma-buf/core";
+import { type AccessResult, addr, type FabricAddr, hex, type Op, point } from "@dma-buf/core";
 import type { PciFunction } from "@dma-buf/pci";
 import type { MachineDevice } from "./device.js";
 import type { Machine } from "./machine.js";
-
-/** Where a byte lies in one fabric; the same number in another one, or on PCI, is another place or none. */
-export type FabricAddr = Addr<"device-private">;
 
 /** Device memory that its owner shows to the fabric. */
 interface Window {
@@ -30,7 +27,9 @@ export class DeviceFabric {
   }
 
   join(device: MachineDevice): void {
+    if (this.#members.has(device.fn)) return;
     this.#members.add(device.fn);
+    device.fabrics.push({ kind: "device-private", fabric: this });
   }
 
   /**

@@ -23,6 +23,8 @@ export class MachineDevice implements Device {
   readonly name: string;
   readonly fn: PciFunction;
   readonly dma: DeviceDma;
+  /** Whoever joins a fabric is entered here by it. */
+  readonly fabrics: Extract<Space, { kind: "device-private" }>[] = [];
   readonly #machine: Machine;
 
   constructor(machine: Machine, fn: PciFunction, dma: DeviceDma) {
@@ -32,9 +34,9 @@ export class MachineDevice implements Device {
     this.dma = dma;
   }
 
-  /** Those of the domain that it is attached to now. */
+  /** Its bus, the domain that it is attached to now, and the fabrics that it is in. */
   get spaces(): readonly Space[] {
-    return spacesOf(this.#machine.topology, this.fn, this.#machine.domainOf(this));
+    return [...spacesOf(this.#machine.topology, this.fn, this.#machine.domainOf(this)), ...this.fabrics];
   }
 
   *write(address: DmaAddr | BusAddr, bytes: Uint8Array): Op<AccessResult> {

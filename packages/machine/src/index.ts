@@ -4,8 +4,8 @@
  * @packageDocumentation
  */
 export { MachineDevice } from "./device.js";
-export { DeviceFabric, type FabricAddr } from "./device-fabric.js";
-export type { DeviceDma, DmaIovaState } from "./dma/device-dma.js";
+export { DeviceFabric } from "./device-fabric.js";
+export type { DeviceDma } from "./dma/device-dma.js";
 export { IovaAllocator, type IovaLimits } from "./dma/iova.js";
 export type { DirectRegion, ReservedRegion } from "./dma/reserved.js";
 export type { Attached, IommuDomain } from "./iommu/domain.js";

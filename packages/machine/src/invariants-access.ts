@@ -85,10 +85,21 @@ function where({ physical }: Arrival): string {
 }
 
 function sameSpace(a: Space, b: Space): boolean {
-  if (a.kind === "pci-bus") return b.kind === "pci-bus" && a.bridge === b.bridge;
-  return b.kind === "iova" && a.domain === b.domain;
+  return a.kind === b.kind && identity(a) === identity(b);
 }
 
+/** What tells a space from others of its kind. */
+function identity(space: Space): object {
+  if (space.kind === "pci-bus") return space.bridge;
+  return space.kind === "iova" ? space.domain : space.fabric;
+}
+
+const NAMES: Readonly<Record<Space["kind"], string>> = {
+  "pci-bus": "PCI bus",
+  iova: "IOMMU domain",
+  "device-private": "device fabric",
+};
+
 function describe({ kind }: Space): string {
-  return kind === "iova" ? "IOMMU domain" : "PCI bus";
+  return NAMES[kind];
 }

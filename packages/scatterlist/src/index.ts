@@ -1,7 +1,9 @@
 /**
  * Scatter lists that hold millions of segments: addresses and sizes in two typed arrays, a `Run` only where one is asked
- * for. What an exporter returns from `mapDmaBuf` when there are too many segments for one object each.
+ * for. And what exporters make them of: physical ranges, mapped for one device, or told frame by frame.
  *
  * @packageDocumentation
  */
+export { type MapOptions, mapPhysVecs, type PhysVecTable, whyNotByPfn } from "./map.js";
+export { frameAt, type PhysVec, sizeOf } from "./phys-vec.js";
 export { type Common, ScatterList, type ScatterListOptions, SEGMENT_BYTES_MAX } from "./scatter-list.js";

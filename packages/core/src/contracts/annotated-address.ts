@@ -29,6 +29,7 @@ export const annotatedAddress: Contract = defineContract(linux73, {
       source,
     },
   },
+  defects: [],
   policy: { device: "optional" },
   *open(fw, at, direction) {
     return mappedWindow(fw, at, direction, annotatedOnly(fw));

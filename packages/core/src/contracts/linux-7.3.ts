@@ -82,6 +82,23 @@ export const linux73: Contract = defineContract(dmaAddress, {
       findings: [OUTSIDE],
     }),
   },
+  defects: [
+    {
+      id: "linux-7.3/defect-iova-offset-zero",
+      what: "every range is linked at the first byte of the IOVA: a buffer of several ranges cannot be mapped",
+      source: "Linux 7.3, drivers/dma-buf/dma-buf-mapping.c: dma_buf_phys_vec_to_sgt()",
+    },
+    {
+      id: "linux-7.3/defect-entry-array-leak",
+      what: "the entry array of a table is never freed: it is freed by a count that the helper has zeroed",
+      source: "Linux 7.3, drivers/dma-buf/dma-buf-mapping.c: dma_buf_free_sgt(); lib/scatterlist.c: sg_free_table()",
+    },
+    {
+      id: "linux-7.3/defect-no-mask-check",
+      what: "a bus address is handed out that the device cannot drive",
+      source: "Linux 7.3, drivers/dma-buf/dma-buf-mapping.c: the bus-address arm of dma_buf_phys_vec_to_sgt()",
+    },
+  ],
   policy: {
     bridgeStatic: "at-map",
     invalidate: "optional",

@@ -49,6 +49,7 @@ export const pfnLocked: Contract = defineContract(linux73, {
     attached: ["mapAttachment", "getPfnAttachment", "pinAttachment", "unpinAttachment", "detachAttachment"],
     mapped: ["mapAttachment", "unmapAttachment", "getPfnAttachment", "pinAttachment", "unpinAttachment"],
   },
+  defects: [],
   policy: { device: "for-mapping", invalidate: "mandatory", backing: ["mapDmaBuf", "getPfn"] },
   *open(fw, at) {
     return pfnWindow(fw, at, "held");

@@ -25,7 +25,7 @@ export const getPfnRow: Row = {
 /**
  * Xu Yilun's RFC as posted, with its defects named.
  * @example
- * pfn.defects.map((d) => d.id); // ["pfn/defect-null-attach", "pfn/defect-pin-leak", "pfn/defect-no-fence-wait"]
+ * pfn.defects[0].id; // "pfn/defect-null-attach"
  */
 export const pfn: Contract = defineContract(dmaAddress, {
   id: "pfn",
@@ -75,6 +75,11 @@ export const pfn: Contract = defineContract(dmaAddress, {
       id: "pfn/defect-no-fence-wait",
       what: "the page frame is told although a KERNEL fence still moves the memory",
       source,
+    },
+    {
+      id: "pfn/defect-reset-stays-revoked",
+      what: "after a function level reset the exporter revokes again where it should give back: the buffer is dead",
+      source: "RFC PATCH 04/12, 20250107142719.179636-5; fixed up in the repost of May 2025",
     },
   ],
   *open(fw, at) {

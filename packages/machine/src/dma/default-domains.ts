@@ -99,6 +99,7 @@ export class DefaultDomains {
       domain,
       table,
       tables: memory.tables,
+      maskBits: this.#maskBits,
       iovas: new IovaAllocator({ last, reserved: this.#mapped(fn, table) }),
       flush: isUntrusted ? "strict" : (this.#policy.flush ?? "strict"),
       isUntrusted,

@@ -7,7 +7,7 @@ import { BOUNCE_MAX_BYTES, type Swiotlb } from "./swiotlb.js";
 /** It knows RAM's bus mapping and no BAR's bus offset. */
 export class DirectDma implements DeviceDma {
   readonly #device: string;
-  readonly #maskBits: number;
+  readonly maskBits: number;
   readonly #swiotlb: Swiotlb | null;
   readonly #ramEnd: number;
   readonly #mappings = new LiveMappings();
@@ -18,7 +18,7 @@ export class DirectDma implements DeviceDma {
    */
   constructor(device: string, maskBits: number, swiotlb: Swiotlb | null, ramEnd: number) {
     this.#device = device;
-    this.#maskBits = maskBits;
+    this.maskBits = maskBits;
     this.#swiotlb = swiotlb;
     this.#ramEnd = ramEnd;
   }
@@ -62,7 +62,7 @@ export class DirectDma implements DeviceDma {
   }
 
   #reaches(physical: number, sizeBytes: number): boolean {
-    return physical + sizeBytes <= 2 ** this.#maskBits;
+    return physical + sizeBytes <= 2 ** this.maskBits;
   }
 
   #bounced(physical: PhysAddr, sizeBytes: number, direction: Direction, { mmio }: DmaMapAttributes): PhysAddr {
@@ -82,8 +82,8 @@ export class DirectDma implements DeviceDma {
     return new DmaBufError("ENOMEM", {
       op: "dma_map_phys",
       stage: "map",
-      message: `${hex(physical)} is beyond the ${this.#maskBits}-bit DMA mask of ${this.#device}: ${why}`,
-      values: { physical, sizeBytes, maskBits: this.#maskBits },
+      message: `${hex(physical)} is beyond the ${this.maskBits}-bit DMA mask of ${this.#device}: ${why}`,
+      values: { physical, sizeBytes, maskBits: this.maskBits },
     });
   }
 }

@@ -13,6 +13,8 @@ export interface IommuDmaInit {
   readonly table: PageTable;
   readonly tables: TableMemory;
   readonly iovas: IovaAllocator;
+  /** Of the device. */
+  readonly maskBits: number;
   readonly flush: "strict" | "lazy";
   /** Pages that the device would share with other data are bounced. */
   readonly isUntrusted: boolean;

@@ -4,12 +4,13 @@ import {
   DmaBufError,
   type Direction,
   type DmaAddr,
+  type DmaIovaState,
   type DmaMapAttributes,
   hex,
   type Iova,
   type PhysAddr,
 } from "@dma-buf/core";
-import type { DeviceDma, DmaIovaState } from "./device-dma.js";
+import type { DeviceDma } from "./device-dma.js";
 import { FlushQueue, type Queued } from "./flush-queue.js";
 import type { IommuDmaInit } from "./iommu-dma-init.js";
 import { IovaState } from "./iova-state.js";
@@ -73,6 +74,10 @@ export class IommuDma implements DeviceDma {
   syncForDevice(address: DmaAddr, sizeBytes: number): void {
     const slot = this.#mappings.slotAt(address);
     if (slot !== null) this.#init.bounce?.syncForDevice(slot, sizeBytes);
+  }
+
+  get maskBits(): number {
+    return this.#init.maskBits;
   }
 
   get maxMappingBytes(): number {

@@ -1,7 +1,6 @@
-import { addr, type DmaAddr, type PhysAddr } from "@dma-buf/core";
+import { addr, type DmaAddr, type DmaIovaState, type PhysAddr } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import { RAM, type Rig, rig, type RigOptions, upTo } from "../testing.js";
-import type { DmaIovaState } from "./device-dma.js";
 
 const MEM = { mmio: false };
 const NIC = "0000:04:00.0";

@@ -4,6 +4,7 @@ import {
   DmaBufError,
   type Direction,
   type DmaAddr,
+  type DmaIovaState,
   type DmaMapAttributes,
   hex,
   type Iova,
@@ -12,7 +13,6 @@ import {
   type PhysAddr,
 } from "@dma-buf/core";
 import type { IovaRange } from "../iommu/unit.js";
-import type { DmaIovaState } from "./device-dma.js";
 import type { IommuDmaInit } from "./iommu-dma-init.js";
 import { isWholePages, pagesOf, protectionOf } from "./pages.js";
 
