@@ -114,18 +114,18 @@ function* linked(
   const { linkAt = (bytes) => bytes, mmio } = options;
   let done = 0;
   try {
+    const runs = new ScatterList(common(device, "iova", options));
     for (const { physical, sizeBytes } of vecs) {
       state.link(linkAt(done), physical, sizeBytes, direction, { mmio });
       done += sizeBytes;
     }
     state.sync(0, done);
+    runs.append(state.address, done);
+    return table(runs, options, () => state.destroy(done));
   } catch (error) {
     yield* state.destroy(done);
     throw error;
   }
-  const runs = new ScatterList(common(device, "iova", options));
-  runs.append(state.address, done);
-  return table(runs, options, () => state.destroy(done));
 }
 
 function each(device: Device, vecs: readonly PhysVec[], direction: Direction, options: MapOptions): PhysVecTable {
@@ -161,7 +161,7 @@ function common(device: Device, kind: "pci-bus" | "iova", { attributes = null }:
   if (!attributes) return { kind: "dma" };
   const space = device.spaces.find((s) => s.kind === kind);
   if (!space) throw refused("EINVAL", `${device.name} is in no space of kind ${kind}`);
-  return { ...space, attributes } as Common;
+  return { ...space, attributes };
 }
 
 function* nothing(): Op<void> {}
