@@ -8,7 +8,9 @@ const uses = {
   "page-table": ["core"],
   pci: ["core"],
   machine: ["core", "page-table", "pci"],
-  "exporter-vfio": ["core"],
+  "exporter-vfio": ["core", "scatterlist"],
+  "exporter-udmabuf": ["core", "scatterlist"],
+  "exporter-gpu": ["core", "scatterlist"],
   "importer-iommufd": ["core", "page-table"],
   "importer-kvm": ["core", "page-table"],
   "importer-gpu": ["core"],
@@ -24,6 +26,8 @@ const uses = {
   ],
   cli: ["compare", "core", "pci"],
 };
+
+const variants = "dma-address|vma|pfn|pfn-locked|annotated-address|linux-7\\.3";
 
 module.exports = {
   forbidden: [
@@ -41,6 +45,13 @@ module.exports = {
       to: { path: "\\.test\\.ts$" },
     },
     {
+      name: "variants-apart",
+      comment: "a variant stands alone: what two share is a file of its own",
+      severity: "error",
+      from: { path: `^packages/([^/]+)/src/(${variants})\\.ts$` },
+      to: { path: `^packages/$1/src/(${variants})\\.ts$`, pathNot: "^packages/$1/src/$2\\.ts$" },
+    },
+    {
       name: "not-layered",
       comment: "a package that has no row in the table above may use no other",
       severity: "error",
@@ -51,7 +62,7 @@ module.exports = {
       name: `${name}-uses`,
       comment: `${name} may use ${allowed.join(", ") || "nothing"}`,
       severity: "error",
-      from: { path: `^packages/${name}/src/`, pathNot: "\\.test\\.ts$" },
+      from: { path: `^packages/${name}/src/`, pathNot: "(\\.test|/testing)\\.ts$" },
       to: { path: "^packages/", pathNot: `^packages/(${[name, ...allowed].join("|")})/` },
     })),
   ],

@@ -10,6 +10,7 @@ import {
   kernelName,
   type Policy,
   rowsOf,
+  type Row,
 } from "./contract.js";
 import type { DmaBuf, DmaBufExportInfo, DmaBufOps } from "./dma-buf.js";
 import type { Env, Rule } from "./env.js";
@@ -171,9 +172,8 @@ export class BufferCalls {
   }
 
   protected rule(call: CallName): Rule {
-    const row = this.contract.rows[call];
-    const id = row?.id ?? `${this.contract.id}/${call}`;
-    const { stage = "map", source = "this framework" } = row ?? {};
+    const row: Partial<Row> = this.contract.rows[call] ?? {};
+    const { id = `${this.contract.id}/${call}`, stage = "map", source = "this framework" } = row;
     return { id, op: kernelName(this.contract, call), stage, source };
   }
 

@@ -58,10 +58,9 @@ export function explore<R>(world: (scheduler: Scheduler) => R, options: ExploreO
     const scheduler = new Scheduler(strategy);
     const result = world(scheduler);
     explored++;
-    const { steps } = scheduler;
     const bad = badness(result);
-    if (worst && (bad < worstBadness || (bad === worstBadness && steps >= worst.steps))) continue;
-    worst = { result, token: replayToken(strategy.choices()), steps };
+    if (worst && (bad < worstBadness || (bad === worstBadness && scheduler.steps >= worst.steps))) continue;
+    worst = { result, token: replayToken(strategy.choices()), steps: scheduler.steps };
     worstBadness = bad;
   }
   if (!worst) throw new RangeError("explore: the strategy offered no run");

@@ -36,6 +36,11 @@ export interface DmaMapAttributes {
    * @defaultValue false
    */
   readonly skipCpuSync?: boolean;
+  /**
+   * Linux: `DMA_ATTR_REQUIRE_COHERENT`: device and CPU must reach the same bytes, so what would bounce is refused with `EIO`.
+   * @defaultValue false
+   */
+  readonly requireCoherent?: boolean;
 }
 
 /**
@@ -47,7 +52,8 @@ export interface DmaApi {
   readonly maskBits: number;
   /**
    * Makes `[physical, physical + sizeBytes)` reachable for the device. Linux: `dma_map_phys()`.
-   * @throws DmaBufError `ENOMEM` when the address is beyond the device's mask or no IOVA is left.
+   * @throws DmaBufError `ENOMEM` when the address is beyond the device's mask or no IOVA is left; `EIO` when it would
+   * bounce and must not.
    */
   mapPhys(physical: PhysAddr, sizeBytes: number, direction: Direction, attributes: DmaMapAttributes): DmaAddr;
   /** Takes a mapping back; whether the IOTLB is flushed at once is the domain's flush mode. */

@@ -196,6 +196,35 @@ describe("revoke", () => {
     }
   });
 
+  it("a callback that throws is a finding, and the next importer is told all the same", () => {
+    const k = kit(linux73);
+    const buf = k.exported(moves);
+    const told: string[] = [];
+    k.attach(buf, device, { allowPeer2peer: true, invalidateMappings: () => void told.push("older") });
+    const broken = (): never => {
+      throw new TypeError("not now");
+    };
+    k.attach(buf, device, { allowPeer2peer: true, invalidateMappings: broken });
+    using held = k.hold(buf.resv);
+    k.complete(k.fw.invalidate(buf, held));
+    expect([told, k.fw.findings.map((f) => [f.level, f.requirement, f.party, f.message])]).toEqual([
+      ["older"],
+      [["violation", "linux-7.3/invalidate_mappings", "importer", expect.stringMatching(/threw: TypeError: not now/)]],
+    ]);
+  });
+
+  it("one that runs into a BUG ends the exporter's task", () => {
+    const k = kit(linux73);
+    const buf = k.exported(moves);
+    const bug = (): never => {
+      throw new BugSignal("an oops");
+    };
+    k.attach(buf, device, { allowPeer2peer: true, invalidateMappings: bug });
+    using held = k.hold(buf.resv);
+    expect(() => k.complete(k.fw.invalidate(buf, held))).toThrow(/an oops/);
+    expect(k.fw.findings).toEqual([]);
+  });
+
   it("an importer that never unmaps: a hang that names it", () => {
     const k = kit(linux73);
     const buf = k.exported(moves);

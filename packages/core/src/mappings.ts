@@ -4,6 +4,7 @@ import type { DmaBuf, DmaBufAttachment, PfnAnswer, SgTable } from "./dma-buf.js"
 import { BufferCalls } from "./buffers.js";
 import type { Env } from "./env.js";
 import { DmaBufError } from "./error.js";
+import { BugSignal } from "./finding.js";
 import type { LiveMap, OwnedAttachment } from "./ledger.js";
 import { type Op, point, until } from "./op.js";
 import type { Held, ResvGuard } from "./resv.js";
@@ -137,16 +138,21 @@ export class MappingCalls extends BufferCalls {
 
   /**
    * Tells every importer that the backing is going, newest attachment first. Call with the reservation held.
-   * Importers without the callback are passed over. Says nothing of why: un-revoking calls it too.
+   * Importers without the callback are passed over. Says nothing of why: un-revoking calls it too. The callback cannot
+   * refuse: what one throws is a finding, and the next is told all the same.
    * Linux: `dma_buf_move_notify()` (6.13), `dma_buf_invalidate_mappings()` (7.3).
    */
   *invalidate(buf: DmaBuf, held: Held): Op<void> {
     this.trace.emit("call", () => `${this.rule("invalidate").op}(${buf.exporterName})`);
     this.enter("invalidate", buf, held);
-    for (const at of buf.attachments.slice()) {
-      if (!at.importer?.invalidateMappings) continue;
+    for (const at of buf.attachments.filter((a) => a.importer?.invalidateMappings)) {
       yield* point("importer.invalidateMappings");
-      yield* this.settle("invalidateMappings", "importer", at.importer.invalidateMappings(at, held));
+      try {
+        yield* this.settle("invalidateMappings", "importer", at.importer?.invalidateMappings?.(at, held));
+      } catch (error) {
+        if (error instanceof BugSignal) throw error;
+        this.report("violation", "invalidateMappings", "importer", `${at.importerName} threw: ${String(error)}`);
+      }
     }
   }
 

@@ -130,9 +130,9 @@ describe("without a provider", () => {
         },
       },
     };
-    const table = map(device, [vec(0, 4096)], { mmio: false, pages: [] });
+    const table = map(device, [vec(0, 4096)], { mmio: false, pages: [], requireCoherent: true });
     run(table.free());
-    const ram = { mmio: false, skipCpuSync: true };
+    const ram = { mmio: false, skipCpuSync: true, requireCoherent: true };
     expect(asked).toEqual([["bidirectional", ram], ram]);
     expect(table.pages).toEqual([]);
     expect("pages" in map(device, [vec(0, 4096)], {})).toBe(false);

@@ -27,6 +27,8 @@ export interface MapOptions {
   readonly linkAt?: (linkedBytes: number) => number;
   /** Hold a bus address against the device's mask? Linux 7.3 does not. @defaultValue true */
   readonly checkMask?: boolean;
+  /** Refuse with `EIO` what would go through a bounce buffer. Linux: `DMA_ATTR_REQUIRE_COHERENT`. @defaultValue false */
+  readonly requireCoherent?: boolean;
   /** The CPU half of the table, for RAM. */
   readonly pages?: readonly Pfn[];
 }
@@ -43,7 +45,7 @@ export interface PhysVecTable extends SgTable {
  * translating domain and the ranges are a BAR's; else range by range with `dma_map_phys()`. Segments are cut at 32 bits
  * of length; ranges are never merged, but in an IOVA. The reservation must be held. A refusal leaves nothing mapped.
  * @throws DmaBufError at stage `map`: `EINVAL` no route, or nothing to map · `ENOMEM` beyond the device's mask, or no IOVA ·
- * `EADDRINUSE` a range is linked where another is
+ * `EIO` it would bounce, and must not · `EADDRINUSE` a range is linked where another is
  * @example
  * const vecs = [{ physical: addr(0x2000), sizeBytes: 8192 }];
  * const table = yield* mapPhysVecs(host.device, vecs, "bidirectional", { provider: host.provider, mmio: true });
@@ -129,11 +131,11 @@ function* linked(
 }
 
 function each(device: Device, vecs: readonly PhysVec[], direction: Direction, options: MapOptions): PhysVecTable {
-  const { mmio } = options;
+  const { mmio, requireCoherent = false } = options;
   const translated = device.spaces.some((s) => s.kind === "iova");
   const runs = new ScatterList(common(device, translated ? "iova" : "pci-bus", options), { capacity: vecs.length });
   const mapped: { readonly address: ReturnType<Device["dma"]["mapPhys"]>; readonly sizeBytes: number }[] = [];
-  const attributes = { mmio, skipCpuSync: !mmio };
+  const attributes = { mmio, skipCpuSync: !mmio, requireCoherent };
   const unmapAll = (): void => {
     for (const { address, sizeBytes } of mapped.splice(0)) device.dma.unmapPhys(address, sizeBytes, attributes);
   };

@@ -41,3 +41,7 @@ it("a range of 1 GiB that is aligned has order 18, up to its last page", () => {
       ?.maxOrder,
   ).toBe(0);
 });
+
+it.each([-1, 0.5, Number.NaN, Infinity, 2 ** 53])("%s is no page offset", (pgoff) => {
+  expect(frameAt(vecsOf([[4, 4]]), pgoff)).toBeNull();
+});

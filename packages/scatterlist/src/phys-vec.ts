@@ -18,7 +18,7 @@ export function sizeOf(vecs: readonly PhysVec[]): number {
 
 /**
  * The frame of page `pgoff`, with the order of the largest naturally aligned run around it that lies in one range;
- * `null` beyond the end. Whole pages only.
+ * `null` beyond the end, and for what is no page offset. Whole pages only.
  * @example
  * const vecs = [{ physical: addr(0x2000), sizeBytes: 8192 }, { physical: addr(0x9000), sizeBytes: 4096 }];
  * frameAt(vecs, 1); // { pfn: 3, maxOrder: 1 }
@@ -26,6 +26,7 @@ export function sizeOf(vecs: readonly PhysVec[]): number {
  * frameAt(vecs, 3); // null
  */
 export function frameAt(vecs: readonly PhysVec[], pgoff: number): PfnAnswer | null {
+  if (!Number.isSafeInteger(pgoff) || pgoff < 0) return null;
   let offset = pgoff * PAGE_SIZE;
   for (const { physical, sizeBytes } of vecs) {
     if (offset < sizeBytes) {

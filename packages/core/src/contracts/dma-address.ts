@@ -1,5 +1,5 @@
 /** Linux 6.13, the base of the debate: the exporter maps, the importer sees DMA addresses. */
-import type { Contract, Row } from "../contract.js";
+import type { Contract, Defect, Row } from "../contract.js";
 import { dmaOnly, mappedWindow } from "./window.js";
 
 type Given = Pick<Row, "does" | "resv" | "stage"> & Partial<Omit<Row, "id" | "party" | "kernelName">>;
@@ -38,6 +38,13 @@ const call = (name: string, given: Given, renamed = name): Row =>
 const NOT_HELD = "the reservation is not held";
 const HELD = "the reservation is held, and the call takes it";
 const OUTSIDE = "the reservation is held: it must not be";
+
+/** Still there in 7.3. */
+export const beginRace: Defect = {
+  id: "dma-address/defect-begin-race",
+  what: "two that begin CPU access at once each make the exporter's mapping, and one of them is never given back",
+  source: "Linux 6.13 and 7.3, drivers/dma-buf/udmabuf.c: begin_cpu_udmabuf()",
+};
 
 /**
  * What importers see in Linux 6.13: the addresses that the exporter mapped for their device, and no more.
@@ -79,7 +86,16 @@ export const dmaAddress: Contract = {
       presence: "mandatory",
       pairedWith: "unmapDmaBuf",
       owner: "the exporter; valid until unmap_dma_buf, or until it invalidates",
-      errors: { ENOMEM: "no memory", EINTR: "a signal", ENODEV: "revoked", EINVAL: "no route" },
+      errors: {
+        ENOMEM: "no memory, or beyond the device's mask",
+        EINTR: "a signal",
+        ENODEV: "revoked",
+        EINVAL: "no route",
+        EBUSY: "the pages cannot be mapped for this device",
+        EIO: "the device would reach a bounce buffer",
+        EPERM: "no peer-to-peer, told as late as this",
+        EADDRINUSE: "the IOVA is in use",
+      },
       findings: ["no table", "a table that is out already"],
     }),
     unmapDmaBuf: callback("unmap_dma_buf", {
@@ -99,7 +115,7 @@ export const dmaAddress: Contract = {
       stage: "cpu-access",
       does: "Makes the bytes coherent for the CPU, before the core waits for fences.",
       resv: "free",
-      errors: { ERESTARTSYS: "a signal", EINTR: "a signal" },
+      errors: { ERESTARTSYS: "a signal", EINTR: "a signal", ENOMEM: "no memory", EIO: "the device cannot reach it" },
     }),
     endCpuAccess: callback("end_cpu_access", {
       stage: "cpu-access",
@@ -118,7 +134,7 @@ export const dmaAddress: Contract = {
       does: "Maps the whole buffer for the kernel: the first user's call only.",
       resv: "held",
       owner: "all users share one mapping, until the last vunmap",
-      errors: { ENOMEM: "no memory" },
+      errors: { ENOMEM: "no memory", EINVAL: "no memory, as udmabuf says it" },
       findings: ["any error"],
     }),
     vunmap: callback("vunmap", { stage: "cpu-access", does: "Undoes vmap: the last user's call only.", resv: "held" }),
@@ -385,7 +401,19 @@ export const dmaAddress: Contract = {
     cacheSgtMapping: true,
     moveNotifyOption: true,
   },
-  defects: [],
+  defects: [
+    beginRace,
+    {
+      id: "dma-address/defect-one-entry-table",
+      what: "the table has room by the buffer's length and not by its ranges: the second is written through NULL",
+      source: "vfio-pci exporter as posted until March 2025, 20250307052248.405803",
+    },
+    {
+      id: "dma-address/defect-reset-stays-revoked",
+      what: "after a function level reset the exporter revokes again where it should give back: the buffer is dead",
+      source: "vfio-pci exporter as posted until March 2025; fixed up in the repost of May 2025",
+    },
+  ],
   *open(fw, at, direction) {
     return mappedWindow(fw, at, direction, dmaOnly(fw));
   },

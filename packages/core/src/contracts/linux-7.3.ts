@@ -1,6 +1,6 @@
 /** Linux 7.3.4 as merged: revoke with its two waits, static importers pinned at each map. */
 import { type Contract, type ContractChanges, defineContract, type Row, rowsOf } from "../contract.js";
-import { dmaAddress } from "./dma-address.js";
+import { beginRace, dmaAddress } from "./dma-address.js";
 
 const core = "Linux 7.3, drivers/dma-buf/dma-buf.c";
 
@@ -83,6 +83,7 @@ export const linux73: Contract = defineContract(dmaAddress, {
     }),
   },
   defects: [
+    beginRace,
     {
       id: "linux-7.3/defect-iova-offset-zero",
       what: "every range is linked at the first byte of the IOVA: a buffer of several ranges cannot be mapped",

@@ -16,7 +16,12 @@ export const getPfnRow: Row = {
   inside: "leaves",
   maySleep: true,
   owner: "nobody: a number, true while the reservation is held",
-  errors: { EINVAL: "page offset beyond the end", ENODEV: "revoked" },
+  errors: {
+    EINVAL: "page offset beyond the end",
+    ENODEV: "revoked",
+    EOPNOTSUPP: "the memory has no page frame; a reading, since the RFC names no errno",
+    ENOMEM: "no memory to move it to where it has one",
+  },
   findings: [],
   kernelName: { "6.13": "get_pfn", "7.3": "get_pfn" },
   source,

@@ -4,7 +4,7 @@
  */
 import { type Contract, defineContract } from "../contract.js";
 import { vmaWindow } from "./window.js";
-import { dmaAddress } from "./dma-address.js";
+import { beginRace, dmaAddress } from "./dma-address.js";
 
 const source = "Linux 6.13, virt/kvm/kvm_main.c: kvm_follow_pfn(), mmu_notifier_ops; mm/memory.c";
 
@@ -42,6 +42,7 @@ export const vma: Contract = defineContract(dmaAddress, {
       source,
     },
   },
+  defects: [beginRace],
   lifeCycle: { attached: ["detachAttachment"], mapped: [] },
   policy: { device: "optional", backing: ["mmap"], drain: [] },
   *open(fw, at) {
