@@ -76,7 +76,7 @@ export const dmaAddress: Contract = {
       does: "Keeps the backing where it is. Makes the exporter a dynamic one.",
       resv: "held",
       pairedWith: "unpin",
-      errors: { EBUSY: "it cannot stay", EINVAL: "it cannot be pinned" },
+      errors: { EBUSY: "it cannot stay", EINVAL: "it cannot be pinned", ENOMEM: "no room where it may be pinned" },
     }),
     unpin: callback("unpin", { stage: "pin", does: "Undoes pin.", resv: "held", pairedWith: "pin" }),
     mapDmaBuf: callback("map_dma_buf", {
@@ -92,6 +92,7 @@ export const dmaAddress: Contract = {
         ENODEV: "revoked",
         EINVAL: "no route",
         EBUSY: "the pages cannot be mapped for this device",
+        EOPNOTSUPP: "nothing that this importer reaches can hold it",
         EIO: "the device would reach a bounce buffer",
         EPERM: "no peer-to-peer, told as late as this",
         EADDRINUSE: "the IOVA is in use",
