@@ -7,11 +7,18 @@ import type { PciFunction } from "@dma-buf/pci";
 import type { MachineDevice } from "./device.js";
 import type { Machine } from "./machine.js";
 
+/** Memory that a device shows; addresses count from its beginning. An access may cross its pages. */
+export interface FabricMemory {
+  readonly sizeBytes: number;
+  read(at: number, sizeBytes: number): Uint8Array;
+  write(at: number, bytes: Uint8Array): void;
+}
+
 /** Device memory that its owner shows to the fabric. */
 interface Window {
   readonly owner: PciFunction;
   readonly base: number;
-  readonly bytes: Uint8Array;
+  readonly memory: FabricMemory;
 }
 
 export class DeviceFabric {
@@ -37,10 +44,15 @@ export class DeviceFabric {
    * @throws RangeError for a device that is no member
    */
   expose(device: MachineDevice, sizeBytes: number): FabricAddr {
+    return this.show(device, ownMemory(sizeBytes));
+  }
+
+  /** As {@link expose}, with memory that somebody else keeps. */
+  show(device: MachineDevice, memory: FabricMemory): FabricAddr {
     if (!this.#members.has(device.fn)) throw new RangeError(`${device.name} is not in ${this.name}: join it first`);
     const base = this.#next;
-    this.#windows.push({ owner: device.fn, base, bytes: new Uint8Array(sizeBytes) });
-    this.#next += sizeBytes;
+    this.#windows.push({ owner: device.fn, base, memory });
+    this.#next += memory.sizeBytes;
     return addr<FabricAddr>(base);
   }
 
@@ -48,7 +60,7 @@ export class DeviceFabric {
   *write(from: MachineDevice, address: FabricAddr, bytes: Uint8Array): Op<AccessResult> {
     const found = yield* this.#arrive(from, address, bytes.length);
     if (typeof found === "string") return this.#lost(from, address, found);
-    found.bytes.set(bytes, address - found.base);
+    found.memory.write(address - found.base, bytes);
     return { kind: "done", bytes: new Uint8Array(0) };
   }
 
@@ -57,7 +69,7 @@ export class DeviceFabric {
     const found = yield* this.#arrive(from, address, sizeBytes);
     if (typeof found === "string")
       return { ...this.#lost(from, address, found), bytes: new Uint8Array(sizeBytes).fill(0xff) };
-    return { kind: "done", bytes: found.bytes.slice(address - found.base, address - found.base + sizeBytes) };
+    return { kind: "done", bytes: found.memory.read(address - found.base, sizeBytes) };
   }
 
   /** The window that takes it, asked when it arrives; or why none does. */
@@ -66,7 +78,7 @@ export class DeviceFabric {
     if (!this.#isAwake(from.fn)) return `${from.name} sends nothing`;
     yield* point("device-fabric.arrive");
     const end = address + sizeBytes;
-    const window = this.#windows.find((w) => w.base <= address && end <= w.base + w.bytes.length);
+    const window = this.#windows.find((w) => w.base <= address && end <= w.base + w.memory.sizeBytes);
     if (!window) return `${hex(address)} is nobody's in ${this.name}`;
     return this.#isAwake(window.owner) ? window : `${window.owner.address} does not answer`;
   }
@@ -81,4 +93,13 @@ export class DeviceFabric {
     this.#machine.trace.emit("access", () => `${from.name} in ${this.name} at ${hex(address)}: lost, ${reason}`);
     return { kind: "lost", reason };
   }
+}
+
+function ownMemory(sizeBytes: number): FabricMemory {
+  const bytes = new Uint8Array(sizeBytes);
+  return {
+    sizeBytes,
+    read: (at, length) => bytes.slice(at, at + length),
+    write: (at, written) => bytes.set(written, at),
+  };
 }

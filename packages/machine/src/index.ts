@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 export { MachineDevice } from "./device.js";
-export { DeviceFabric } from "./device-fabric.js";
+export { DeviceFabric, type FabricMemory } from "./device-fabric.js";
 export type { DeviceDma } from "./dma/device-dma.js";
 export { IovaAllocator, type IovaLimits } from "./dma/iova.js";
 export type { DirectRegion, ReservedRegion } from "./dma/reserved.js";
@@ -12,6 +12,8 @@ export type { Attached, IommuDomain } from "./iommu/domain.js";
 export type { AmdEvent, FaultLog, FaultReport, FaultSource, IommuFault, Stopped } from "./iommu/fault.js";
 export type { IommuKind } from "./iommu/kind.js";
 export type { IommuUnit, IovaRange, Translation } from "./iommu/unit.js";
+export type { GpuPlace } from "./gpu-bytes.js";
+export { GpuMemory, type GpuMemoryOptions } from "./gpu-memory.js";
 export { type GuestAccess, type GuestOptions, GuestVm, type Vcpu } from "./guest.js";
 export {
   type AttributeRecord,
@@ -30,10 +32,18 @@ export { FunctionStates, type ResetHook } from "./function-state.js";
 export { resetBus, resetFunction } from "./function-reset.js";
 export { type Counts, type Difference, differences, ResourceLedger } from "./ledger.js";
 export { Machine } from "./machine.js";
+export { MachineMemfds, type MemfdOptions, type MemfdsOptions, type OtherFile } from "./memfd.js";
+export type { Memfd } from "./memfd-file.js";
+export type { FolioRange, PinnedFolios } from "./memfd-folios.js";
+export { POISON_BYTE } from "./memfd-frames.js";
+export type { LeavePage } from "./memfd-migrate.js";
+export type { MiscDevice } from "./memfd-misc.js";
+export { F_SEAL } from "./memfd-seals.js";
 export type { IommuMode, MachineOptions } from "./options.js";
+export type { PageBlock } from "./page-pool.js";
 export { PhysicalMemory, type PhysTarget, type RamRange } from "./physical.js";
 export { isTrusted, PrivateMemory, type PrivateRange, type PrivateSpan, vmPath } from "./private.js";
-export { VfioPciDevice } from "./vfio.js";
+export { VfioPciDevice, type VfioPciOptions } from "./vfio.js";
 export { MachineIoas } from "./ioas.js";
 export { checkInvariants, type Invariant, type InvariantId, INVARIANTS, type Violation } from "./invariants.js";
 export type { Breach } from "./invariants-access.js";

@@ -129,3 +129,15 @@ describe("the size of a bounced mapping", () => {
 it("a device that passes through has no IOVAs", () => {
   expect(rig().nic.dma.tryAllocIova(RAM, 4096)).toBeNull();
 });
+
+it("what must be coherent is refused where it would bounce, pool or not, and takes no slot", () => {
+  const attributes = { mmio: false, requireCoherent: true };
+  for (const r of [narrow(), narrow(0)]) {
+    const before = r.machine.resources.read();
+    expect(() => r.nic.dma.mapPhys(HIGH, 4096, "bidirectional", attributes)).toThrow(
+      /EIO: 0x50000000 is beyond the 30-bit DMA mask of 0000:04:00.0: it must be coherent/,
+    );
+    expect(r.machine.resources.read()).toEqual(before);
+    expect(r.nic.dma.mapPhys(RAM, 4096, "bidirectional", attributes)).toBe(RAM);
+  }
+});

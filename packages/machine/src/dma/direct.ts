@@ -25,7 +25,7 @@ export class DirectDma implements DeviceDma {
 
   /**
    * @throws DmaBufError `EINVAL` no byte, or too large for a bounce buffer · `ENOMEM` beyond the mask, and device memory
-   * or no bounce buffer
+   * or no bounce buffer · `EIO` beyond the mask, and must not bounce
    */
   mapPhys(physical: PhysAddr, sizeBytes: number, direction: Direction, attributes: DmaMapAttributes): DmaAddr {
     checkMapped(physical, sizeBytes);
@@ -65,21 +65,19 @@ export class DirectDma implements DeviceDma {
     return physical + sizeBytes <= 2 ** this.maskBits;
   }
 
-  #bounced(physical: PhysAddr, sizeBytes: number, direction: Direction, { mmio }: DmaMapAttributes): PhysAddr {
-    if (mmio) throw this.#refused(physical, sizeBytes, "MMIO is never bounced: use a device with a wider mask");
+  #bounced(physical: PhysAddr, sizeBytes: number, direction: Direction, attributes: DmaMapAttributes): PhysAddr {
+    const refused = (why: string, code?: "EIO"): DmaBufError => this.#refused(physical, sizeBytes, why, code);
+    if (attributes.mmio) throw refused("MMIO is never bounced: use a device with a wider mask");
+    if (attributes.requireCoherent) throw refused("it must be coherent, and a bounce buffer is not", "EIO");
     const pool = this.#swiotlb;
-    if (!pool) throw this.#refused(physical, sizeBytes, "there is no bounce buffer: map memory further down");
+    if (!pool) throw refused("there is no bounce buffer: map memory further down");
     if (!this.#reaches(pool.base, pool.sizeBytes))
-      throw this.#refused(
-        physical,
-        sizeBytes,
-        `so are the bounce buffers at ${hex(pool.base)}: map memory further down`,
-      );
+      throw refused(`so are the bounce buffers at ${hex(pool.base)}: map memory further down`);
     return pool.map(physical, sizeBytes, direction);
   }
 
-  #refused(physical: PhysAddr, sizeBytes: number, why: string): DmaBufError {
-    return new DmaBufError("ENOMEM", {
+  #refused(physical: PhysAddr, sizeBytes: number, why: string, code: "ENOMEM" | "EIO" = "ENOMEM"): DmaBufError {
+    return new DmaBufError(code, {
       op: "dma_map_phys",
       stage: "map",
       message: `${hex(physical)} is beyond the ${this.maskBits}-bit DMA mask of ${this.#device}: ${why}`,

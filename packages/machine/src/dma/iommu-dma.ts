@@ -34,7 +34,7 @@ export class IommuDma implements DeviceDma {
 
   /**
    * Any bytes: the IOVA has their offset in the page.
-   * @throws DmaBufError `EINVAL` no byte · `ENOMEM` no IOVA, table or bounce buffer left
+   * @throws DmaBufError `EINVAL` no byte · `ENOMEM` no IOVA, table or bounce buffer left · `EIO` must not bounce, and would
    */
   mapPhys(physical: PhysAddr, sizeBytes: number, direction: Direction, attributes: DmaMapAttributes): DmaAddr {
     checkMapped(physical, sizeBytes);
@@ -139,15 +139,17 @@ export class IommuDma implements DeviceDma {
     this.#init.iovas.free(iova);
   }
 
-  /** `null`: it does not bounce. @throws DmaBufError `ENOMEM` it must, and there are no slots */
-  #slotsFor(physical: PhysAddr, sizeBytes: number, { mmio }: DmaMapAttributes): Swiotlb | null {
+  /** `null`: it does not bounce. @throws DmaBufError it must, and `ENOMEM` there are no slots, or `EIO` it must not */
+  #slotsFor(physical: PhysAddr, sizeBytes: number, attributes: DmaMapAttributes): Swiotlb | null {
     const { isUntrusted, bounce } = this.#init;
-    if (!isUntrusted || mmio || isWholePages(physical, sizeBytes)) return null;
-    if (bounce) return bounce;
-    throw new DmaBufError("ENOMEM", {
+    if (!isUntrusted || attributes.mmio || isWholePages(physical, sizeBytes)) return null;
+    const { requireCoherent = false } = attributes;
+    if (bounce && !requireCoherent) return bounce;
+    const why = requireCoherent ? "it must be coherent" : "bounce buffers are inactive";
+    throw new DmaBufError(requireCoherent ? "EIO" : "ENOMEM", {
       op: "dma_map_phys",
       stage: "map",
-      message: `${hex(physical)} of an untrusted device must bounce, and bounce buffers are inactive: map whole pages`,
+      message: `${hex(physical)} of an untrusted device must bounce, and ${why}: map whole pages`,
       values: { physical, sizeBytes },
     });
   }

@@ -78,3 +78,14 @@ describe("a device that is not trusted", () => {
     expect(r.nic.dma.maxMappingBytes).toBe(256 * 1024);
   });
 });
+
+it("an untrusted device's part of a page that must be coherent is refused, and a whole page is not", () => {
+  const r = translated({ untrusted: [NIC] });
+  const coherent = { mmio: false, requireCoherent: true };
+  expect(() => r.nic.dma.mapPhys(RAM, 8, "bidirectional", coherent)).toThrow(
+    /EIO.*must bounce, and it must be coherent/,
+  );
+  expect(r.machine.resources.read()).toMatchObject({ dmaMappings: 0, iovas: 0, swiotlbSlots: 0 });
+  r.run(r.nic.write(r.nic.dma.mapPhys(RAM, 4096, "bidirectional", coherent), bytes(5)));
+  expect(r.machine.memory.read(RAM, 8)).toEqual(bytes(5));
+});

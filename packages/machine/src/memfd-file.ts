@@ -1,0 +1,152 @@
+/** A memory file: what processes and the kernel do with it. Its seals, its size, its bytes, who pins or follows its pages. */
+import { hex, type Op, PAGE_SIZE } from "@dma-buf/core";
+import { checkWithin, type FolioRange, Folios, type MemfdParts, type PinnedFolios, refused } from "./memfd-folios.js";
+import { type Follower, type LeavePage, migratePage } from "./memfd-migrate.js";
+import { F_ALL_SEALS, F_SEAL } from "./memfd-seals.js";
+
+export class Memfd {
+  readonly kind: "shmem" | "hugetlb";
+  readonly #parts: MemfdParts;
+  readonly #folios: Folios;
+  readonly #followers = new Set<Follower>();
+  #sizeBytes: number;
+  #seals: number;
+  #writers = 0;
+  #refs = 1;
+
+  /** @internal `MachineMemfds.create()` makes one. */
+  constructor(parts: MemfdParts, sizeBytes: number, pageBytes: number, seals: number) {
+    this.#parts = parts;
+    this.#sizeBytes = sizeBytes;
+    this.#seals = seals;
+    this.#folios = new Folios(parts, pageBytes);
+    this.kind = pageBytes > PAGE_SIZE ? "hugetlb" : "shmem";
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /** Bits of `F_SEAL`. Linux: `F_GET_SEALS`. */
+  get seals(): number {
+    return this.#seals;
+  }
+
+  /**
+   * Linux: `F_ADD_SEALS`.
+   * @throws DmaBufError `EINVAL` bits that are no seal · `EPERM` sealed against seals · `EBUSY` `F_SEAL_WRITE` while
+   * somebody may write: a shared mapping, a pin, or who follows the pages
+   */
+  addSeals(seals: number): void {
+    if ((seals & ~F_ALL_SEALS) !== 0) throw refused("EINVAL", "fcntl", `${hex(seals)} has bits that are no seal`);
+    if (this.#has(F_SEAL.SEAL)) throw refused("EPERM", "fcntl", "F_SEAL_SEAL is set: no seal can be added");
+    const isNew = (seals & F_SEAL.WRITE) !== 0 && !this.#has(F_SEAL.WRITE);
+    if (isNew && (this.#writers > 0 || this.#followers.size > 0 || this.#folios.isPinned))
+      throw refused("EBUSY", "fcntl", "somebody may write: unmap and unpin the file before F_SEAL_WRITE");
+    this.#seals |= seals;
+  }
+
+  /**
+   * Linux: `ftruncate()`. Pages beyond the new end are given back, those that are pinned when they are unpinned.
+   * @throws DmaBufError `EPERM` sealed against it · `EINVAL` no multiple of the huge page
+   */
+  truncate(sizeBytes: number): void {
+    const { pageBytes } = this.#folios;
+    if (this.kind === "hugetlb" && sizeBytes % pageBytes !== 0)
+      throw refused(
+        "EINVAL",
+        "ftruncate",
+        `${sizeBytes} is no multiple of the page of ${pageBytes} bytes: round it up`,
+      );
+    if (sizeBytes < this.#sizeBytes && this.#has(F_SEAL.SHRINK))
+      throw refused("EPERM", "ftruncate", "F_SEAL_SHRINK is set: the file cannot become smaller");
+    if (sizeBytes > this.#sizeBytes && this.#has(F_SEAL.GROW))
+      throw refused("EPERM", "ftruncate", "F_SEAL_GROW is set: the file cannot become larger");
+    this.#sizeBytes = sizeBytes;
+    this.#folios.dropFrom(Math.ceil(sizeBytes / pageBytes));
+  }
+
+  /** A shared, writable mapping, until it is disposed. @throws DmaBufError `EPERM` sealed against writing */
+  mapShared(): Disposable {
+    if (this.#has(F_SEAL.WRITE) || this.#has(F_SEAL.FUTURE_WRITE))
+      throw refused("EPERM", "mmap", "F_SEAL_WRITE or F_SEAL_FUTURE_WRITE is set: map it read-only");
+    this.#writers++;
+    return { [Symbol.dispose]: () => void this.#writers-- };
+  }
+
+  /** Bytes as a process reads them. @throws DmaBufError `EINVAL` beyond the end */
+  read(offset: number, sizeBytes: number): Uint8Array {
+    const out = new Uint8Array(sizeBytes);
+    let at = 0;
+    for (const range of this.ranges(offset, sizeBytes)) {
+      out.set(this.#parts.memory.read(range.physical, range.sizeBytes), at);
+      at += range.sizeBytes;
+    }
+    return out;
+  }
+
+  /** Bytes as a process writes them. @throws DmaBufError `EPERM` sealed against writing · `EINVAL` beyond the end */
+  write(offset: number, bytes: Uint8Array): void {
+    this.mapShared()[Symbol.dispose]();
+    let at = 0;
+    for (const range of this.ranges(offset, bytes.length)) {
+      this.#parts.memory.write(range.physical, bytes.subarray(at, at + range.sizeBytes));
+      at += range.sizeBytes;
+    }
+  }
+
+  /**
+   * Where bytes lie now, page by page; pages that were never touched are allocated. Not pinned: true until a page moves.
+   * @throws DmaBufError `EINVAL` empty, or beyond the end · `ENOMEM` no frame is left
+   */
+  ranges(offset: number, sizeBytes: number): readonly FolioRange[] {
+    checkWithin(offset, sizeBytes, this.#sizeBytes);
+    return this.#folios.ranges(offset, sizeBytes);
+  }
+
+  /** As {@link ranges}, and they stay there. Linux: `memfd_pin_folios()`. @throws DmaBufError as {@link ranges} */
+  pinFolios(offset: number, sizeBytes: number): PinnedFolios {
+    checkWithin(offset, sizeBytes, this.#sizeBytes);
+    return this.#folios.pin(offset, sizeBytes);
+  }
+
+  /**
+   * Has `leave` called before one of these pages moves, and keeps the file, until it is disposed.
+   * @throws DmaBufError as {@link ranges}
+   */
+  follow(offset: number, sizeBytes: number, leave: LeavePage): Disposable {
+    this.ranges(offset, sizeBytes);
+    const follower = { offset, end: offset + sizeBytes, leave };
+    this.#followers.add(follower);
+    this.hold();
+    return {
+      [Symbol.dispose]: () => {
+        this.#followers.delete(follower);
+        this.release();
+      },
+    };
+  }
+
+  /**
+   * Moves a page to another frame; the old one is poisoned and free. Sleeps until all who follow it let go.
+   * @throws DmaBufError `EBUSY` pinned · `EINVAL` there is no page · `ENOMEM` no frame is left · `EAGAIN` somebody does not
+   * let go, or the page went meanwhile; the page is where it was
+   */
+  migrate(pgoff: number): Op<void> {
+    return migratePage(this.#parts, this.#folios, this.#followers, pgoff);
+  }
+
+  /** A reference, as an fd has one. */
+  hold(): void {
+    this.#refs++;
+  }
+
+  /** With the last reference the pages go. */
+  release(): void {
+    if (--this.#refs === 0) this.#folios.dropFrom(0);
+  }
+
+  #has(seal: number): boolean {
+    return (this.#seals & seal) !== 0;
+  }
+}
