@@ -1,10 +1,15 @@
 /** Runs every drive and says, requirement by requirement, what was kept. */
-import { type CallName, DmaBufError, explore, type Op, perform, rowsOf, Scheduler, seeded } from "@dma-buf/core";
+import { type CallName, type Op, rowsOf, Scheduler } from "@dma-buf/core";
 import { exporterDrives } from "./exporter-drives.js";
+import { exporterOrders } from "./exporter-orders.js";
 import { importerDrives, type ImporterWorld, revokeRace } from "./importer-drives.js";
-import { type Breach, Recorder } from "./recorder.js";
-import { RecordingHost } from "./recording-host.js";
-import { referenceExporter } from "./reference.js";
+import type { KitCase, Outcome } from "./kit-case.js";
+import { misbehaviours } from "./misbehaviour.js";
+import { nthFailures } from "./nth-failure.js";
+import { searchOrders } from "./orders.js";
+import type { Breach } from "./recorder.js";
+import { referenceExporter } from "./reference-exporter.js";
+import { lifeOf, type World, freshWorld } from "./world.js";
 import type { ExporterSubject, ImporterSubject } from "./subject.js";
 
 /** A case: one requirement of the contract, and how the plugin broke it. */
@@ -15,10 +20,6 @@ export interface Case {
   readonly breaches: readonly string[];
 }
 
-/** Orders of the race that are tried one after the other; if those are not all, so many more at random. */
-const ORDERS_MAX = 5000;
-const RANDOM_ORDERS = 2000;
-
 /**
  * One case for each row of the contract that a plugin of this kind can break and that was tried, in the contract's
  * order, and one for every call coming back. What a plugin does not declare is tried too: it must be absent or refuse.
@@ -26,7 +27,12 @@ const RANDOM_ORDERS = 2000;
  * check(subject).filter(({ breaches }) => breaches.length > 0); // []
  */
 export function check(subject: ExporterSubject | ImporterSubject): Case[] {
-  const { breaches, tried, orders } = subject.kind === "exporter" ? driveExporter(subject) : driveImporter(subject);
+  const {
+    breaches,
+    tried,
+    orders,
+    more = [],
+  } = subject.kind === "exporter" ? driveExporter(subject) : driveImporter(subject);
   const { contract } = subject;
   const cases = rowsOf(contract).flatMap(([call, { id, does }]) => {
     const note = orders && call === "invalidateMappings" ? ` (${orders})` : "";
@@ -39,10 +45,11 @@ export function check(subject: ExporterSubject | ImporterSubject): Case[] {
       known.add(requirement);
       cases.push({ requirement, title: requirement });
     }
-  return cases.map((c) => ({
+  const ofRows = cases.map((c) => ({
     ...c,
     breaches: [...new Set(breaches.filter((b) => b.requirement === c.requirement).map((b) => b.message))],
   }));
+  return [...ofRows, ...more];
 }
 
 /** What a test runner offers; vitest, Jest and node:test fit. */
@@ -71,24 +78,41 @@ interface Driven {
   readonly tried: ReadonlySet<CallName>;
   /** How many orders of the race were tried, and whether that was all. */
   readonly orders?: string;
+  /** Cases that are no row's. */
+  readonly more?: readonly Case[];
 }
 
 /** An exporter's are its callbacks, and the calls with which it makes buffers and takes them away. */
 function driveExporter(subject: ExporterSubject): Driven {
   const breaches = exporterDrives.flatMap((drive) => {
-    const { fw, host, run } = world(new Scheduler(), subject);
-    run("export", function* () {
-      const exporter = subject.create(fw, host);
-      const buf = yield* perform(exporter.export());
-      yield* drive({ subject, fw, host, exporter }, buf);
-      yield* fw.put(buf);
-      if (fw.ledger.buffers > 0 || fw.calls.release !== 1)
-        fw.breach("release", `${buf.exporterName} is not released at the last put`);
+    const fresh = freshWorld(new Scheduler(), subject);
+    lifeOf(fresh, subject, function* (w, buf) {
+      yield* drive(w, buf);
+      yield* w.fw.put(buf);
     });
-    return fw.breaches;
+    return fresh.fw.breaches;
   });
   const callbacks = rowsOf(subject.contract).flatMap(([call, row]) => (row.party === "exporter" ? [call] : []));
-  return { breaches, tried: new Set<CallName>([...callbacks, "export", "invalidate"]) };
+  const tried = new Set<CallName>([...callbacks, "export", "invalidate"]);
+  return { breaches, tried, more: kitCases(subject, breaches.length === 0) };
+}
+
+/** What no single row says: the classes of importers, under the row of invalidate, and the failures. */
+function kitCases(subject: ExporterSubject, sound: boolean): Case[] {
+  const { id, rows } = subject.contract;
+  // What is broken in one order would be found again in all.
+  const later: Outcome = { title: "not tried, mend what is broken above first", breaches: [] };
+  const cased = (under: string, cases: readonly KitCase[]): Case[] =>
+    cases.map(({ name, run }) => {
+      const { title, breaches } = sound ? run() : later;
+      return { requirement: `${under}/${name}`, title: `${under}/${name}: ${title}`, breaches };
+    });
+  const invalidate = rows.invalidate?.id ?? id;
+  return [
+    ...cased(invalidate, exporterOrders(subject)),
+    ...cased(id, misbehaviours(subject)),
+    ...cased(id, nthFailures(subject)),
+  ];
 }
 
 /** An importer's are its callback, and the calls that it made. */
@@ -104,23 +128,12 @@ function driveImporter(subject: ImporterSubject): Driven {
     return w.fw.breaches;
   });
   if (!subject.capabilities.includes("invalidate")) return { breaches, tried };
-  const race = searchRace(subject);
-  return { breaches: [...breaches, ...race.breaches], tried, orders: race.orders };
-}
-
-function searchRace(subject: ImporterSubject): { readonly breaches: readonly Breach[]; readonly orders: string } {
-  const race = (scheduler: Scheduler): readonly Breach[] => {
+  const race = searchOrders((scheduler) => {
     const w = importerWorld(scheduler, subject);
-    w.run("mapAttachment", () => revokeRace(w, (name, op) => scheduler.spawn(name, op)));
+    w.run("mapAttachment", () => revokeRace(w));
     return w.fw.breaches;
-  };
-  const badness = (breaches: readonly Breach[]): number => breaches.length;
-  const found = explore(race, { badness, ordersMax: ORDERS_MAX });
-  if (found.kind === "exhausted")
-    return { breaches: found.worst.result, orders: `${found.explored} orders, all tried` };
-  const random = Array.from({ length: RANDOM_ORDERS }, (_, seed) => explore(race, { badness, strategy: seeded(seed) }));
-  const breaches = [found, ...random].map((f) => f.worst.result).find((b) => b.length > 0) ?? [];
-  return { breaches, orders: `${found.explored} orders in turn and ${RANDOM_ORDERS} at random, not all` };
+  });
+  return { breaches: [...breaches, ...race.breaches], tried, orders: race.orders };
 }
 
 /** The exporter's reference is the last: whatever is left then is the importer's. */
@@ -135,28 +148,7 @@ function* last({ fw, exporter, host }: ImporterWorld & World): Op<void> {
   if (liveTables > 0) fw.breach("detachAttachment", `${liveTables} page table(s) left: free them at detach`);
 }
 
-interface World {
-  readonly fw: Recorder;
-  readonly host: RecordingHost;
-  run(otherwise: CallName, op: () => Op<void>): void;
-}
-
-function world(scheduler: Scheduler, { contract }: ExporterSubject | ImporterSubject): World {
-  const fw = new Recorder({ contract, scheduler });
-  return {
-    fw,
-    host: new RecordingHost(),
-    run(otherwise, op) {
-      const task = scheduler.spawn("kit", op());
-      scheduler.run();
-      // What a callback threw was booked under its row; anything else is booked under the call that led there.
-      if (task.state === "failed" && fw.breaches.length === 0)
-        fw.breach(otherwise, `${task.error instanceof DmaBufError ? "refused" : "failed"}: ${String(task.error)}`);
-    },
-  };
-}
-
 function importerWorld(scheduler: Scheduler, subject: ImporterSubject): ImporterWorld & World {
-  const w = world(scheduler, subject);
+  const w = freshWorld(scheduler, subject);
   return { ...w, subject, importer: subject.create(w.fw, w.host), exporter: referenceExporter(w.fw) };
 }

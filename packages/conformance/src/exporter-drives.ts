@@ -1,46 +1,13 @@
 /** What is done with an exporter to see whether it keeps the rules: one short life each, in a fresh world. */
-import {
-  type DmaBuf,
-  type DmaBufAttachment,
-  type Device,
-  type Op,
-  PAGE_SIZE,
-  type PfnAnswer,
-  type Run,
-  type Vma,
-} from "@dma-buf/core";
+import { type DmaBuf, type Op, PAGE_SIZE, type PfnAnswer, type Run } from "@dma-buf/core";
 import { accepted } from "./accepted.js";
-import type { Recorder } from "./recorder.js";
-import type { RecordingHost } from "./recording-host.js";
-import { MappingImporter, ReferenceImporter } from "./reference.js";
-import { CALLBACK_OF, type ExporterCapability, type ExporterSubject, type ExporterUnderTest } from "./subject.js";
-
-/** A world with the exporter in it. */
-export interface ExporterWorld {
-  readonly subject: ExporterSubject;
-  readonly fw: Recorder;
-  readonly host: RecordingHost;
-  readonly exporter: ExporterUnderTest;
-}
+import { moved, movedPinned } from "./moves.js";
+import { ReferenceImporter } from "./reference-importer.js";
+import { CALLBACK_OF } from "./subject.js";
+import { askFrame, staticUse, tryOut } from "./try-out.js";
+import { accessOf, can, checkGivenBack, deviceOf, type ExporterWorld, importerFor } from "./world.js";
 
 type Drive = (world: ExporterWorld, buf: DmaBuf) => Op<void>;
-
-/** Whether `capability` is declared. */
-const can = ({ subject }: ExporterWorld, capability: ExporterCapability): boolean =>
-  subject.capabilities.includes(capability);
-
-/** A device where the contract wants one, and to map; else none, as KVM has none. */
-const deviceOf = (world: ExporterWorld): Device | null =>
-  world.fw.contract.policy.device === "always" || can(world, "map") ? world.host.device : null;
-
-/** The callback through which the memory is got at. */
-const accessOf = (world: ExporterWorld): "mapDmaBuf" | "getPfn" => (can(world, "map") ? "mapDmaBuf" : "getPfn");
-
-/** Under a contract with page frames, an exporter that has none is used through its map. */
-const importerFor = (world: ExporterWorld): ReferenceImporter =>
-  world.fw.contract.rows.getPfn && !can(world, "get_pfn")
-    ? new MappingImporter(world.fw)
-    : new ReferenceImporter(world.fw);
 
 /** Every drive exports first and puts last, so release is part of each. */
 export const exporterDrives: readonly Drive[] = [
@@ -83,11 +50,15 @@ export const exporterDrives: readonly Drive[] = [
     yield* importer.detach();
     checkGivenBack(world);
   },
+  moved,
+  movedPinned,
   function* staticImporter(world, buf) {
     if (!world.fw.contract.rows.mapAttachment || !buf.ops.mapDmaBuf) return;
-    const before = world.host.liveMappings;
     const { fw, host } = world;
+    const before = host.liveMappings;
+    const known = fw.findings.length;
     const ok = yield* accepted(staticUse(world, buf));
+    if (!ok && !can(world, "static")) fw.forgetWarnings(known);
     if (ok !== can(world, "static"))
       fw.breach("attach", ok ? "serves a static importer, undeclared" : "refuses a static importer, which it declares");
     if (!ok && host.liveMappings !== before) fw.breach("attach", "a refused attach leaves DMA mappings behind");
@@ -116,47 +87,6 @@ export const exporterDrives: readonly Drive[] = [
   },
 ];
 
-function* staticUse({ fw, host }: ExporterWorld, buf: DmaBuf): Op<void> {
-  const at = yield* fw.staticAttach(buf, host.device, "static importer");
-  try {
-    const table = yield* fw.mapAttachmentUnlocked(at, "bidirectional");
-    yield* fw.unmapAttachmentUnlocked(at, table, "bidirectional");
-  } finally {
-    yield* fw.detachAttachment(buf, at);
-  }
-}
-
-/** Does one thing and undoes it. */
-function* tryOut({ fw, host }: ExporterWorld, buf: DmaBuf, capability: ExporterCapability): Op<void> {
-  if (capability === "cpu-access") {
-    yield* fw.beginAccess(buf, "bidirectional");
-    yield* fw.endAccess(buf, "bidirectional");
-  } else if (capability === "mmap") {
-    const vma: Vma = { pgoff: 0, pages: 1, buf: null, fault: null };
-    yield* fw.munmap(yield* fw.mmapFile(buf, vma));
-  } else if (capability === "vmap") {
-    yield* fw.vunmapBufferUnlocked(buf, yield* fw.vmapBufferUnlocked(buf));
-  } else {
-    const importer = new ReferenceImporter(fw);
-    yield* importer.attach(buf, host.device);
-    try {
-      yield* attached(fw, importer.attachment, capability);
-    } finally {
-      yield* importer.detach();
-    }
-  }
-}
-
-/** What only an attachment can be asked. */
-function* attached(fw: Recorder, at: DmaBufAttachment, capability: ExporterCapability): Op<void> {
-  if (capability === "get_pfn") return void (yield* askFrame(fw, at, 0));
-  if (capability === "map")
-    return yield* fw.unmapAttachmentUnlocked(at, yield* fw.mapAttachmentUnlocked(at, "to-device"), "to-device");
-  using held = yield* at.buf.resv.lock();
-  yield* fw.pinAttachment(at, held);
-  yield* fw.unpinAttachment(at, held);
-}
-
 /** Every byte once, in order, inside the buffer. */
 function checkCover(world: ExporterWorld, buf: DmaBuf, runs: readonly Run[]): void {
   const { fw } = world;
@@ -173,11 +103,6 @@ function checkCover(world: ExporterWorld, buf: DmaBuf, runs: readonly Run[]): vo
   if (next !== buf.sizeBytes) fw.breach(call, `the runs cover ${next} of ${buf.sizeBytes} bytes`);
 }
 
-function checkGivenBack({ fw, host }: ExporterWorld): void {
-  if (host.liveMappings > 0)
-    fw.breach("unmapDmaBuf", `${host.liveMappings} DMA mapping(s) left: give back what map took`);
-}
-
 /** Each page on its own must agree with what the order of its neighbours promised; one page too many is refused. */
 function* checkFrames({ fw }: ExporterWorld, { attachment }: ReferenceImporter, pages: number): Op<void> {
   const answers: PfnAnswer[] = [];
@@ -190,10 +115,4 @@ function* checkFrames({ fw }: ExporterWorld, { attachment }: ReferenceImporter, 
   }
   if (yield* accepted(askFrame(fw, attachment, pages)))
     fw.breach("getPfn", `tells a frame for page ${pages}, beyond the end`);
-}
-
-function* askFrame(fw: Recorder, at: ReferenceImporter["attachment"], pgoff: number): Op<PfnAnswer> {
-  if (!fw.contract.rows.getPfnAttachment) return yield* fw.getPfnUnlocked(at, pgoff);
-  using held = yield* at.buf.resv.lock();
-  return yield* fw.getPfnAttachment(at, pgoff, held);
 }

@@ -1,8 +1,9 @@
 /** What is done with an importer to see whether it keeps the rules: one short life each, in a fresh world. */
 import type { Op } from "@dma-buf/core";
 import { accepted } from "./accepted.js";
+import { together } from "./orders.js";
 import type { Recorder } from "./recorder.js";
-import type { ReferenceExporter } from "./reference.js";
+import type { ReferenceExporter } from "./reference-exporter.js";
 import type { ImporterSubject, ImporterUnderTest } from "./subject.js";
 
 export interface ImporterWorld {
@@ -60,7 +61,7 @@ export const importerDrives: readonly Drive[] = [
     const { importer, exporter, fw } = world;
     if (!invalidates(world)) return;
     yield* importer.attach(exporter.buf);
-    yield* exporter.revoke();
+    yield* exporter.revoke({ wait: false });
     if (yield* accepted(importer.use())) fw.breach("mapAttachment", "the exporter's refusal is swallowed");
     exporter.restore();
     yield* importer.use();
@@ -69,18 +70,10 @@ export const importerDrives: readonly Drive[] = [
 ];
 
 /** Using against a revoke: afterwards nothing may be left installed, in any order. */
-export function* revokeRace(
-  world: ImporterWorld,
-  spawn: (name: string, op: Op<void>) => { readonly state: string },
-): Op<void> {
+export function* revokeRace(world: ImporterWorld): Op<void> {
   const { importer, exporter, fw } = world;
   yield* importer.attach(exporter.buf);
-  const tasks = [spawn("importer", quiet(importer.use())), spawn("exporter", exporter.revoke())];
-  yield {
-    site: "join",
-    ready: () => tasks.every((t) => t.state !== "runnable"),
-    blockedOn: () => "importer and exporter",
-  };
+  yield* together(fw.scheduler, { importer: quiet(importer.use()), exporter: exporter.revoke({ wait: false }) });
   if (importer.holds() > 0)
     fw.breach("invalidateMappings", "installed what was revoked meanwhile: look again before installing");
   yield* importer.detach();

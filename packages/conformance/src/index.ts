@@ -5,9 +5,18 @@
  */
 export { type Case, check, conformance, type Runner } from "./check.js";
 export { checkPlugin } from "./check-plugin.js";
-export { RecordingHost } from "./recording-host.js";
-export { referenceExporter, type ReferenceExporter, ReferenceImporter, referencePage } from "./reference.js";
+export {
+  type Access,
+  ClassImporter,
+  type ClassImporterOptions,
+  type ImporterClass,
+} from "./importers/class-importer.js";
+export { classesOf, classImporter } from "./importers/classes.js";
+export { RecordingHost, type RecordingHostOptions } from "./recording-host.js";
+export { referenceExporter, type ReferenceExporter, referencePage } from "./reference-exporter.js";
+export { ReferenceImporter } from "./reference-importer.js";
 export type {
+  Counts,
   ExporterCapability,
   ExporterSubject,
   ExporterUnderTest,

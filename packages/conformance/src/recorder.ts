@@ -7,8 +7,10 @@ import {
   type DmaBufExportInfo,
   DmaBufError,
   type DmaBufOps,
+  type ErrnoName,
   Framework,
   type FrameworkOptions,
+  type Held,
   type Importer,
   isOp,
   type Op,
@@ -21,16 +23,32 @@ export interface Breach {
   readonly message: string;
 }
 
+/** What a recorder may be told. */
+export interface RecorderOptions extends FrameworkOptions {
+  /** An errno that was made to happen: every call that can be refused may be refused with it. */
+  readonly injected?: ErrnoName;
+}
+
+/** Each once, with the rule in front. */
+export function messages(breaches: readonly Breach[]): string[] {
+  return [...new Set(breaches.map(({ requirement, message }) => `${requirement}: ${message}`))];
+}
+
 /** Collects breaches: its own, and the framework's findings. */
 export class Recorder extends Framework {
   /** Calls of each callback so far. */
   readonly calls: Partial<Record<CallName, number>> = {};
   /** Framework calls that were made. */
   readonly made: Set<CallName> = new Set();
+  /** When the last invalidate of any buffer returned, in steps. */
+  invalidatedStep = 0;
   #released = false;
 
-  constructor(options: FrameworkOptions) {
+  readonly #injected: ErrnoName | undefined;
+
+  constructor(options: RecorderOptions) {
     super({ ...options, trace: false });
+    this.#injected = options.injected;
   }
 
   /**
@@ -74,6 +92,11 @@ export class Recorder extends Framework {
     });
   }
 
+  override *invalidate(buf: DmaBuf, held: Held): Op<void> {
+    yield* super.invalidate(buf, held);
+    this.invalidatedStep = this.scheduler.steps;
+  }
+
   #listen(ops: DmaBufOps): DmaBufOps {
     const listened: Record<string, unknown> = { ...ops };
     for (const [call, callback] of Object.entries(ops))
@@ -108,7 +131,9 @@ export class Recorder extends Framework {
     const { errors = {} } = this.contract.rows[call] ?? {};
     const code = error instanceof DmaBufError ? error.code : null;
     const allowed = Object.keys(errors).join(", ") || "no errno";
-    if (code === null || !(code in errors)) this.breach(call, `throws ${String(error)}: the row lists ${allowed}`);
+    const injected = code === this.#injected && Object.keys(errors).length > 0;
+    if (code === null || !(code in errors || injected))
+      this.breach(call, `throws ${String(error)}: the row lists ${allowed}`);
     return error;
   }
 }

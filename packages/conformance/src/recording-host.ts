@@ -15,10 +15,16 @@ import {
   type Space,
   type TableMemory,
 } from "@dma-buf/core";
+import { tableMemory } from "./table-memory.js";
 
 /** Addresses that the host hands out begin here, so that a physical address is never taken for one by accident. */
 const IOVA_BASE = 0x4000_0000;
-const TABLES_BASE = 0x8000_0000;
+
+/** What a recording host may be told about itself. */
+export interface RecordingHostOptions {
+  /** Does this mapping fail? Asked with the kernel's name of the call: fault injection. @defaultValue never */
+  readonly mapFails?: (op: string) => boolean;
+}
 
 /**
  * One device on one bus, in a domain of its own. Every DMA mapping is a range of the domain; what is left of them is
@@ -33,19 +39,24 @@ export class RecordingHost {
   readonly #domain: Space = { kind: "iova", domain: this };
   readonly #bus: Space = { kind: "pci-bus", bridge: this };
   readonly #states = new Set<DmaIovaState>();
+  readonly #mapFails: (op: string) => boolean;
   #next = IOVA_BASE;
+  #tables: TableMemory | null = null;
   /** What was asked of the DMA API, in order: `mapPhys 4096`, `unmapPhys 1073741824`. */
   readonly log: string[] = [];
   readonly device: Device;
-  readonly tables: TableMemory;
 
-  /** The verdict for every client: reachable, through the host bridge. */
+  /** The verdict for every client on a PCI bus: reachable, through the host bridge. */
   readonly provider: P2pProvider = {
     busOffsetBytes: 0,
-    verdict: () => ({ mapType: "through-host-bridge", distance: 2, reason: "the recording host says so" }),
+    verdict: ({ name, spaces }) =>
+      spaces.some((s) => s.kind === "pci-bus")
+        ? { mapType: "through-host-bridge", distance: 2, reason: "the recording host says so" }
+        : { mapType: "not-supported", distance: -1, reason: `${name} is on no PCI bus` },
   };
 
-  constructor(name = "recording device") {
+  constructor(name = "recording device", options: RecordingHostOptions = {}) {
+    this.#mapFails = options.mapFails ?? (() => false);
     this.device = {
       name,
       dma: this.#dma(),
@@ -53,7 +64,11 @@ export class RecordingHost {
       write: this.#access,
       read: this.#access,
     };
-    this.tables = tableMemory();
+  }
+
+  /** Made when it is asked for: most that is tried in many orders needs none. */
+  get tables(): TableMemory {
+    return (this.#tables ??= tableMemory());
   }
 
   /** DMA mappings made and not given back, and IOVAs that were not destroyed. */
@@ -68,11 +83,20 @@ export class RecordingHost {
     return null;
   }
 
+  /**
+   * Where an access to the device's address ends: what was mapped for it, or, where this host gave out no such address,
+   * the same number on the bus. `null`: it would fault.
+   */
+  place(address: number): number | null {
+    return address >= IOVA_BASE && address < this.#next ? this.translate(address) : address;
+  }
+
   #dma(): DmaApi {
     return {
       maskBits: 64,
       mapPhys: (physical, sizeBytes) => {
         this.log.push(`mapPhys ${physical}`);
+        this.#checkMap("dma_map_phys");
         const iova = this.#take(sizeBytes);
         this.#mappings.set(iova, { physical, sizeBytes });
         return addr<DmaAddr>(iova);
@@ -85,8 +109,13 @@ export class RecordingHost {
           );
         this.#mappings.delete(address);
       },
-      tryAllocIova: (_physical, sizeBytes) => this.#iovas(sizeBytes),
+      tryAllocIova: (_physical, sizeBytes) => (this.#mapFails("dma_iova_try_alloc") ? null : this.#iovas(sizeBytes)),
     };
+  }
+
+  #checkMap(op: string): void {
+    if (this.#mapFails(op))
+      throw new DmaBufError("ENOMEM", { op, stage: "map", message: "told to fail: undo what is mapped so far" });
   }
 
   #take(sizeBytes: number): number {
@@ -102,7 +131,8 @@ export class RecordingHost {
     const state: DmaIovaState = {
       address: addr<DmaAddr>(base),
       sizeBytes,
-      link(offset, physical, linkedBytes) {
+      link: (offset, physical, linkedBytes) => {
+        this.#checkMap("dma_iova_link");
         if (mappings.has(base + offset))
           throw new DmaBufError("EADDRINUSE", {
             op: "dma_iova_link",
@@ -135,41 +165,4 @@ export class RecordingHost {
         : { kind: "fault", by: "recording host", reason: `nothing is mapped at ${address}` },
     );
   };
-}
-
-function tableMemory(): TableMemory {
-  const sizeBytes = 64 * PAGE_SIZE;
-  const bytes = new ArrayBuffer(sizeBytes);
-  const free = Array.from({ length: 64 }, (_, i) => TABLES_BASE + i * PAGE_SIZE);
-  return {
-    basePhys: addr<PhysAddr>(TABLES_BASE),
-    sizeBytes,
-    words: new Int32Array(bytes),
-    doubles: new Float64Array(bytes),
-    allocTable(tables = 1) {
-      const at = free.findIndex(
-        (first, i) => first % (tables * PAGE_SIZE) === 0 && isRow(free.slice(i, i + tables), tables),
-      );
-      if (at < 0)
-        throw new DmaBufError("ENOMEM", {
-          op: "allocTable",
-          stage: "map",
-          message: "64 tables are out: give some back",
-        });
-      return addr<PhysAddr>(free.splice(at, tables)[0] as number);
-    },
-    freeTable(table, tables = 1) {
-      new Uint8Array(bytes, table - TABLES_BASE, tables * PAGE_SIZE).fill(0);
-      for (let i = 0; i < tables; i++) free.push(table + i * PAGE_SIZE);
-      free.sort((a, b) => a - b);
-    },
-    get liveTables() {
-      return 64 - free.length;
-    },
-  };
-}
-
-/** As many as there should be, each behind the other? */
-function isRow(tables: readonly number[], length: number): boolean {
-  return tables.length === length && tables.every((table, i) => table === (tables[0] as number) + i * PAGE_SIZE);
 }

@@ -32,6 +32,9 @@ interface Subject {
   readonly contract: Contract;
 }
 
+/** How many of each, by name: `{ pages: 4, pins: 0 }`. */
+export type Counts = Readonly<Record<string, number>>;
+
 /** One exporter in a fresh world. */
 export interface ExporterUnderTest {
   /** Exports a buffer of at least two whole pages; the caller gets the reference. */
@@ -41,6 +44,8 @@ export interface ExporterUnderTest {
   restore?(): Op<void>;
   /** With capability `move`: puts the bytes elsewhere. When it returns, the old place may be used for something else. */
   move?(): Op<void>;
+  /** What it holds of its own (places, pages, references), by name. After a buffer's release it must be what it was before. */
+  ledger?(): Counts;
 }
 
 /** An exporter, for the kit. */

@@ -1,0 +1,355 @@
+/** The kit under test: orders, moves, failures and misbehaving importers. Each broken exporter fails what it breaks. */
+import {
+  addr,
+  type DmaAddr,
+  type DmaBuf,
+  type DmaBufAttachment,
+  type ErrnoName,
+  type PhysAddr,
+  type Run,
+  type SgTable,
+  until,
+  type Contract,
+  dmaAddress,
+  DmaBufError,
+  type DmaBufOps,
+  type Framework,
+  linux73,
+  type Op,
+  pfn,
+  Usage,
+} from "@dma-buf/core";
+import { describe, expect, it } from "vitest";
+import { check } from "./check.js";
+import { classesOf } from "./importers/classes.js";
+import { referenceExporter, type ReferenceExporter } from "./reference-exporter.js";
+import type { RecordingHost } from "./recording-host.js";
+import type { ExporterSubject, ExporterUnderTest } from "./subject.js";
+import { exporterOf } from "./testing.js";
+
+/** The world of one exporter, and the parts of one that can be put together again. */
+interface Made {
+  readonly fw: Framework;
+  readonly host: RecordingHost;
+  reference: ReferenceExporter;
+  readonly buf: DmaBuf;
+  /** Says that it is revoked, to the callbacks of `ops`. */
+  readonly revoked: () => void;
+  readonly ops: Partial<DmaBufOps>;
+}
+
+type Change = (made: Made) => { ops?: Partial<DmaBufOps>; under?: Partial<ExporterUnderTest> };
+
+/** The reference exporter with callbacks and calls replaced. */
+function broken(contract: Contract, change: Change, more: Partial<ExporterSubject> = {}): ExporterSubject {
+  return exporterOf(contract, undefined, {
+    create(fw, host) {
+      let gone = false;
+      const made: Made = {
+        fw,
+        host,
+        reference: null as never,
+        get buf() {
+          return made.reference.buf;
+        },
+        revoked() {
+          if (made.buf.attachments.some((at) => at.pins > 0 && !at.importer?.invalidateMappings)) refuse("EBUSY");
+          gone = true;
+        },
+        ops: { mapDmaBuf: (at) => (gone ? refuse("ENODEV") : runsOf(made, at, 1)) },
+      };
+      const { ops = {}, under = {} } = change(made);
+      const reference = (made.reference = referenceExporter(fw, ops));
+      return {
+        export: () => reference.buf,
+        revoke: () => reference.revoke(),
+        *restore() {
+          gone = false;
+          reference.restore();
+        },
+        move: () => reference.move(),
+        ...under,
+      };
+    },
+    ...more,
+  });
+}
+
+/** As many runs, one mapping after the other, and nothing undone where one fails. */
+function runsOf({ reference }: Made, at: DmaBufAttachment, count: number): SgTable {
+  if (reference.revoked) refuse("ENODEV");
+  const sizeBytes = reference.buf.sizeBytes / count;
+  const map = (offset: number): Run => {
+    const physical = addr<PhysAddr>(reference.physical + offset);
+    const address = at.device?.dma.mapPhys(physical, sizeBytes, "bidirectional", { mmio: true }) as DmaAddr;
+    return { kind: "dma", offset, sizeBytes, address };
+  };
+  return { runs: Array.from({ length: count }, (_, i) => map(i * sizeBytes)) };
+}
+
+/** A call under the reservation that invalidates, and then does `after`. */
+function telling(
+  made: Made,
+  before: () => void,
+  after: (held: Parameters<Framework["drain"]>[1]) => Op<void>,
+): () => Op<void> {
+  return function* () {
+    const { fw, buf } = made;
+    if (buf.refs === 0) return;
+    fw.get(buf);
+    try {
+      using held = yield* buf.resv.lock();
+      before();
+      yield* fw.invalidate(buf, held);
+      yield* after(held);
+    } finally {
+      yield* fw.put(buf);
+    }
+  };
+}
+
+function* nothing(): Op<void> {}
+function verdict(subject: ExporterSubject): { failing: string[]; said: string } {
+  const bad = check(subject).filter((c) => c.breaches.length > 0);
+  return { failing: bad.map((c) => c.requirement), said: bad.flatMap((c) => c.breaches).join("\n") };
+}
+const refuse = (code: ErrnoName): never => {
+  throw new DmaBufError(code, { op: "x", stage: "map", message: "no" });
+};
+/** Frames that can be revoked and moved, without pins: what the calls of `telling` change. */
+const only = ["get_pfn", "revoke", "move"] as const;
+
+/** An exporter of page frames with a state of its own. */
+function frames(
+  contract: Contract,
+  calls: (s: { at: number; gone: boolean; made: Made }) => Partial<ExporterUnderTest>,
+) {
+  return broken(
+    contract,
+    (made) => {
+      const s = { at: 0x100, gone: false, made };
+      return {
+        ops: {
+          mapDmaBuf: undefined,
+          unmapDmaBuf: undefined,
+          pin: undefined,
+          unpin: undefined,
+          mmap: undefined,
+          getPfn(_at: unknown, pgoff: number) {
+            if (s.gone) throw new DmaBufError("ENODEV", { op: "x", stage: "query", message: "revoked" });
+            if (pgoff >= 4) throw new DmaBufError("EINVAL", { op: "x", stage: "query", message: "beyond" });
+            return { pfn: addr(s.at + pgoff), maxOrder: 0 };
+          },
+        } as never,
+        under: {
+          *restore() {
+            s.gone = false;
+          },
+          revoke: telling(
+            made,
+            () => void (s.gone = true),
+            (held) => made.fw.drain(made.buf, held),
+          ),
+          *move(): Op<void> {
+            yield* telling(
+              made,
+              () => void (s.at += 4),
+              function* () {
+                yield* made.buf.resv.waitTimeout(Usage.BOOKKEEP);
+              },
+            )();
+          },
+          ...calls(s),
+        },
+      };
+    },
+    { capabilities: only },
+  );
+}
+
+it.each([dmaAddress, linux73])("under $id, each class says how many orders were tried", (contract) => {
+  const titles = check(exporterOf(contract)).map((c) => c.title);
+  for (const name of classesOf(contract))
+    expect(titles.find((t) => t.includes(`/${name}: `))).toMatch(/(\d+ orders, all tried.*){4}/);
+});
+
+it("a class is tried where the contract can make it right", () => {
+  expect(classesOf(linux73)).toEqual(["zap", "fenced", "faulting", "pinned", "pinned-revocable", "static"]);
+  expect(classesOf(dmaAddress)).not.toContain("pinned");
+});
+
+describe("an exporter that does not wait is found by what comes too late", () => {
+  it("revoke() returns before the fences have signalled", () => {
+    const subject = frames(pfn, (s) => ({ revoke: telling(s.made, () => void (s.gone = true), nothing) }));
+    const found = verdict(subject);
+    expect(found.failing).toEqual(["pfn/dma_buf_move_notify/fenced", "pfn/revoke-fence"]);
+    expect(found.said).toMatch(
+      /pfn\/dma_buf_move_notify: STALE: an access of the fenced importer reaches 0x10[0-3]000/,
+    );
+    expect(found.said).toMatch(/revoke\(\) returns although a fence in the reservation has not signalled/);
+  });
+  it("move() returns before the fences have signalled", () => {
+    const subject = frames(pfn, (s) => ({ move: telling(s.made, () => void (s.at += 4), nothing) }));
+    const found = verdict(subject);
+    expect(found.failing).toEqual(["pfn/dma_buf_move_notify/fenced", "pfn/move-fence"]);
+    expect(found.said).toMatch(/after move\(\) returned/);
+  });
+});
+
+const pinned = ({ buf }: Made): boolean => buf.attachments.some((at) => at.pins > 0);
+const mapped = ({ buf }: Made): string[] => buf.attachments.flatMap((at) => (at.liveMaps > 0 ? [at.importerName] : []));
+
+describe("a broken exporter fails what it breaks, and nothing else", () => {
+  const rows: [string, ExporterSubject, string[], RegExp][] = [
+    [
+      "a move that tells nobody",
+      broken(linux73, () => ({ under: { move: nothing } })),
+      ["linux-7.3/dma_buf_invalidate_mappings"],
+      /move\(\) does not invalidate/,
+    ],
+    [
+      "a move after which the old place is told",
+      broken(linux73, (made) => ({ under: { move: telling(made, () => {}, nothing) } })),
+      ["linux-7.3/map_dma_buf"],
+      /tells the old place/,
+    ],
+    [
+      "a move that is not declared",
+      exporterOf(linux73, undefined, { capabilities: ["map", "pin", "static", "mmap", "revoke"] }),
+      ["linux-7.3/dma_buf_invalidate_mappings"],
+      /move\(\) is there, undeclared/,
+    ],
+    [
+      "a move of what is pinned that is refused with another errno",
+      broken(linux73, (made) => ({
+        under: {
+          *move(): Op<void> {
+            if (pinned(made)) refuse("EINVAL");
+            yield* made.reference.move();
+          },
+        },
+      })),
+      ["linux-7.3/pin"],
+      /refuses to move what is pinned with EINVAL: say EBUSY/,
+    ],
+    [
+      "a move of what is pinned",
+      broken(linux73, (made) => {
+        let at = 0x100000;
+        const runs = (to: DmaBufAttachment): SgTable => {
+          if (made.reference.revoked) refuse("ENODEV");
+          const address = to.device?.dma.mapPhys(addr(at), 16384, "bidirectional", { mmio: true }) as DmaAddr;
+          return { runs: [{ kind: "dma", offset: 0, sizeBytes: 16384, address }] };
+        };
+        const move = telling(
+          made,
+          () => void (at += 16384),
+          function* () {
+            yield* made.buf.resv.waitTimeout(Usage.BOOKKEEP);
+          },
+        );
+        return { ops: { mapDmaBuf: runs }, under: { move } };
+      }),
+      ["linux-7.3/pin"],
+      /moves what is pinned/,
+    ],
+    [
+      "a revoke that waits for nobody's unmap",
+      broken(linux73, (made) => ({
+        under: {
+          revoke: telling(made, made.revoked, function* () {
+            yield* made.buf.resv.waitTimeout(Usage.BOOKKEEP);
+          }),
+        },
+        ops: made.ops,
+      })),
+      ["linux-7.3/kept-map", "linux-7.3/second-map"],
+      /revoke\(\) returns although an importer still maps/,
+    ],
+    [
+      "a revoke that waits and does not say for whom",
+      broken(linux73, (made) => ({
+        under: {
+          revoke: telling(made, made.revoked, function* (held) {
+            yield* made.buf.resv.waitTimeout(Usage.BOOKKEEP);
+            held[Symbol.dispose]();
+            yield* until("unmap", () => mapped(made).length === 0);
+          }),
+        },
+        ops: made.ops,
+      })),
+      ["linux-7.3/kept-map", "linux-7.3/second-map"],
+      /waits for a condition nobody fulfils: name who is awaited/,
+    ],
+    [
+      "books that do not close",
+      broken(linux73, () => {
+        let pages = 0;
+        return { ops: { attach: () => void pages++ }, under: { ledger: () => ({ pages }) } };
+      }),
+      ["linux-7.3/release"],
+      /pages: \d+ where 0 were before the export/,
+    ],
+    [
+      "a mapping that stays when the one after it fails",
+      broken(linux73, (made) => ({ ops: { mapDmaBuf: (at) => runsOf(made, at, 2) } })),
+      ["linux-7.3/no-mapping"],
+      /mapping \d+ \(dma_map_phys\) fails: linux-7.3\/unmap_dma_buf: 1 DMA mapping/,
+    ],
+    [
+      "a mapping that stays when the table has no memory",
+      broken(linux73, (made) => ({
+        ops: {
+          mapDmaBuf(at) {
+            const table = runsOf(made, at, 1);
+            made.fw.env.alloc({ id: "x", op: "sg_alloc_table", stage: "map", source: "x" });
+            return table;
+          },
+        },
+      })),
+      ["linux-7.3/no-memory"],
+      /allocation \d+ \(sg_alloc_table\) fails: linux-7.3\/unmap_dma_buf: \d+ DMA mapping/,
+    ],
+    [
+      "a callback's throw behind which the reservation stays held",
+      frames(pfn, (s) => ({
+        *revoke(): Op<void> {
+          const { fw, buf } = s.made;
+          if (buf.refs === 0) return;
+          fw.get(buf);
+          const held = yield* buf.resv.lock();
+          s.gone = true;
+          yield* fw.invalidate(buf, held);
+          yield* fw.drain(buf, held);
+          yield* fw.put(buf);
+        },
+      })),
+      ["pfn/throwing-callback"],
+      /callback 1 \(invalidate_mappings\) fails: .*comes back holding resv/,
+    ],
+    [
+      "a release that throws when an importer left a map",
+      broken(linux73, (made) => ({
+        ops: {
+          release() {
+            if (made.host.liveMappings > 0) refuse("EBUSY");
+          },
+        },
+      })),
+      ["linux-7.3/left-map"],
+      /release: throws DmaBufError/,
+    ],
+    [
+      "an attach that answers a device on no bus with an errno of its own",
+      broken(linux73, () => ({
+        ops: { attach: (at) => void (at.device?.spaces.every((s) => s.kind !== "pci-bus") && refuse("EIO")) },
+      })),
+      ["linux-7.3/no-peer"],
+      /attach: throws DmaBufError: x: EIO/,
+    ],
+  ];
+  it.each(rows)("%s", (_name, subject, failing, how) => {
+    const found = verdict(subject);
+    expect([found.failing, found.said]).toEqual([failing, expect.stringMatching(how)]);
+  });
+});

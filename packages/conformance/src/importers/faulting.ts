@@ -1,0 +1,11 @@
+/** On-demand paging: what is in flight finds no translation, and looks again. */
+import { ClassImporter, type Translation } from "./class-importer.js";
+
+export class Faulting extends ClassImporter {
+  readonly name = "faulting";
+
+  /** The device walks the translation at the arrival: what is gone by then faults. */
+  protected override arrive(translation: Translation): boolean {
+    return translation === this.translation && super.arrive(translation);
+  }
+}

@@ -1,0 +1,76 @@
+/** Trying orders, for importers and exporters alike: all of them, or some in turn and some at random, and which it was. */
+import { exhaustive, explore, type Op, type Scheduler, seeded, type Strategy, type Task } from "@dma-buf/core";
+import type { Breach } from "./recorder.js";
+
+/** How far a search goes in turn and, if that was not all, at random. Steps bound what long orders cost. */
+const IN_TURN = { orders: 5000, steps: 40_000 };
+const AT_RANDOM = { orders: 2000, steps: 10_000 };
+
+/** What a search came to. */
+export interface Search {
+  /** Of the first order that breaks something: behind it, the search stops. */
+  readonly breaches: readonly Breach[];
+  /** How many orders, and whether that was all of them. */
+  readonly orders: string;
+}
+
+type OrdersWorld = (scheduler: Scheduler) => readonly Breach[];
+
+/** Builds `world` anew for each order. */
+export function searchOrders(world: OrdersWorld): Search {
+  const found = search(world, exhaustive(), IN_TURN);
+  const { breaches, explored } = found;
+  if (breaches.length > 0) return { breaches, orders: `broken in order ${explored}` };
+  if (found.all) return { breaches, orders: `${explored} orders, all tried` };
+  const random = search(world, atRandom(), AT_RANDOM);
+  return {
+    breaches: random.breaches,
+    orders: `${explored} orders in turn and ${random.explored} at random, not all`,
+  };
+}
+
+/** Runs `ops` side by side and waits for all of them. */
+export function* together(scheduler: Scheduler, ops: Readonly<Record<string, Op<void>>>): Op<readonly Task[]> {
+  const tasks = Object.entries(ops).map(([name, op]) => scheduler.spawn(name, op));
+  const over = (): boolean => tasks.every((t) => t.state !== "runnable");
+  yield { site: "join", ready: over, blockedOn: () => Object.keys(ops).join(" and ") };
+  return tasks;
+}
+
+/** Stops at what is broken, and where `max` is reached. */
+function search(
+  world: OrdersWorld,
+  strategy: Strategy,
+  max: typeof IN_TURN,
+): { readonly breaches: readonly Breach[]; readonly explored: number; readonly all: boolean } {
+  let [breaches, steps, explored]: [readonly Breach[], number, number] = [[], 0, 0];
+  const left = (): boolean => breaches.length === 0 && steps < max.steps && explored < max.orders;
+  let all = false;
+  const bounded: Strategy = {
+    complete: true,
+    begin: () => left() && !(all = !strategy.begin()),
+    pick: (runnable) => strategy.pick(runnable),
+    choices: () => strategy.choices(),
+  };
+  explore(
+    (scheduler) => {
+      breaches = world(scheduler);
+      steps += scheduler.steps;
+      explored++;
+    },
+    { badness: () => 0, strategy: bounded },
+  );
+  return { breaches, explored, all };
+}
+
+/** One seed after the other. */
+function atRandom(): Strategy {
+  let seed = 0;
+  let one = seeded(seed);
+  return {
+    complete: false,
+    begin: () => (one = seeded(seed++)).begin(),
+    pick: (runnable) => one.pick(runnable),
+    choices: () => one.choices(),
+  };
+}
