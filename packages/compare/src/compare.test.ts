@@ -192,6 +192,13 @@ function wrap(of: Parameters<ReturnType<Column["vfio"]>>[1], busOffsetBytes: num
     get memoryEnabled() {
       return of.memoryEnabled;
     },
-    setMemoryEnabled: (on) => of.setMemoryEnabled(on),
+    writeMemoryEnabled: (on) => of.writeMemoryEnabled(on),
+    get powerState() {
+      return of.powerState;
+    },
+    setPowerState: (to) => of.setPowerState(to),
+    canReset: of.canReset,
+    hasFlr: of.hasFlr,
+    reset: () => of.reset(),
   };
 }

@@ -100,7 +100,7 @@ export class World {
   /** Runs the steps, takes everything down again, and lets the judge count what is left. */
   *run(): Op<void> {
     try {
-      this.#buf = this.#exporter.export({
+      this.#buf = yield* this.#exporter.export({
         regionIndex: this.#barIndex,
         ranges: [{ offset: 0, length: this.#barBytes }],
       });

@@ -1,35 +1,18 @@
-import { conformance, type ExporterSubject } from "@dma-buf/conformance";
-import { addr, dmaAddress, pfn } from "@dma-buf/core";
+import { conformance } from "@dma-buf/conformance";
+import { annotatedAddress, dmaAddress, linux73, pfn, pfnLocked, vma } from "@dma-buf/core";
 import { describe, it } from "vitest";
+import { vfioExporter as annotatedAddressExporter } from "./annotated-address.js";
 import { vfioExporter as dmaAddressExporter } from "./dma-address.js";
+import { vfioExporter as linux73Exporter } from "./linux-7.3.js";
+import { vfioExporter as pfnLockedExporter } from "./pfn-locked.js";
 import { vfioExporter as pfnExporter } from "./pfn.js";
+import { subject } from "./testing.js";
+import { vfioExporter as vmaExporter } from "./vma.js";
 
-const BAR_BYTES = 0x10000;
-
-const vfio = (
-  contract: typeof pfn,
-  capabilities: ExporterSubject["capabilities"],
-  exporter: typeof pfnExporter | typeof dmaAddressExporter,
-): ExporterSubject => ({
-  kind: "exporter",
-  name: "vfio-pci",
-  contract,
-  capabilities,
-  create(framework, host) {
-    const made = exporter()(framework, {
-      name: "0000:01:00.0",
-      region: () => ({ physical: addr(0x10_0000_0000), sizeBytes: BAR_BYTES }),
-      provider: () => host.provider,
-      memoryEnabled: true,
-      setMemoryEnabled() {},
-    });
-    return {
-      export: () => made.export({ regionIndex: 0, ranges: [{ offset: 0, length: BAR_BYTES }] }),
-      revoke: () => made.revoke(),
-      restore: () => made.restore(),
-    };
-  },
-});
-
-conformance({ describe, it }, vfio(dmaAddress, ["map", "revoke"], dmaAddressExporter));
-conformance({ describe, it }, vfio(pfn, ["get_pfn", "revoke"], pfnExporter));
+const runner = { describe, it };
+conformance(runner, subject(dmaAddress, ["map", "revoke"], dmaAddressExporter));
+conformance(runner, subject(vma, ["mmap", "revoke"], vmaExporter));
+conformance(runner, subject(pfn, ["get_pfn", "revoke"], pfnExporter));
+conformance(runner, subject(pfnLocked, ["get_pfn", "revoke"], pfnLockedExporter));
+conformance(runner, subject(annotatedAddress, ["map", "revoke"], annotatedAddressExporter));
+conformance(runner, subject(linux73, ["map", "revoke"], linux73Exporter));

@@ -1,130 +1,132 @@
 /**
  * vfio-pci as an exporter: ranges of one BAR as a buffer, revoked when the BAR goes away. The variants say only what
- * the importer is given; everything about the life of the buffer is here.
+ * the importer is given; the life of the buffer is here, and what takes it away in `device.ts` and `section.ts`.
  */
 import {
   type DmaBuf,
-  type DmaBufAttachment,
-  DmaBufError,
   type DmaBufOps,
-  type ErrnoName,
   type Framework,
-  hex,
+  type MaySleep,
   type Op,
   type P2pProvider,
-  type Stage,
+  perform,
+  until,
+  type Vma,
 } from "@dma-buf/core";
+import { sizeOf } from "@dma-buf/scatterlist";
+import { VfioDmaBuf } from "./buffer.js";
+import { type Conduct, VfioDevice } from "./device.js";
+import type { VfioExport, VfioExporter, VfioLedger } from "./exporter.js";
+import { decodeFeature, type FeatureSupport } from "./feature.js";
 import type { VfioHost } from "./host.js";
-import { type DmaRange, type PhysVec, physVecs } from "./validate.js";
+import { refuse } from "./refuse.js";
+import type { MemorySection } from "./section.js";
+import { physVecs } from "./validate.js";
 
-/** A buffer's backing, as a variant needs it. */
-export interface Backing {
-  readonly host: VfioHost;
-  readonly ranges: readonly PhysVec[];
-  readonly provider: P2pProvider | null;
-  /** @throws DmaBufError `ENODEV` while revoked. */
-  checkNotRevoked(stage: Stage): void;
+/** One variant of it. */
+export interface Variant extends Conduct {
+  /** The operations besides `release`. */
+  readonly ops: (priv: VfioDmaBuf) => Omit<DmaBufOps, "release">;
+  readonly support: FeatureSupport;
 }
 
-/** What a contract makes of a backing: the operations besides `release`. */
-export type Variant = (backing: Backing) => Omit<DmaBufOps, "release">;
+/** Makes the exporter of one function in one variant. */
+export const vfioEngine = (fw: Framework, host: VfioHost, variant: Variant): VfioExporter =>
+  new VfioPci(fw, host, variant);
 
-export interface VfioExport {
-  /** 0 to 5. */
-  readonly regionIndex: number;
-  /** In the buffer they follow one another in this order. */
-  readonly ranges: readonly DmaRange[];
-}
+class VfioPci extends VfioDevice implements VfioExporter {
+  readonly #variant: Variant;
+  #registrations = 0;
+  #isOpen = true;
+  #unregistering = false;
 
-/** The exporter for one assigned function. */
-export interface VfioExporter {
-  /**
-   * Exports ranges of a BAR; the caller gets the one reference. While memory decode is off the buffer is born revoked.
-   * @throws DmaBufError at stage `export`; nothing is left behind.
-   */
-  export(what: VfioExport): DmaBuf;
-  /** COMMAND.MEMORY 1→0 and 0→1, as a guest writes it: revokes before the BAR goes, gives back after it came. */
-  setMemoryEnabled(on: boolean): Op<void>;
-  /** Takes every buffer away from its importers. Sleeps; takes each reservation. Idempotent. */
-  revoke(): Op<void>;
-  /** Lets importers ask again. What they had is gone: nothing is mapped again for them. */
-  restore(): Op<void>;
-}
+  constructor(fw: Framework, host: VfioHost, variant: Variant) {
+    super(fw, host, variant);
+    this.#variant = variant;
+  }
 
-interface Exported {
-  readonly buf: DmaBuf;
-  revoked: boolean;
-}
+  get ledger(): VfioLedger {
+    return { sgTables: this.tables.made, registrations: this.#registrations };
+  }
 
-export function vfioEngine(fw: Framework, host: VfioHost, variant: Variant): VfioExporter {
-  const exported = new Set<Exported>();
+  mmapRegion(regionIndex: number, vma: Vma): void {
+    this.#needOpen("fd");
+    this.mmaps.mmap(regionIndex, vma);
+  }
 
-  function* move(revoke: boolean): Op<void> {
-    fw.trace.emit("event", () => `${host.name}: ${revoke ? "revoke" : "un-revoke"} begins`);
-    for (const entry of exported) {
-      if (entry.revoked === revoke) continue;
-      using held = yield* entry.buf.resv.lock();
-      if (revoke) entry.revoked = true;
-      yield* fw.invalidate(entry.buf, held);
-      // After the callbacks: a map that an importer tries from inside its callback must still find it revoked.
-      if (!revoke) entry.revoked = false;
+  *export({ regionIndex, ranges, openFlags = 0 }: VfioExport): Op<DmaBuf> {
+    this.#needOpen("export");
+    const vecs = physVecs(this.host, regionIndex, ranges, this.fw.env);
+    if (this.#unregistering) refuse("ENODEV", "export", `${this.name} is being unregistered: bind it again`);
+    const provider = this.host.provider(regionIndex) as P2pProvider;
+    const priv = new VfioDmaBuf(this, regionIndex, vecs, provider);
+    const ops: DmaBufOps = { ...this.#variant.ops(priv), release: () => this.#release(priv) };
+    const exporterName = `vfio-pci ${this.name}`;
+    priv.buf = this.fw.export({ exporterName, ops, sizeBytes: sizeOf(vecs), priv, flags: openFlags });
+    this.#registrations++;
+    priv.registered = true;
+    yield* this.#list(priv);
+    return priv.buf;
+  }
+
+  *deviceFeature(arg: Uint8Array, install: (buf: DmaBuf, openFlags: number) => MaySleep<number>): Op<number> {
+    this.#needOpen("fd");
+    const request = decodeFeature(arg, this.host, this.fw.env, this.#variant.support);
+    if (request === "probe") return 0;
+    const buf = yield* this.export(request);
+    let installed = false;
+    try {
+      const fd = yield* perform(install(buf, request.openFlags));
+      installed = true;
+      return fd;
+    } finally {
+      if (!installed) yield* this.fw.put(buf);
     }
-    fw.trace.emit("event", () => `${host.name}: ${revoke ? "revoke" : "un-revoke"} is done`);
   }
 
-  return {
-    export({ regionIndex, ranges }) {
-      const vecs = physVecs(host, regionIndex, ranges);
-      const entry = { revoked: !host.memoryEnabled } as { -readonly [K in keyof Exported]: Exported[K] };
-      const backing: Backing = {
-        host,
-        ranges: vecs,
-        provider: host.provider(regionIndex),
-        checkNotRevoked: (stage) =>
-          entry.revoked && refuse("ENODEV", stage, `${host.name} has revoked the buffer: ask again later`),
-      };
-      const ops: DmaBufOps = { ...variant(backing), release: () => void exported.delete(entry) };
-      const sizeBytes = vecs.reduce((sum, v) => sum + v.sizeBytes, 0);
-      entry.buf = fw.export({ exporterName: `vfio-pci ${host.name}`, ops, sizeBytes, priv: entry });
-      exported.add(entry);
-      return entry.buf;
-    },
-    *setMemoryEnabled(on) {
-      if (!on) yield* move(true);
-      host.setMemoryEnabled(on);
-      if (on) yield* move(false);
-    },
-    revoke: () => move(true),
-    restore: () => move(false),
-  };
-}
-
-/**
- * A dynamic exporter that cannot be pinned: a BAR goes when the guest says so. Without `pin`, Linux 6.13 takes the
- * exporter for a static one, maps at attach, and never asks again after a revoke.
- */
-export const unpinnable: Pick<DmaBufOps, "pin" | "unpin"> = {
-  pin: () => refuse("EINVAL", "pin", "a BAR cannot be pinned: import with the invalidate callback"),
-  unpin() {},
-};
-
-/** Can the attached device be served at all? Asked at attach, so that the errno comes before anybody maps. */
-export function needPeer2peer(at: DmaBufAttachment, backing: Backing): void {
-  if (!at.peer2peer)
-    refuse("EOPNOTSUPP", "attach", `${at.importerName} does not take peer-to-peer addresses: a BAR has no other`);
-  backing.checkNotRevoked("attach");
-}
-
-/** Where page `pgoff` of the buffer lies. @throws DmaBufError `EINVAL` beyond the end, stage `query`. */
-export function pageAt(backing: Backing, pgoff: number): { readonly range: PhysVec; readonly offset: number } {
-  let offset = pgoff * 4096;
-  for (const range of backing.ranges) {
-    if (offset < range.sizeBytes) return { range, offset };
-    offset -= range.sizeBytes;
+  *close(): Op<void> {
+    this.#needOpen("fd");
+    this.#isOpen = false;
+    yield* this.locked("the last close", (section) => this.#abandon(section));
   }
-  return refuse("EINVAL", "query", `page ${hex(pgoff)} is beyond the end of the buffer: ask below its size`);
-}
 
-export function refuse(code: ErrnoName, stage: Stage, message: string): never {
-  throw new DmaBufError(code, { op: `vfio-pci ${stage}`, stage, message });
+  *unregister(): Op<void> {
+    this.#unregistering = true;
+    const free = (): boolean => !this.#isOpen && this.#registrations === 0;
+    yield* until("vfio.unregister", free, () =>
+      this.#isOpen ? `the close of ${this.name}` : `the release of ${this.#registrations} dma-buf(s) of ${this.name}`,
+    );
+  }
+
+  /** Buffers outlive their device: revoked, and on no list, so nothing gives them back. */
+  *#abandon(section: MemorySection): Op<void> {
+    yield* section.revoke();
+    for (const priv of section.active()) this.#forget(priv);
+  }
+
+  /** From export to here nobody else knows the buffer: what it is born as, is decided under the locks of a revoke. */
+  *#list(priv: VfioDmaBuf): Op<void> {
+    using _lock = yield* this.lock.write("export");
+    using _held = yield* priv.buf.resv.lock();
+    priv.revoked = !(this.#isOpen && this.memoryEnabled());
+    this.listed.add(priv);
+    // The fd was closed while this waited for the lock.
+    if (!this.#isOpen) this.#forget(priv);
+  }
+
+  *#release(priv: VfioDmaBuf): Op<void> {
+    if (!priv.registered) return;
+    using _lock = yield* this.lock.write("release");
+    this.#forget(priv);
+  }
+
+  #forget(priv: VfioDmaBuf): void {
+    this.listed.delete(priv);
+    priv.registered = false;
+    this.#registrations--;
+  }
+
+  #needOpen(stage: "export" | "fd"): void {
+    if (!this.#isOpen) refuse("EBADF", stage, `the fd of ${this.name} is closed: open the device again`);
+  }
 }

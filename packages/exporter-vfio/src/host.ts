@@ -1,14 +1,31 @@
 /** What this exporter needs of the machine under it: one function that is assigned through VFIO. */
-import type { P2pProvider, PhysAddr } from "@dma-buf/core";
+import type { MaySleep, Op, P2pProvider, PhysAddr } from "@dma-buf/core";
 
+/** Where a BAR is, for the CPU. */
+export interface VfioRegion {
+  readonly physical: PhysAddr;
+  /** Bytes. */
+  readonly sizeBytes: number;
+}
+
+/** One function. A simulator's `VfioPciDevice` fits it; so could a wrapper of real hardware. */
 export interface VfioHost {
   /** The function's address: `0000:01:00.0`. */
   readonly name: string;
-  /** The memory BAR with this index (0 to 5), or `null`: not a memory BAR, not implemented. Bytes. */
-  region(index: number): { readonly physical: PhysAddr; readonly sizeBytes: number } | null;
-  /** The BAR as a peer-to-peer provider, or `null` where it is none. */
+  /** The BAR with this index (0 to 5), memory or I/O; `null`: not implemented, or not claimed. */
+  region(index: number): VfioRegion | null;
+  /** The BAR as a peer-to-peer provider; `null`: an I/O BAR, or one that offers none. */
   provider(index: number): P2pProvider | null;
-  /** COMMAND.MEMORY as the guest sees it. */
+  /** COMMAND.MEMORY as the guest sees it; always true for a virtual function, which has no such bit. */
   readonly memoryEnabled: boolean;
-  setMemoryEnabled(on: boolean): void;
+  /** Writes COMMAND.MEMORY: stores that were sent before arrive before. */
+  writeMemoryEnabled(on: boolean): Op<void>;
+  readonly powerState: "D0" | "D3hot" | "D3cold";
+  setPowerState(to: "D0" | "D3hot" | "D3cold"): MaySleep<void>;
+  /** Did a reset work when the function was opened? Linux: `reset_works`. */
+  readonly canReset: boolean;
+  /** Does its capability offer a function level reset? Else a guest that asks for one gets none. */
+  readonly hasFlr: boolean;
+  /** Resets the function. Linux: `pci_try_reset_function()`. @throws DmaBufError `EAGAIN`, `ENODEV` */
+  reset(): Op<void>;
 }

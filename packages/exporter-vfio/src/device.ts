@@ -1,0 +1,152 @@
+/** An assigned function, and what takes its memory away and gives it back. Linux 7.3: vfio_pci_config.c, vfio_pci_core.c. */
+import { DmaBufError, type Framework, type Op, perform } from "@dma-buf/core";
+import { BarMmaps, type MmapDevice } from "./bar-mmap.js";
+import type { Owner, VfioDmaBuf } from "./buffer.js";
+import type { VfioHost } from "./host.js";
+import { MemoryLock } from "./memory-lock.js";
+import { PrivateBinding } from "./private.js";
+import { refuse } from "./refuse.js";
+import { MemorySection, type Revocable, withMemoryLock } from "./section.js";
+
+/** Which code plays. */
+export interface Conduct {
+  /** As posted or merged, with what was wrong in it? */
+  readonly asPosted: boolean;
+  /** Does a revoke wait for what the contract's policy names? */
+  readonly waits: boolean;
+}
+
+export class VfioDevice implements Revocable, Owner, MmapDevice {
+  readonly fw: Framework;
+  readonly host: VfioHost;
+  readonly asPosted: boolean;
+  readonly waits: boolean;
+  readonly lock: MemoryLock;
+  readonly listed: Set<VfioDmaBuf> = new Set();
+  readonly tables: { made: number } = { made: 0 };
+  readonly mmaps: BarMmaps = new BarMmaps(this);
+  readonly binding: PrivateBinding;
+  #isAsleep = false;
+
+  constructor(fw: Framework, host: VfioHost, { asPosted, waits }: Conduct) {
+    this.fw = fw;
+    this.host = host;
+    this.asPosted = asPosted;
+    this.waits = waits;
+    this.lock = new MemoryLock(fw.scheduler);
+    this.binding = new PrivateBinding(host, (why) => this.locked(why, takeAway));
+  }
+
+  get name(): string {
+    return this.host.name;
+  }
+
+  memoryEnabled(): boolean {
+    return this.host.powerState === "D0" && this.host.memoryEnabled;
+  }
+
+  /** For a CPU's fault in a mapping of a BAR. Low power counts here, and not for buffers. */
+  enabled(): boolean {
+    return this.memoryEnabled() && !this.#isAsleep;
+  }
+
+  checkHost(access: "mmap", regionIndex: number): void {
+    this.binding.checkHost(access, regionIndex);
+  }
+
+  setMemoryEnabled(on: boolean): Op<void> {
+    const { host } = this;
+    return this.locked(`COMMAND.MEMORY ${on ? "on" : "off"}`, function* (section) {
+      if (!on) yield* section.revoke();
+      yield* host.writeMemoryEnabled(on);
+      yield* section.restore();
+    });
+  }
+
+  setPowerState(to: VfioHost["powerState"]): Op<void> {
+    const { host } = this;
+    return this.locked(`power state ${to}`, function* (section) {
+      if (to !== "D0") yield* section.revoke();
+      yield* perform(host.setPowerState(to));
+      yield* section.restore();
+    });
+  }
+
+  *functionLevelReset(): Op<void> {
+    if (this.host.hasFlr) yield* this.locked("function level reset", (section) => this.#flr(section));
+  }
+
+  *reset(): Op<void> {
+    const { host, name } = this;
+    if (!host.canReset)
+      refuse("EINVAL", "cpu-access", `no way to reset ${name} works: reset the bus that it is on`, { function: name });
+    yield* this.locked("VFIO_DEVICE_RESET", function* (section) {
+      yield* section.wake();
+      yield* section.revoke();
+      try {
+        yield* host.reset();
+      } finally {
+        yield* section.restore();
+      }
+    });
+  }
+
+  enterLowPower(): Op<void> {
+    return this.locked("low power entry", (section) => this.#fallAsleep(section));
+  }
+
+  exitLowPower(): Op<void> {
+    return this.locked("low power exit", (section) => {
+      this.#isAsleep = false;
+      return section.restore();
+    });
+  }
+
+  revoke(): Op<void> {
+    return this.locked("revoke", (section) => section.revoke());
+  }
+
+  restore(): Op<void> {
+    return this.locked("un-revoke", (section) => section.restore());
+  }
+
+  tryLockMemory(why: string): MemorySection | null {
+    const guard = this.lock.tryWrite(why);
+    return guard && new MemorySection(this, guard);
+  }
+
+  protected locked<T>(why: string, body: (section: MemorySection) => Op<T>): Op<T> {
+    return withMemoryLock(this, why, body);
+  }
+
+  /** The guest wrote a bit: it cannot be told that its reset failed. */
+  *#flr(section: MemorySection): Op<void> {
+    yield* section.revoke();
+    try {
+      yield* this.host.reset();
+    } catch (error) {
+      if (!(error instanceof DmaBufError)) throw error;
+      this.fw.trace.emit("event", () => `${this.name}: the reset failed, ${error.message}`);
+    }
+    if (!this.#staysRevoked()) yield* section.restore();
+  }
+
+  /** The RFC revokes here a second time where it should give back. That bites if there is anything to be given back. */
+  #staysRevoked(): boolean {
+    const { asPosted, fw, listed, name } = this;
+    const bites = asPosted && this.memoryEnabled() && listed.size > 0;
+    return bites && fw.defect("reset-stays-revoked", `${listed.size} buffer(s) of ${name}`, "exporter");
+  }
+
+  *#fallAsleep(section: MemorySection): Op<void> {
+    yield* section.revoke();
+    if (this.#isAsleep) refuse("EINVAL", "cpu-access", `${this.name} has entered low power already: wake it first`);
+    this.#isAsleep = true;
+  }
+}
+
+/** Puts out whoever has the memory; who still may, comes back by itself. */
+function* takeAway(section: MemorySection): Op<void> {
+  yield* section.revoke();
+  yield* section.restore();
+}

@@ -1,0 +1,45 @@
+/** One reset for several functions: all that share a bus or a slot. Linux: `vfio_pci_dev_set_hot_reset()`. */
+import type { Op } from "@dma-buf/core";
+import type { VfioExporter } from "./exporter.js";
+import { refuse } from "./refuse.js";
+import type { MemorySection } from "./section.js";
+
+/** `VFIO_DEVICE_PCI_HOT_RESET`, for the functions that one bus reset would reach. */
+export interface HotReset {
+  /** All of them, in the order in which they are locked. */
+  readonly set: readonly VfioExporter[];
+  /** Has the caller shown that this one is its own? */
+  isOwned(member: VfioExporter): boolean;
+  /** Linux: `pci_reset_bus()`. */
+  resetBus(): Op<void>;
+}
+
+/**
+ * Revokes the buffers of every function of the set, resets the bus, and gives back per function what its memory allows.
+ * Takes each `memory_lock` without waiting, as several would invite a deadlock. Where it refuses, what was revoked
+ * before is given back.
+ * @throws DmaBufError `EINVAL` a function is not the caller's · `EBUSY` somebody holds the `memory_lock` of one · what
+ * `resetBus` throws
+ * @example
+ * yield* hotReset({ set: [exporter], isOwned: () => true, *resetBus() {} });
+ * exporter.ledger.registrations; // 0
+ */
+export function* hotReset({ set, isOwned, resetBus }: HotReset): Op<void> {
+  const sections: MemorySection[] = [];
+  try {
+    for (const member of set) {
+      if (!isOwned(member)) refuse("EINVAL", "cpu-access", `${member.name} is not the caller's: open it as well`);
+      const section = member.tryLockMemory("hot reset");
+      if (!section) return refuse("EBUSY", "cpu-access", `memory_lock of ${member.name} is held: try again`);
+      sections.push(section);
+      yield* section.revoke();
+    }
+    for (const section of sections) yield* section.wake();
+    yield* resetBus();
+  } finally {
+    for (const section of sections.toReversed()) {
+      yield* section.restore();
+      yield* section.end();
+    }
+  }
+}

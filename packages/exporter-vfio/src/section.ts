@@ -1,0 +1,133 @@
+/**
+ * What is done with `memory_lock` held for writing: every revoke, and what undoes it. Linux: `vfio_pci_dma_buf_move()`
+ * and its callers.
+ */
+import { BugSignal, type DmaBuf, type Framework, type Op, perform, type ResvGuard, until, Usage } from "@dma-buf/core";
+import type { BarMmaps } from "./bar-mmap.js";
+import type { VfioDmaBuf } from "./buffer.js";
+import type { VfioHost } from "./host.js";
+import type { MemoryLock } from "./memory-lock.js";
+
+/** A device, for those who revoke. */
+export interface Revocable {
+  readonly host: VfioHost;
+  readonly fw: Framework;
+  readonly lock: MemoryLock;
+  readonly listed: ReadonlySet<VfioDmaBuf>;
+  /** Does a revoke wait at all? The exporter as posted until 2025 did not. */
+  readonly waits: boolean;
+  /** Mappings of the BARs by CPUs: they go first. */
+  readonly mmaps: BarMmaps;
+  /** COMMAND.MEMORY is set, and the power is less than D3hot. */
+  memoryEnabled(): boolean;
+}
+
+/** Runs `body` with `memory_lock` held for `why`. */
+export function* withMemoryLock<T>(dev: Revocable, why: string, body: (section: MemorySection) => Op<T>): Op<T> {
+  const section = new MemorySection(dev, yield* dev.lock.write(why));
+  try {
+    return yield* body(section);
+  } finally {
+    yield* section.end();
+  }
+}
+
+/**
+ * `memory_lock` of one device, held for writing: what may be done meanwhile. Whoever took it ends it, once.
+ * @example
+ * const section = exporter.tryLockMemory("an example");
+ * yield* section.revoke();
+ * yield* section.restore();
+ * yield* section.end();
+ */
+export class MemorySection {
+  readonly #dev: Revocable;
+  readonly #guard: Disposable;
+  readonly #got: DmaBuf[] = [];
+
+  constructor(dev: Revocable, guard: Disposable) {
+    this.#dev = dev;
+    this.#guard = guard;
+  }
+
+  /** Takes every buffer away from its importers and waits until it is theirs no more, as the contract has it. */
+  revoke(): Op<void> {
+    this.#dev.mmaps.zap();
+    return this.#move(true);
+  }
+
+  /** Lets importers ask again, if the memory is there. What they had is gone: nothing is mapped again for them. */
+  *restore(): Op<void> {
+    if (this.#dev.memoryEnabled()) yield* this.#move(false);
+  }
+
+  /** Before a reset: a function that is asleep is reset awake. */
+  *wake(): Op<void> {
+    yield* perform(this.#dev.host.setPowerState("D0"));
+  }
+
+  /** Buffers whose file still lives, each with a reference until {@link end}. Linux: `get_file_active()`. */
+  active(): VfioDmaBuf[] {
+    const active = [...this.#dev.listed].filter(({ buf }) => buf.refs > 0);
+    for (const { buf } of active) {
+      this.#dev.fw.get(buf);
+      this.#got.push(buf);
+    }
+    return active;
+  }
+
+  /** Gives the lock back, and then the references: the last of a buffer releases it, and that takes the lock. */
+  *end(): Op<void> {
+    this.#guard[Symbol.dispose]();
+    for (const buf of this.#got.splice(0)) yield* this.#dev.fw.fput(buf);
+  }
+
+  *#move(revoke: boolean): Op<void> {
+    const { fw, host } = this.#dev;
+    const { name } = host;
+    fw.trace.emit("event", () => `${name}: ${revoke ? "revoke" : "un-revoke"} begins`);
+    for (const priv of this.active()) {
+      if (priv.revoked === revoke) continue;
+      yield* revoke ? this.#revokeOne(priv) : this.#restoreOne(priv);
+    }
+    fw.trace.emit("event", () => `${name}: ${revoke ? "revoke" : "un-revoke"} is done`);
+  }
+
+  *#revokeOne(priv: VfioDmaBuf): Op<void> {
+    {
+      using held = yield* priv.buf.resv.lock();
+      priv.revoked = true;
+      yield* this.#tell(priv, held);
+    }
+    if (!this.#waitsFor("unmap")) return;
+    const unmapped = (): boolean => priv.mappedBy.length === 0;
+    yield* until("vfio.unmap", unmapped, () => `unmap by ${priv.mappedBy.join(", ")}`);
+  }
+
+  /** Importers are told of this too, and before it is true: a map that one tries in its callback is still refused. */
+  *#restoreOne(priv: VfioDmaBuf): Op<void> {
+    {
+      using held = yield* priv.buf.resv.lock();
+      yield* this.#tell(priv, held);
+    }
+    using _held = yield* priv.buf.resv.lock();
+    priv.revoked = false;
+  }
+
+  /** Invalidates, and waits for whatever still uses the memory. No signal and no timeout ends the wait. */
+  *#tell({ buf }: VfioDmaBuf, held: ResvGuard): Op<void> {
+    const { fw } = this.#dev;
+    try {
+      yield* fw.invalidate(buf, held);
+    } catch (error) {
+      if (error instanceof BugSignal) throw error;
+      // A callback has no way to refuse. The memory goes all the same.
+      fw.report("violation", "invalidateMappings", "importer", `the callback threw: ${String(error)}`);
+    }
+    if (this.#waitsFor("fences")) yield* buf.resv.waitTimeout(Usage.BOOKKEEP);
+  }
+
+  #waitsFor(what: "fences" | "unmap"): boolean {
+    return this.#dev.waits && this.#dev.fw.contract.policy.drain.includes(what);
+  }
+}

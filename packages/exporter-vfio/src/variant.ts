@@ -1,0 +1,52 @@
+/** How the files that stand beside each other are made: one variant of the exporter each, by its contract. */
+import type { DmaBufOps, Framework, PluginModule } from "@dma-buf/core";
+import type { VfioDmaBuf } from "./buffer.js";
+import { vfioEngine } from "./engine.js";
+import type { VfioExporter } from "./exporter.js";
+import type { FeatureSupport } from "./feature.js";
+import type { VfioHost } from "./host.js";
+
+/** What one contract makes of a buffer: the operations besides `release`. */
+export type Operations = (priv: VfioDmaBuf) => Omit<DmaBufOps, "release">;
+
+/** What all variants can be told. */
+export interface VfioOptions {
+  /** The code as it was posted or merged, with what is wrong in it. @defaultValue false: the best that obeys the contract */
+  readonly asPosted?: boolean;
+  /** What the kernel and the function's driver can do. @defaultValue all */
+  readonly support?: FeatureSupport;
+}
+
+/** `vfioExporter(options)(framework, host)`: the exporter of one function. */
+export type VfioFactory = (options?: VfioOptions) => (framework: Framework, host: VfioHost) => VfioExporter;
+
+/** The variant as it should be, and as it was posted where that differs. */
+export interface Both {
+  readonly conforming: Operations;
+  readonly asPosted?: Operations;
+  /** Does a revoke of the posted code wait for what the contract's policy names? @defaultValue true */
+  readonly postedWaits?: boolean;
+}
+
+export const variant =
+  ({ conforming, asPosted: posted, postedWaits = true }: Both): VfioFactory =>
+  ({ asPosted: wanted = false, support = {} } = {}) =>
+  (framework, host) => {
+    // Where nothing was posted, there is one code to play.
+    const asPosted = wanted && posted !== undefined;
+    const ops = asPosted ? posted : conforming;
+    return vfioEngine(framework, host, { ops, asPosted, waits: !asPosted || postedWaits, support });
+  };
+
+export const plugin = (
+  create: VfioFactory,
+  contract: string,
+  ...capabilities: string[]
+): PluginModule<VfioOptions, VfioHost, VfioExporter> => ({
+  schemaVersion: 1,
+  kind: "exporter",
+  name: "vfio-pci",
+  contracts: [contract],
+  capabilities,
+  create,
+});
