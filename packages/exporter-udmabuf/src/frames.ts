@@ -1,0 +1,68 @@
+/** Telling page frames. */
+import { type DmaBufAttachment, type DmaBufOps, PAGE_SIZE, type PfnAnswer, type PhysAddr } from "@dma-buf/core";
+import { frameAt } from "@dma-buf/scatterlist";
+import type { Backing } from "./backing.js";
+import type { FolioRange } from "./host.js";
+import { refuse } from "./refuse.js";
+
+/**
+ * The callbacks of an exporter that tells frames: each with the largest aligned run of RAM around it. Nothing is mapped, so
+ * nothing pins for an importer that cannot be told of a move: where pages move it is refused at attach.
+ */
+export function framed(backing: Backing): Pick<DmaBufOps, "attach" | "getPfn"> {
+  const { fw } = backing.world;
+  const needRevocable = (at: DmaBufAttachment): void => {
+    if (!fw.isRevocable(at))
+      refuse(
+        "EOPNOTSUPP",
+        "attach",
+        `${at.importerName} cannot be told that a page moves: bring the invalidate callback`,
+      );
+  };
+  return {
+    ...(backing.isMovable ? { attach: needRevocable } : {}),
+    getPfn: (at, pgoff) =>
+      frameAt(backing.ranges(), pgoff) ??
+      refuse(
+        "EINVAL",
+        "query",
+        `page ${pgoff} is beyond the ${at.buf.sizeBytes / PAGE_SIZE} of the buffer: ask below`,
+        { pgoff },
+      ),
+  };
+}
+
+/**
+ * A CPU mapping is filled at its faults. The RAM around the frame counts as far as the mapping shows it; the code as merged
+ * puts base pages into page tables, whatever lies behind them.
+ */
+export function faulting(backing: Backing): Required<Pick<DmaBufOps, "mmap">> {
+  return {
+    mmap(buf, vma) {
+      vma.fault = (page): PfnAnswer => {
+        const shown = slice(backing.ranges(), vma.pgoff * PAGE_SIZE, vma.pages * PAGE_SIZE);
+        const frame = frameAt(shown, page);
+        if (!frame)
+          return refuse(
+            "EFAULT",
+            "mmap",
+            `page ${page} of the mapping is beyond it or beyond ${buf.exporterName}: SIGBUS`,
+            { page },
+          );
+        return backing.world.asPosted ? { ...frame, maxOrder: 0 } : frame;
+      };
+    },
+  };
+}
+
+/** The part of `ranges` that is `[offset, offset + sizeBytes)` of their bytes. */
+function slice(ranges: readonly FolioRange[], offset: number, sizeBytes: number): readonly FolioRange[] {
+  let at = 0;
+  return ranges.flatMap(({ physical, sizeBytes: length }) => {
+    const from = Math.max(at, offset);
+    const to = Math.min(at + length, offset + sizeBytes);
+    const part = { physical: (physical + from - at) as PhysAddr, sizeBytes: to - from };
+    at += length;
+    return to > from ? [part] : [];
+  });
+}

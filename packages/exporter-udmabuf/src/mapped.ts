@@ -1,0 +1,74 @@
+/** Mapping for the attached device: a new table each time, out of the pages as they lie now. */
+import {
+  addr,
+  type Attributes,
+  type Device,
+  type Direction,
+  type DmaBufOps,
+  DmaBufError,
+  type Op,
+  PAGE_SIZE,
+  type Pfn,
+} from "@dma-buf/core";
+import { mapPhysVecs, type PhysVecTable } from "@dma-buf/scatterlist";
+import type { Backing } from "./backing.js";
+import type { FolioRange } from "./host.js";
+import { refuse } from "./refuse.js";
+
+/** How pages are mapped for devices. */
+export interface MapHow {
+  /**
+   * May the device get a copy that nobody keeps equal? Linux 7.3 lets it, silently; else what would bounce is refused with
+   * `EIO`.
+   */
+  readonly bounces: boolean;
+  /** Given: each run says its space, and these. @defaultValue none */
+  readonly attributes?: Attributes;
+}
+
+/**
+ * Maps the pages for `device`.
+ * @throws DmaBufError `ENOMEM` no table, or no IOVA is left · `EIO` without an IOMMU: it would bounce and must not, or cannot.
+ * Stage `map`; nothing is left.
+ */
+export function* tableFor(backing: Backing, device: Device, direction: Direction, how: MapHow): Op<PhysVecTable> {
+  const { world } = backing;
+  world.alloc("sg_alloc_table_from_pages", "map");
+  const ranges = backing.ranges();
+  const { bounces, attributes = null } = how;
+  const options = { provider: null, mmio: false, requireCoherent: !bounces, attributes, pages: pagesOf(ranges) };
+  const table = yield* dmaMapped(device, mapPhysVecs(device, ranges, direction, options));
+  world.out.tables++;
+  return {
+    ...table,
+    *free() {
+      world.out.tables--;
+      yield* table.free();
+    },
+  };
+}
+
+/** Linux: `dma_map_sgtable()`, which has one errno for every page that dma-direct does not map. */
+function* dmaMapped(device: Device, mapping: Op<PhysVecTable>): Op<PhysVecTable> {
+  try {
+    return yield* mapping;
+  } catch (error) {
+    const isTranslated = device.spaces.some((space) => space.kind === "iova");
+    if (!(error instanceof DmaBufError) || isTranslated) throw error;
+    return refuse("EIO", "map", `${device.name} cannot map these pages: ${error.message}`);
+  }
+}
+
+/** The callbacks of an exporter that maps. */
+export function mapped(backing: Backing, how: MapHow): Required<Pick<DmaBufOps, "mapDmaBuf" | "unmapDmaBuf">> {
+  return {
+    mapDmaBuf: (at, direction) => tableFor(backing, at.device as Device, direction, how),
+    unmapDmaBuf: (_at, table) => (table as PhysVecTable).free(),
+  };
+}
+
+function pagesOf(ranges: readonly FolioRange[]): readonly Pfn[] {
+  return ranges.flatMap(({ physical, sizeBytes }) =>
+    Array.from({ length: sizeBytes / PAGE_SIZE }, (_, i) => addr<Pfn>(physical / PAGE_SIZE + i)),
+  );
+}
