@@ -1,0 +1,160 @@
+import { type DmaBuf, DmaFence, type Op, point, Scheduler, seeded, Usage } from "@dma-buf/core";
+import { describe, expect, it } from "vitest";
+import { ALL, Nic, PAGE, refused, rig, type Rig } from "../testing/rig.js";
+import type { BufferObject } from "./index.js";
+
+const ID = "linux-7.3";
+
+describe("create", () => {
+  it.each([
+    ["no bytes", { sizeBytes: 0 }, /at least one page/],
+    ["no whole pages", { sizeBytes: PAGE + 8 }, /4104 bytes: give/],
+    ["no number", { sizeBytes: Number.NaN }, /NaN bytes/],
+    ["more than a Number counts", { sizeBytes: 2 ** 60 }, /bytes: give at least one page/],
+    ["negative", { sizeBytes: -PAGE }, /-4096 bytes/],
+    [
+      "a preferred domain that is not allowed",
+      { sizeBytes: PAGE, preferred: "gtt", allowed: ["vram"] } as const,
+      /gtt/,
+    ],
+  ])("%s: EINVAL@export", (_name, options, message) => {
+    const r = rig(ID);
+    expect(refused(r, () => r.exporter.create(options))).toBe("EINVAL@export");
+    expect(() => r.exporter.create(options)).toThrow(message);
+  });
+
+  it("goes where it is preferred, else where it is allowed, else ENOMEM@export", () => {
+    const r = rig(ID, { vramPages: 4, ramPages: 4 });
+    const domains = [4, 2].map((pages) => r.exporter.create({ sizeBytes: pages * PAGE }).place?.domain);
+    expect(domains).toEqual(["vram", "gtt"]);
+    expect(refused(r, () => r.exporter.create({ sizeBytes: 3 * PAGE }))).toBe("ENOMEM@export");
+    expect(refused(r, () => r.exporter.create({ sizeBytes: PAGE, allowed: ["vram"] }))).toBe("ENOMEM@export");
+    expect(r.exporter.ledger).toMatchObject({ bufferObjects: 2, vramBytes: 4 * PAGE, gttBytes: 2 * PAGE });
+  });
+
+  it("what the CPU will not look at is put at the top", () => {
+    const r = rig(ID);
+    const bo = r.exporter.create({ sizeBytes: PAGE, noCpuAccess: true });
+    expect(bo.place?.blocks).toEqual([{ start: 15 * PAGE, sizeBytes: PAGE }]);
+  });
+
+  it.each(["amdgpu_bo_create", "ttm_resource_alloc"])("%s without memory: ENOMEM@export", (op) => {
+    const r = rig(ID, { framework: { allocFails: (name) => name === op } });
+    expect(refused(r, () => r.exporter.create({ sizeBytes: PAGE }))).toBe("ENOMEM@export");
+  });
+});
+
+describe("export", () => {
+  it.each([{ userptr: true }, { vmAlwaysValid: true }])("%j: EPERM@export", (options) => {
+    const r = rig(ID);
+    const bo = r.exporter.create({ sizeBytes: PAGE, ...options });
+    expect(refused(r, () => r.exporter.export(bo))).toBe("EPERM@export");
+  });
+
+  it("a process's own pages are RAM, and are not pinned: EPERM@pin", () => {
+    const r = rig(ID);
+    const bo = r.exporter.create({ sizeBytes: PAGE, userptr: true });
+    expect(bo.place?.domain).toBe("gtt");
+    expect(refused(r, () => r.run(r.exporter.pin(bo)))).toBe("EPERM@pin");
+  });
+
+  it("without memory for the dma-buf: ENOMEM@export, and the buffer is as it was", () => {
+    let fails = true;
+    const r = rig(ID, { framework: { allocFails: (op) => fails && op === "dma_buf_export" } });
+    const bo = r.exporter.create({ sizeBytes: PAGE });
+    expect(refused(r, () => r.exporter.export(bo))).toBe("ENOMEM@export");
+    fails = false;
+    const buf = r.exporter.export(bo);
+    expect(buf).toMatchObject({ exporterName: "amdgpu", sizeBytes: PAGE, flags: 2 });
+  });
+
+  it("again gives the same dma-buf, with one reference more; a new one when it is released", () => {
+    const r = rig(ID);
+    const bo = r.exporter.create({ sizeBytes: PAGE });
+    const buf = r.exporter.export(bo);
+    expect(r.exporter.export(bo)).toBe(buf);
+    expect(buf.refs).toBe(2);
+    for (const _ of [1, 2]) r.run(r.fw.put(buf));
+    const next = r.exporter.export(bo);
+    expect(next).not.toBe(buf);
+    r.run(r.fw.put(next));
+    expect(r.exporter.ledger.bufferObjects).toBe(1);
+    r.exporter.close(bo);
+    expect(r.exporter.ledger).toMatchObject({ bufferObjects: 0, vramBytes: 0 });
+  });
+
+  it("while the last reference goes, is exported anew, and the old one's release leaves the new one alone", () => {
+    for (let seed = 0; seed < 50; seed++) {
+      const r = rig(ID, { framework: { scheduler: new Scheduler(seeded(seed)) } });
+      const bo = r.exporter.create({ sizeBytes: PAGE });
+      const old = r.exporter.export(bo);
+      r.scheduler.spawn("put", r.fw.put(old));
+      const again = r.scheduler.spawn("export", exportLater(r, bo));
+      expect(r.scheduler.run()).toEqual({ kind: "done" });
+      expect([again.result?.refs, bo.buf === again.result]).toEqual([1, true]);
+      expect(r.fw.findings).toEqual([]);
+    }
+  });
+
+  it("closing twice: EINVAL@export", () => {
+    const r = rig(ID);
+    const { bo } = r.shared(1);
+    expect(refused(r, () => r.exporter.close(bo))).toBe("EINVAL@export");
+  });
+});
+
+describe("the end of a buffer", () => {
+  it.each(ALL)("%s: after use and move nothing is left", (id) => {
+    const r = rig(id);
+    const { bo, buf } = r.shared(2);
+    const nic = new Nic(r);
+    r.run(nic.attach(buf));
+    r.run(nic.use());
+    r.run(r.exporter.evict(bo));
+    r.run(nic.use());
+    r.run(nic.detach());
+    r.run(r.fw.put(buf));
+    expect(Object.values(r.counts()).every((n) => n === 0)).toBe(true);
+    expect(r.fw.findings).toEqual([]);
+  });
+
+  it("its memory goes when its fences have signalled, not before", () => {
+    const r = rig(ID);
+    const { bo, buf } = r.shared(1);
+    const fence = new DmaFence(
+      r.fw.env,
+      { driverName: () => "nic", timelineName: () => "q" },
+      r.fw.env.allocContexts(1),
+      1,
+    );
+    const held = bo.resv.tryLock();
+    if (!held) throw new Error("the reservation is free");
+    bo.resv.reserveFences(held, 1);
+    bo.resv.addFence(held, fence, Usage.BOOKKEEP);
+    held[Symbol.dispose]();
+    r.scheduler.spawn("put", r.fw.put(buf));
+    r.scheduler.spawn(
+      "signal",
+      (function* () {
+        while (r.fw.ledger.buffers > 0) yield { site: "test", ready: null };
+        expect(r.exporter.ledger.vramBytes).toBe(PAGE);
+        fence.signal();
+      })(),
+    );
+    expect(r.scheduler.run()).toEqual({ kind: "done" });
+    expect(r.exporter.ledger).toMatchObject({ bufferObjects: 0, vramBytes: 0 });
+  });
+
+  it("released with a pin left: a warning", () => {
+    const r = rig(ID);
+    const { bo, buf } = r.shared(1);
+    r.run(r.exporter.pin(bo));
+    r.run(r.fw.put(buf));
+    expect(r.fw.findings).toMatchObject([{ level: "warn", message: "released with 1 pin(s) left" }]);
+  });
+});
+
+function* exportLater(r: Rig, bo: BufferObject): Op<DmaBuf> {
+  yield* point("later");
+  return r.exporter.export(bo);
+}
