@@ -32,6 +32,8 @@ export interface Vma {
   /** Where it begins in the buffer, pages. */
   pgoff: number;
   readonly pages: number;
+  /** Does a write go to a copy of its own? Linux: without `VM_SHARED`. @defaultValue false */
+  readonly isPrivate?: boolean;
   /** What it maps, with a reference; set by the framework. */
   buf: DmaBuf | null;
   /** The exporter's handler: `page` counts from the beginning of the VMA. */

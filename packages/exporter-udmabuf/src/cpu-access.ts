@@ -8,8 +8,8 @@ import { refuse } from "./refuse.js";
 /** Between begin and end of CPU access, for one buffer. Devices that attached are not synced: the driver does not know them. */
 export class CpuAccess {
   readonly #backing: Backing;
-  /** The first caller's; it stays. */
-  #direction: Direction | null = null;
+  /** Has anybody begun? The mapping may be gone since. */
+  #isBegun = false;
   #table: PhysVecTable | null = null;
 
   constructor(backing: Backing) {
@@ -34,16 +34,16 @@ export class CpuAccess {
   *#begin(buf: DmaBuf, direction: Direction): Op<void> {
     const { dma } = this.#backing.world.host.misc;
     using _held = yield* this.#lock(buf);
-    const { runs } = yield* this.#mapped(this.#direction ?? direction);
-    this.#direction ??= direction;
+    const { runs } = yield* this.#mapped(direction);
+    this.#isBegun = true;
     for (const run of runs) if (run.kind === "dma") dma.syncForCpu(run.address, run.sizeBytes);
   }
 
   *#end(buf: DmaBuf): Op<void> {
     const { dma } = this.#backing.world.host.misc;
     using _held = yield* this.#lock(buf);
-    if (!this.#direction) refuse("EINVAL", "cpu-access", "end before any begin: call begin_cpu_access first");
-    // Moved since: the copy that was made then is what devices see.
+    if (!this.#isBegun) refuse("EINVAL", "cpu-access", "end before any begin: call begin_cpu_access first");
+    // After a move there is no mapping, and nothing to sync: a new one begins with the bytes as they are.
     for (const run of this.#table?.runs ?? []) if (run.kind === "dma") dma.syncForDevice(run.address, run.sizeBytes);
   }
 

@@ -90,6 +90,8 @@ describe("UDMABUF_CREATE as observed on Linux 7.3.4", () => {
     ["offset+size > memfd", one(2 * PAGE_SIZE, 15 * PAGE_SIZE), "EINVAL@export"],
     ["offset at the end", one(PAGE_SIZE, 16 * PAGE_SIZE), "EINVAL@export"],
     ["offset of 2^63, negative to the kernel", one(PAGE_SIZE, 2n ** 63n), "EINVAL@export"],
+    ["1 TiB, before the fd is looked at", () => createArg({ memfd: 99, offset: 0, size: 2n ** 40n }), "ENOMEM@export"],
+    ["one page less than 1 TiB", one(2n ** 40n - 4096n), "EINVAL@export"],
     ["the largest aligned size", one(2n ** 64n - 4096n), "EINVAL@export"],
     ["bad fd", () => createArg({ memfd: 99, offset: 0, size: PAGE_SIZE }), "EBADFD@export"],
     ["fd -1", () => createArg({ memfd: 0xffff_ffff, offset: 0, size: PAGE_SIZE }), "EBADFD@export"],
@@ -225,6 +227,17 @@ describe("what create() is given in this language", () => {
       [{ memfd: good, offset: 0, sizeBytes: value }],
     ])
       expect(() => r.exporter.create(items)).toThrow(/EINVAL.*is no number of bytes/);
+  });
+
+  it.each([-1, 0.5, NaN, 2 ** 31])("a limit of %s is a RangeError", (limit) => {
+    for (const options of [{ listLimit: limit }, { sizeLimitMb: limit }])
+      expect(() => rig({ options })).toThrow(RangeError);
+  });
+
+  it("a limit of 0 leaves nothing to ask for", () => {
+    const { r, good } = world({ options: { listLimit: 0, sizeLimitMb: 0 } });
+    expect(refusal(() => r.exporter.create([item(good, 0, 1)]))).toBe("EINVAL@export");
+    expect(answer(r, CREATE_LIST, listArg([{ memfd: good, offset: 0, size: PAGE_SIZE }]))).toBe("EINVAL@export");
   });
 
   it("movable as posted does not exist", () => {

@@ -35,7 +35,7 @@ export interface UdmabufExporter {
   /**
    * Makes a buffer of parts of memory files, one behind the other; the caller gets the one reference. Does not sleep.
    * @throws DmaBufError at stage `export`: `EINVAL` unaligned, more than the limit, nothing, wrong seals, beyond the end of
-   * a file · `EBADFD` not open, or no memory file · `ENOMEM`. Nothing is left behind.
+   * a file · `EBADFD` not open, or no memory file · `ENOMEM`, as of 1 TiB or more. Nothing is left behind.
    */
   create(items: readonly UdmabufItem[]): DmaBuf;
   /**
@@ -56,17 +56,19 @@ export type InstallFd = (buf: DmaBuf, flags: { readonly cloexec: boolean }) => M
 export type Variant = (backing: Backing) => Omit<DmaBufOps, "release">;
 
 const MIB = 2 ** 20;
+const INT_MAX = 2 ** 31 - 1;
 const O_RDWR = 2;
 
-/** @throws TypeError for a movable buffer as posted: there is none */
+/** @throws TypeError for a movable buffer as posted: there is none · RangeError for a limit that is no `int` of at least 0 */
 export function udmabufEngine(
   fw: Framework,
   host: UdmabufHost,
   options: UdmabufMergedOptions,
   variant: Variant,
 ): UdmabufExporter {
-  const { listLimit = 1024, sizeLimitMb = 2 ** 31 - 1, asPosted = false } = options;
+  const { listLimit = 1024, sizeLimitMb = INT_MAX, asPosted = false } = options;
   if (asPosted && options.movable) throw new TypeError("movable was posted by nobody: leave asPosted or movable out");
+  needInts({ listLimit, sizeLimitMb });
   const hold = options.movable ? movable : pinned;
   const world: World = {
     fw,
@@ -98,6 +100,13 @@ export function udmabufEngine(
       return { ...world.out };
     },
   };
+}
+
+/** Module parameters of the kernel. */
+function needInts(limits: Record<string, number>): void {
+  for (const [name, limit] of Object.entries(limits))
+    if (!Number.isInteger(limit) || limit < 0 || limit > INT_MAX)
+      throw new RangeError(`${name} ${limit}: give a whole number from 0 to ${INT_MAX}`);
 }
 
 function exported(world: World, items: readonly UdmabufItem[], hold: Hold, variant: Variant): DmaBuf {

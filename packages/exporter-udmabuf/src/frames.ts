@@ -26,7 +26,7 @@ export function framed(backing: Backing): Pick<DmaBufOps, "attach" | "getPfn"> {
       refuse(
         "EINVAL",
         "query",
-        `page ${pgoff} is beyond the ${at.buf.sizeBytes / PAGE_SIZE} of the buffer: ask below`,
+        `page ${pgoff} is none of the ${at.buf.sizeBytes / PAGE_SIZE} of the buffer: ask below`,
         { pgoff },
       ),
   };
@@ -39,6 +39,7 @@ export function framed(backing: Backing): Pick<DmaBufOps, "attach" | "getPfn"> {
 export function faulting(backing: Backing): Required<Pick<DmaBufOps, "mmap">> {
   return {
     mmap(buf, vma) {
+      if (vma.isPrivate) refuse("EINVAL", "mmap", "a private mapping would copy what devices write: map it shared");
       vma.fault = (page): PfnAnswer => {
         const shown = slice(backing.ranges(), vma.pgoff * PAGE_SIZE, vma.pages * PAGE_SIZE);
         const frame = frameAt(shown, page);
@@ -46,7 +47,7 @@ export function faulting(backing: Backing): Required<Pick<DmaBufOps, "mmap">> {
           return refuse(
             "EFAULT",
             "mmap",
-            `page ${page} of the mapping is beyond it or beyond ${buf.exporterName}: SIGBUS`,
+            `page ${page} is none of the mapping's, or beyond ${buf.exporterName}: SIGBUS`,
             { page },
           );
         return backing.world.asPosted ? { ...frame, maxOrder: 0 } : frame;

@@ -52,6 +52,8 @@ interface VariantModule {
 
 export interface RigOptions {
   readonly variant?: string;
+  /** Another contract than the variant's own. */
+  readonly contract?: Contract;
   readonly options?: UdmabufMergedOptions;
   readonly machine?: Partial<MachineOptions>;
   readonly memfds?: MemfdsOptions;
@@ -79,7 +81,8 @@ export interface Rig {
 
 export function rig(given: RigOptions = {}): Rig {
   const { variant = "dma-address", scheduler = new Scheduler(), allocFails = () => false, debug = false } = given;
-  const { contract, module } = VARIANTS.find((v) => v.name === variant) as (typeof VARIANTS)[number];
+  const { module, ...known } = VARIANTS.find((v) => v.name === variant) as (typeof VARIANTS)[number];
+  const { contract = known.contract } = given;
   const fw = new Framework({ contract, scheduler, allocFails, debug });
   const { topology, exporter: second, importers } = t1();
   const machine = new Machine({ topology, trace: fw.trace, iommu: "off", rootComplexForwards: true, ...given.machine });

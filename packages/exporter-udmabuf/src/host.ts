@@ -27,11 +27,21 @@ export interface UdmabufMemfd {
   /** Where these bytes lie now, without a pin. @throws DmaBufError as {@link pinFolios} */
   ranges(offset: number, sizeBytes: number): readonly FolioRange[];
   /**
-   * From now on `leave` runs before one of these pages moves, once a move even if it follows several ranges of the page, and
-   * what it returns is disposed when the move is over. What it throws keeps the page where it is. The file lives until
-   * this is disposed, once. @throws DmaBufError as {@link pinFolios}
+   * From now on `follower` is asked before one of these pages moves, once a move even if it follows several ranges of the
+   * page. The file lives until this is disposed, once. @throws DmaBufError as {@link pinFolios}
    */
-  follow(offset: number, sizeBytes: number, leave: (pgoff: number) => Op<Disposable>): Disposable;
+  follow(offset: number, sizeBytes: number, follower: PageFollower): Disposable;
+}
+
+/** Who must let go of pages before they move. */
+export interface PageFollower {
+  /** Gets everybody off the pages, and holds nothing then. Sleeps. What it throws keeps the page where it is. */
+  leave(): Op<void>;
+  /**
+   * Until this is disposed nobody is told where the pages are. `null`: somebody was told again, or is about to be, and must
+   * leave once more. Does not sleep: who moves a page holds all who follow it at once, and in no order of theirs.
+   */
+  hold(): Disposable | null;
 }
 
 /** A file that is none: an eventfd, a guest_memfd, a dma-buf. */

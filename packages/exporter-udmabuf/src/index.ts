@@ -8,6 +8,7 @@ export type { UdmabufLedger } from "./backing.js";
 export type { InstallFd, UdmabufExporter, UdmabufMergedOptions, UdmabufOptions } from "./engine.js";
 export type {
   FolioRange,
+  PageFollower,
   PinnedFolios,
   UdmabufHost,
   UdmabufMemfd,

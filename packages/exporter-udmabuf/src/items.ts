@@ -19,6 +19,9 @@ const F_SEAL_WRITE = 8;
 const F_SEAL_FUTURE_WRITE = 0x10;
 
 const PAGE = BigInt(PAGE_SIZE);
+/** The kernel keeps a pointer to each page in one allocation, and none is of more than `INT_MAX` bytes. */
+const POINTER_BYTES = 8n;
+const INT_MAX = 2n ** 31n - 1n;
 
 /**
  * What a caller in this language asks for, as userspace would ask for it.
@@ -34,7 +37,7 @@ export function rawItem({ memfd, offset, sizeBytes }: UdmabufItem): RawItem {
 
 /**
  * Shape and sum of all items: the one place where the 64 bits of userspace become Numbers.
- * @throws DmaBufError `EINVAL` unaligned, together more than the limit, or together nothing
+ * @throws DmaBufError `EINVAL` unaligned, together more than the limit, or together nothing · `ENOMEM` of 1 TiB or more
  */
 export function checkItems(items: readonly RawItem[], limitBytes: number): readonly UdmabufItem[] {
   let total = 0n;
@@ -52,6 +55,10 @@ export function checkItems(items: readonly RawItem[], limitBytes: number): reado
       });
   }
   if (total === 0n) refuse("EINVAL", "export", "no bytes at all: name at least one page", { items: items.length });
+  if ((total / PAGE) * POINTER_BYTES > INT_MAX)
+    refuse("ENOMEM", "export", `${total} bytes are more pages than the kernel's array of them takes: ask for less`, {
+      total,
+    });
   // A size is exact, for the limit is. An offset beyond 2^53 may be rounded, and is beyond the end of every file all the same.
   return items.map(({ memfd, offset, size }) => ({ memfd, offset: Number(offset), sizeBytes: Number(size) }));
 }

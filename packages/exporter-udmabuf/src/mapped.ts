@@ -27,17 +27,23 @@ export interface MapHow {
 }
 
 /**
- * Maps the pages for `device`.
- * @throws DmaBufError `ENOMEM` no table, or no IOVA is left · `EIO` without an IOMMU: it would bounce and must not, or cannot.
- * Stage `map`; nothing is left.
+ * Maps the pages for `device`; for nobody's device, the CPU's addresses with their attributes.
+ * @throws DmaBufError `ENOMEM` no memory, or no IOVA is left · `EIO` it would bounce and must not, or cannot. Stage `map`;
+ * nothing is left.
  */
-export function* tableFor(backing: Backing, device: Device, direction: Direction, how: MapHow): Op<PhysVecTable> {
+export function* tableFor(
+  backing: Backing,
+  device: Device | null,
+  direction: Direction,
+  how: MapHow,
+): Op<PhysVecTable> {
   const { world } = backing;
   world.alloc("sg_alloc_table_from_pages", "map");
   const ranges = backing.ranges();
   const { bounces, attributes = null } = how;
   const options = { provider: null, mmio: false, requireCoherent: !bounces, attributes, pages: pagesOf(ranges) };
-  const table = yield* dmaMapped(device, mapPhysVecs(device, ranges, direction, options));
+  const mapping = mapPhysVecs(device, ranges, direction, options);
+  const table = yield* bounces && device ? dmaMapped(device, mapping) : mapping;
   world.out.tables++;
   return {
     ...table,
@@ -48,7 +54,7 @@ export function* tableFor(backing: Backing, device: Device, direction: Direction
   };
 }
 
-/** Linux: `dma_map_sgtable()`, which has one errno for every page that dma-direct does not map. */
+/** Linux: `dma_map_sgtable()`, which has one errno for all that dma-direct does not map: no bounce buffer, or none left. */
 function* dmaMapped(device: Device, mapping: Op<PhysVecTable>): Op<PhysVecTable> {
   try {
     return yield* mapping;
@@ -62,7 +68,7 @@ function* dmaMapped(device: Device, mapping: Op<PhysVecTable>): Op<PhysVecTable>
 /** The callbacks of an exporter that maps. */
 export function mapped(backing: Backing, how: MapHow): Required<Pick<DmaBufOps, "mapDmaBuf" | "unmapDmaBuf">> {
   return {
-    mapDmaBuf: (at, direction) => tableFor(backing, at.device as Device, direction, how),
+    mapDmaBuf: (at, direction) => tableFor(backing, at.device, direction, how),
     unmapDmaBuf: (_at, table) => (table as PhysVecTable).free(),
   };
 }

@@ -1,7 +1,9 @@
 /** Pages that may move: importers let go first, and nobody's bytes are lost. And those that may not, because they are pinned. */
 import { refusal } from "@dma-buf/config/refusal";
 import {
+  AcquireTicket,
   addr,
+  describeEnd,
   type DmaAddr,
   type DmaBuf,
   type DmaBufAttachment,
@@ -11,7 +13,9 @@ import {
   type Op,
   PAGE_SIZE,
   type PfnAnswer,
+  type PhysAddr,
   point,
+  type ResvGuard,
   Scheduler,
   Usage,
 } from "@dma-buf/core";
@@ -21,11 +25,25 @@ import { bytes, item, type Rig, rig, VARIANTS } from "./host.test.js";
 
 const MOVABLE = { options: { movable: true } };
 const PFN = ["pfn", "pfn-locked"];
+/** For thousands of worlds. */
+const SMALL = {
+  machine: { tablesMax: 4 },
+  memfds: { ram: { base: addr<PhysAddr>(0x3000_0000), sizeBytes: 16 * PAGE_SIZE } },
+};
 
 function* frame(r: Rig, at: DmaBufAttachment, pgoff: number): Op<PfnAnswer> {
   if (!r.fw.contract.rows.getPfnAttachment) return yield* r.fw.getPfnUnlocked(at, pgoff);
   using held = yield* at.buf.resv.lock();
   return yield* r.fw.getPfnAttachment(at, pgoff, held);
+}
+
+/** As an importer of several buffers locks them, without the backing off: nobody else here has a ticket. */
+function* lockAll(r: Rig, bufs: readonly DmaBuf[]): Op<void> {
+  const ticket = new AcquireTicket(r.fw.env);
+  const held: ResvGuard[] = [];
+  for (const buf of bufs) held.push(yield* buf.resv.lock(ticket));
+  for (const one of held) one[Symbol.dispose]();
+  ticket.fini();
 }
 
 /** A device's driver that asks for a frame when it has none; a bad one keeps what it has. */
@@ -197,7 +215,7 @@ describe("a page that moves", () => {
     expect(v.exporter.create([item(v.file(1), 0, 1)]).ops.pin).toBeUndefined();
   });
 
-  it("the mapping for the CPU's access is made anew, in the direction that it had", () => {
+  it("the mapping for the CPU's access goes before a move, and is made anew", () => {
     const r = rig({ variant: "linux-7.3", ...MOVABLE });
     const fd = r.file(1);
     const buf = r.exporter.create([item(fd, 0, 1)]);
@@ -251,6 +269,59 @@ describe("what a move waits for", () => {
     },
   );
 
+  it.each(VARIANTS)("$name: a buffer that goes while its page moves keeps nothing, in every order", ({ name }) => {
+    const race = (scheduler: Scheduler): string => {
+      const r = rig({ variant: name, scheduler, ...MOVABLE, ...SMALL });
+      const fd = r.file(1);
+      const buf = r.exporter.create([item(fd, 0, 1)]);
+      r.run(r.fw.beginAccess(buf, "to-device"));
+      const tasks = [scheduler.spawn("move", r.memfds.memfd(fd).migrate(0)), scheduler.spawn("put", r.fw.put(buf))];
+      scheduler.run();
+      return [...tasks.map((task) => task.state), r.fw.findings.length, r.exporter.ledger.tables].join();
+    };
+    const found = explore(race, { badness: (end) => Number(end !== "done,done,0,0"), ordersMax: 3000 });
+    expect([found.kind, found.worst.result]).toEqual(["exhausted", "done,done,0,0"]);
+  });
+
+  it("one who is told anew while unmaps are waited for, and then lets the buffer go, does not keep its page", () => {
+    const race = (scheduler: Scheduler): string => {
+      const r = rig({ variant: "linux-7.3", scheduler, ...MOVABLE, ...SMALL });
+      const { fw } = r;
+      const fd = r.file(1);
+      const buf = r.exporter.create([item(fd, 0, 1)]);
+      const ops = { allowPeer2peer: false, invalidateMappings() {} };
+      const at = r.run(fw.dynamicAttach(buf, r.nic, { name: "late", ops }));
+      const first = r.run(fw.mapAttachmentUnlocked(at, "to-device"));
+      const move = scheduler.spawn("move", r.memfds.memfd(fd).migrate(0));
+      const importer = scheduler.spawn(
+        "importer",
+        (function* () {
+          const second = yield* fw.mapAttachmentUnlocked(at, "to-device");
+          for (const table of [first, second]) yield* fw.unmapAttachmentUnlocked(at, table, "to-device");
+          yield* fw.detachAttachment(buf, at);
+          yield* fw.put(buf);
+        })(),
+      );
+      scheduler.run();
+      return [move.state, importer.state, r.fw.findings.length, r.exporter.ledger.buffers].join();
+    };
+    const found = explore(race, { badness: (end) => Number(end !== "done,done,0,0"), ordersMax: 20_000 });
+    expect([found.kind, found.worst.result]).toEqual(["exhausted", "done,done,0,0"]);
+  });
+
+  it("a page of two buffers waits for no importer who locks both, in whatever order they lock", () => {
+    const race = (scheduler: Scheduler): string => {
+      const r = rig({ variant: "linux-7.3", scheduler, ...MOVABLE, ...SMALL });
+      const fd = r.file(1);
+      const bufs = [0, 1].map(() => r.exporter.create([item(fd, 0, 1)]));
+      scheduler.spawn("move", r.memfds.memfd(fd).migrate(0));
+      scheduler.spawn("importer", lockAll(r, bufs.toReversed()));
+      return describeEnd(scheduler.run());
+    };
+    const found = explore(race, { badness: (end) => Number(end !== "done"), ordersMax: 3000 });
+    expect([found.kind, found.worst.result]).toEqual(["exhausted", "done"]);
+  });
+
   it("linux-7.3: an importer that never unmaps keeps the page for ever, and the finding names it", () => {
     const r = rig({ variant: "linux-7.3", ...MOVABLE });
     const fd = r.file(1);
@@ -277,8 +348,7 @@ describe("what a move waits for", () => {
           variant,
           scheduler,
           ...MOVABLE,
-          machine: { tablesMax: 4 },
-          memfds: { ram: { base: addr(0x3000_0000), sizeBytes: 16 * PAGE_SIZE } },
+          ...SMALL,
         });
         const fd = r.file(1);
         r.memfds.memfd(fd).write(0, bytes(7));

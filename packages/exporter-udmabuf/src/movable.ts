@@ -4,19 +4,17 @@
  */
 import { type DmaBuf, type Op, perform } from "@dma-buf/core";
 import { type Backing, each, type Hold, merged, type World } from "./backing.js";
+import type { PageFollower } from "./host.js";
 import { memfdOf } from "./items.js";
 import { refuse } from "./refuse.js";
-
-/** As often it is tried to get everybody off a page, as the kernel's `migrate_pages()` does. */
-const TRIES = 10;
 
 /** Followed, item by item. @throws DmaBufError as `pinned` */
 export const movable: Hold = (world, items, buf) => {
   const state = { pins: 0, isTold: false };
-  const off = (): Op<Disposable> => leave(backing, buf(), state);
+  const follower: PageFollower = { leave: () => leave(backing, buf(), state), hold: () => hold(buf(), state) };
   const files = each(items, ({ memfd, offset, sizeBytes }) => {
     const file = memfdOf(world.host, memfd);
-    const following = file.follow(offset, sizeBytes, off);
+    const following = file.follow(offset, sizeBytes, follower);
     return { ranges: () => file.ranges(offset, sizeBytes), [Symbol.dispose]: () => following[Symbol.dispose]() };
   });
   const backing: Backing = {
@@ -42,39 +40,32 @@ interface State {
   isTold: boolean;
 }
 
-/**
- * Gets everybody off the pages, and comes back with the reservation held: until it is disposed nobody is told anything.
- * While unmaps are waited for the lock is free, and who asks then is told the old place: so it is looked at again.
- * @throws DmaBufError `EBUSY` pinned · `EAGAIN` somebody asks again each time
- */
-function* leave(backing: Backing, buf: DmaBuf, state: State): Op<Disposable> {
+/** Importers are told, and what the contract has a move wait for is waited for. @throws DmaBufError `EBUSY` pinned */
+function* leave(backing: Backing, buf: DmaBuf, state: State): Op<void> {
   const { fw } = backing.world;
   // Its release is on its way: nobody uses it.
-  if (buf.refs === 0) return { [Symbol.dispose]() {} };
+  if (buf.refs === 0) return;
   fw.get(buf);
   try {
-    for (let tries = 0; tries < TRIES; tries++) {
-      yield* tell(backing, buf, state);
-      const held = yield* buf.resv.lock();
-      if (state.pins === 0 && !state.isTold) return held;
-      held[Symbol.dispose]();
-    }
-    return refuse("EAGAIN", "pin", `${buf.exporterName} is asked for again each time it lets go: try later`);
+    using held = yield* buf.resv.lock();
+    if (state.pins > 0)
+      refuse("EBUSY", "pin", `${buf.exporterName} is pinned ${state.pins} times: unpin it first`, { ...state });
+    state.isTold = false;
+    yield* fw.invalidate(buf, held);
+    if (backing.beforeMove) yield* perform(backing.beforeMove(held));
+    yield* fw.drain(buf, held);
   } finally {
     yield* fw.fput(buf);
   }
 }
 
-/** Once: importers are told, and what the contract has a move wait for is waited for. */
-function* tell(backing: Backing, buf: DmaBuf, state: State): Op<void> {
-  const { fw } = backing.world;
-  using held = yield* buf.resv.lock();
-  if (state.pins > 0)
-    refuse("EBUSY", "pin", `${buf.exporterName} is pinned ${state.pins} times: unpin it first`, { ...state });
-  state.isTold = false;
-  yield* fw.invalidate(buf, held);
-  if (backing.beforeMove) yield* perform(backing.beforeMove(held));
-  yield* fw.drain(buf, held);
+/** The reservation, if it is free and nobody was told anything since: while unmaps are waited for, others may ask. */
+function hold(buf: DmaBuf, state: State): Disposable | null {
+  if (buf.refs === 0) return { [Symbol.dispose]() {} };
+  const held = buf.resv.tryLock();
+  if (!held || (state.pins === 0 && !state.isTold)) return held;
+  held[Symbol.dispose]();
+  return null;
 }
 
 function count(world: World, state: State, change: number): void {

@@ -1,15 +1,6 @@
-/** What importers and the CPU get of pages that stay. */
+/** What importers and CPU mappings get of pages that stay. */
 import { refusal } from "@dma-buf/config/refusal";
-import {
-  addr,
-  type DmaAddr,
-  type Direction,
-  explore,
-  PAGE_SIZE,
-  type PhysAddr,
-  Scheduler,
-  type Vma,
-} from "@dma-buf/core";
+import { addr, type Direction, type DmaAddr, PAGE_SIZE, type PhysAddr, type Vma } from "@dma-buf/core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { FolioRange } from "./host.js";
@@ -73,6 +64,16 @@ describe("map", () => {
     expect(mapFor(t, t.exporter.create([item(t.file(1), 0, 1)])).runs).toMatchObject([{ kind: "iova", attributes }]);
   });
 
+  it("annotated-address: a device that is in no space is EINVAL, and nothing stays mapped", () => {
+    const r = rig({ variant: "annotated-address" });
+    const { dma, name } = r.nic;
+    const nowhere = { dma, name, spaces: [], read: r.nic.read.bind(r.nic), write: r.nic.write.bind(r.nic) };
+    const at = r.run(r.fw.staticAttach(r.exporter.create([item(r.file(1), 0, 1)]), nowhere, "imp"));
+    const before = r.out();
+    expect(refusal(() => r.run(r.fw.mapAttachmentUnlocked(at, "to-device")))).toBe("EINVAL@map");
+    expect(r.out()).toEqual(before);
+  });
+
   it.each(MAPPING)("%s: ENOMEM leaves nothing", (variant) => {
     const r = rig({ variant, allocFails: (op) => op === "sg_alloc_table_from_pages" });
     const buf = r.exporter.create([item(r.file(2), 0, 2)]);
@@ -111,6 +112,38 @@ describe("a device that does not reach the pages", () => {
       unmap();
       expect(r.memfds.memfd(fd).read(0, 8)).toEqual(bytes(0));
       expect(r.machine.resources.read()).toMatchObject({ swiotlbSlots: 0 });
+    },
+  );
+
+  it.each([
+    ["more than a bounce buffer holds", { dmaMaskBits: 30 }, 64],
+    ["not even the bounce buffers are reached", { dmaMaskBits: 20 }, 1],
+  ])("as posted: %s: EIO, whatever the reason", (_why, machine, pages) => {
+    const r = rig({ options: { asPosted: true }, machine, memfds: HIGH });
+    const fd = r.file(512, HUGE);
+    const buf = r.exporter.create([item(r.file(1), 0, 1), item(fd, 0, pages + 1)]);
+    const at = r.run(r.fw.staticAttach(buf, r.nic, "imp"));
+    const before = r.out();
+    expect(refusal(() => r.run(r.fw.mapAttachmentUnlocked(at, "to-device")))).toBe("EIO@map");
+    expect(r.out()).toEqual(before);
+  });
+
+  it.each([false, true])(
+    "behind an IOMMU nothing bounces, and no page table left is ENOMEM (as posted: %s)",
+    (asPosted) => {
+      const map = (tablesMax: number): string => {
+        const r = rig({
+          options: { asPosted },
+          machine: { iommu: "translated", dmaMaskBits: 30, tablesMax },
+          memfds: HIGH,
+        });
+        const at = r.run(r.fw.staticAttach(r.exporter.create([item(r.file(1), 0, 1)]), r.nic, "imp"));
+        const before = r.out();
+        const said = refusal(() => r.run(r.fw.mapAttachmentUnlocked(at, "to-device")));
+        if (said !== "ok") expect(r.out()).toEqual(before);
+        return said;
+      };
+      expect([map(4), map(16)]).toEqual(["ENOMEM@map", "ok"]);
     },
   );
 
@@ -176,7 +209,7 @@ describe("page frames", () => {
           const first = pgoff - (pfn % 2 ** maxOrder);
           for (let i = 0; i < 2 ** maxOrder; i++) expect(answers[first + i]?.pfn).toBe(pfn - pgoff + first + i);
         }
-        expect(refusal(() => ask(r, at, answers.length))).toBe("EINVAL@query");
+        for (const page of [answers.length, -1, 0.5, NaN]) expect(refusal(() => ask(r, at, page))).toBe("EINVAL@query");
         r.run(r.fw.detachAttachment(buf, at));
         r.run(r.fw.put(buf));
       }),
@@ -217,120 +250,21 @@ describe("mmap", () => {
     expect([answer.pfn % 512, answer.maxOrder]).toEqual([5, 1]);
     // Page 6 is shown and page 7 is not.
     expect(vma.fault?.(2)).toMatchObject({ maxOrder: 0 });
-    for (const page of [3, 4, 100]) expect(refusal(() => vma.fault?.(page))).toBe("EFAULT@mmap");
+    for (const page of [3, 4, 100, -1, 0.5, NaN]) expect(refusal(() => vma.fault?.(page))).toBe("EFAULT@mmap");
     r.run(r.fw.munmap(vma));
+  });
+
+  it("a private mapping is refused, and holds nothing", () => {
+    const r = rig({ variant: "linux-7.3" });
+    const buf = r.exporter.create([item(r.file(4), 0, 4)]);
+    const before = [buf.refs, r.fw.ledger, r.exporter.ledger];
+    const shown = { pgoff: 0, pages: 1, isPrivate: true, buf: null, fault: null };
+    expect(refusal(() => r.run(r.fw.mmapFile(buf, shown)))).toBe("EINVAL@mmap");
+    expect([buf.refs, r.fw.ledger, r.exporter.ledger]).toEqual(before);
   });
 
   it("as posted, page tables get base pages whatever lies behind them", () => {
     const r = rig({ variant: "vma", options: { asPosted: true } });
     expect(map(r, 0, 8).fault?.(1)).toMatchObject({ maxOrder: 0 });
-  });
-});
-
-describe("the CPU's access", () => {
-  const syncs = (r: Rig): string[] => {
-    const log: string[] = [];
-    const { dma } = r.memfds.misc;
-    dma.syncForCpu = (address, sizeBytes) => void log.push(`cpu ${address} ${sizeBytes}`);
-    dma.syncForDevice = (address, sizeBytes) => void log.push(`device ${address} ${sizeBytes}`);
-    return log;
-  };
-
-  it.each(VARIANTS)("$name: end before any begin is EINVAL, and maps nothing", ({ name }) => {
-    const r = rig({ variant: name });
-    const buf = r.exporter.create([item(r.file(1), 0, 1)]);
-    const before = r.out();
-    expect(refusal(() => r.run(r.fw.endAccess(buf, "bidirectional")))).toBe("EINVAL@cpu-access");
-    expect(r.out()).toEqual(before);
-  });
-
-  it.each([false, true])(
-    "every begin and end syncs each run through one mapping, in the first caller's direction (as posted: %s)",
-    (asPosted) => {
-      const r = rig({ options: { asPosted } });
-      const fd = r.file(512, HUGE);
-      const [{ physical }] = r.memfds.memfd(fd).ranges(0, PAGE_SIZE) as readonly [FolioRange];
-      const buf = r.exporter.create([item(fd, 0, 2), item(fd, 4, 1)]);
-      const log = syncs(r);
-      const directions: string[] = [];
-      const { dma } = r.memfds.misc;
-      const mapPhys = dma.mapPhys.bind(dma);
-      dma.mapPhys = (at, sizeBytes, direction, attributes) => {
-        directions.push(direction);
-        return mapPhys(at, sizeBytes, direction, attributes);
-      };
-      for (const direction of ["from-device", "bidirectional"] as const) {
-        r.run(r.fw.beginAccess(buf, direction));
-        r.run(r.fw.endAccess(buf, direction));
-      }
-      const runs = [`${physical} 8192`, `${physical + 4 * PAGE_SIZE} 4096`];
-      const round = [...runs.map((run) => `cpu ${run}`), ...runs.map((run) => `device ${run}`)];
-      expect(log).toEqual([...round, ...round]);
-      expect(directions).toEqual(["from-device", "from-device"]);
-      expect(r.exporter.ledger.tables).toBe(1);
-      r.run(r.fw.put(buf));
-      expect(r.machine.resources.read()).toMatchObject({ dmaMappings: 0, memfdPins: 0 });
-    },
-  );
-
-  it("ENOMEM at begin leaves nothing, and the next end is still too early", () => {
-    let fails = true;
-    const r = rig({ allocFails: (op) => fails && op === "sg_alloc_table_from_pages" });
-    const buf = r.exporter.create([item(r.file(1), 0, 1)]);
-    const before = r.out();
-    expect(refusal(() => r.run(r.fw.beginAccess(buf, "to-device")))).toBe("ENOMEM@map");
-    expect(r.out()).toEqual(before);
-    expect(refusal(() => r.run(r.fw.endAccess(buf, "to-device")))).toBe("EINVAL@cpu-access");
-    fails = false;
-    r.run(r.fw.beginAccess(buf, "to-device"));
-    r.run(r.fw.endAccess(buf, "to-device"));
-  });
-
-  it.each([
-    [true, 1],
-    [false, 0],
-  ])(
-    "two that begin at once (as posted: %s): in the worst of all orders %i mapping(s) are lost for good",
-    (asPosted, lost) => {
-      const race = (scheduler: Scheduler): number => {
-        const r = rig({ scheduler, options: { asPosted }, machine: { tablesMax: 4 }, memfds: HIGH });
-        const buf = r.exporter.create([item(r.file(1), 0, 1)]);
-        for (const name of ["one", "two"]) scheduler.spawn(name, r.fw.beginAccess(buf, "from-device"));
-        scheduler.run();
-        r.run(r.fw.put(buf));
-        return r.exporter.ledger.tables;
-      };
-      const found = explore(race, { badness: (tables) => tables, ordersMax: 500 });
-      expect([found.kind, found.worst.result]).toEqual(["exhausted", lost]);
-    },
-  );
-});
-
-describe("vmap", () => {
-  it.each(VARIANTS)("$name: the kernel sees the pages in a row, and what it writes is in the file", ({ name }) => {
-    const r = rig({ variant: name });
-    const fd = r.file(4);
-    const buf = r.exporter.create([item(fd, 3, 1), item(fd, 1, 1)]);
-    const before = r.out();
-    const map = r.run(r.fw.vmapBufferUnlocked(buf));
-    expect(map.isIomem).toBe(false);
-    r.run(r.memfds.kernel.write(map.address + PAGE_SIZE - 4, bytes(6)));
-    expect(r.memfds.memfd(fd).read(4 * PAGE_SIZE - 4, 4)).toEqual(bytes(6, 4));
-    expect(r.memfds.memfd(fd).read(PAGE_SIZE, 4)).toEqual(bytes(6, 4));
-    r.run(r.fw.vunmapBufferUnlocked(buf, map));
-    r.run(r.memfds.kernel.flushTlb());
-    expect(r.out()).toEqual(before);
-    expect(r.run(r.memfds.kernel.read(map.address, 8))).toMatchObject({ kind: "page-fault" });
-  });
-
-  it.each([
-    [false, "ENOMEM@cpu-access"],
-    [true, "EINVAL@cpu-access"],
-  ])("without memory (as posted: %s): %s, and nothing is left", (asPosted, expected) => {
-    const r = rig({ options: { asPosted }, allocFails: (op) => op === "vm_map_ram" });
-    const buf = r.exporter.create([item(r.file(1), 0, 1)]);
-    const before = r.out();
-    expect(refusal(() => r.run(r.fw.vmapBufferUnlocked(buf)))).toBe(expected);
-    expect(r.out()).toEqual(before);
   });
 });

@@ -1,21 +1,15 @@
 /** The importer maps: the exporter tells in which page frames the memory lies. Posted by nobody for RAM. */
-import type { Framework, PluginModule } from "@dma-buf/core";
-import { type UdmabufExporter, udmabufEngine, type UdmabufOptions } from "./engine.js";
+import type { PluginModule } from "@dma-buf/core";
 import { framed } from "./frames.js";
+import type { UdmabufExporter, UdmabufOptions } from "./engine.js";
 import type { UdmabufHost } from "./host.js";
+import { factory, plugin, type UdmabufFactory } from "./variant.js";
 
 /** `udmabufExporter(options)(framework, host)`. */
-export const udmabufExporter =
-  (options: UdmabufOptions = {}) =>
-  (framework: Framework, host: UdmabufHost): UdmabufExporter =>
-    udmabufEngine(framework, host, options, framed);
+export const udmabufExporter: UdmabufFactory<UdmabufOptions> = factory(framed);
 
-/** The capabilities are those without options; with `movable` there are `pin` and `move` too. */
-export const dmaBufPlugin: PluginModule<UdmabufOptions, UdmabufHost, UdmabufExporter> = {
-  schemaVersion: 1,
-  kind: "exporter",
-  name: "udmabuf",
-  contracts: ["pfn"],
-  capabilities: ["get_pfn", "cpu-access", "mmap", "vmap"],
-  create: udmabufExporter,
-};
+export const dmaBufPlugin: PluginModule<UdmabufOptions, UdmabufHost, UdmabufExporter> = plugin(
+  udmabufExporter,
+  "pfn",
+  "get_pfn",
+);

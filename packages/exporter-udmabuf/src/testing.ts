@@ -4,12 +4,14 @@ import {
   type AccessResult,
   DmaBufError,
   type DmaAddr,
+  type ErrnoName,
   type Op,
   PAGE_SIZE,
   type PhysAddr,
+  type Stage,
   until,
 } from "@dma-buf/core";
-import type { FolioRange, UdmabufHost, UdmabufMemfd, UdmabufMiscDevice } from "./host.js";
+import type { FolioRange, PageFollower, UdmabufHost, UdmabufMemfd, UdmabufMiscDevice } from "./host.js";
 
 const PAGES = 4;
 const F_SEAL_SHRINK = 2;
@@ -18,7 +20,7 @@ const F_SEAL_SHRINK = 2;
 export class PaperHost implements UdmabufHost {
   static readonly FD = 3;
   readonly #frames: number[];
-  readonly #leave = new Set<(pgoff: number) => Op<Disposable>>();
+  readonly #followers = new Set<PageFollower>();
   #nextFrame: number;
   #moving = false;
   /** Pins and kernel mappings that are out. */
@@ -62,15 +64,24 @@ export class PaperHost implements UdmabufHost {
   *move(pgoff: number): Op<void> {
     yield* until("paper.move", () => !this.#moving);
     this.#moving = true;
-    const gone: Disposable[] = [];
     try {
-      for (const leave of this.#leave) gone.push(yield* leave(pgoff));
-      this.#frames[pgoff] = this.#nextFrame;
-      this.#nextFrame += 2;
+      for (let tries = 0; tries < 10; tries++) if (yield* this.#moved(pgoff)) return;
+      throw refused("EAGAIN", "migrate_pages", "somebody asks again each time: try later");
     } finally {
       this.#moving = false;
-      for (const one of gone) one[Symbol.dispose]();
     }
+  }
+
+  *#moved(pgoff: number): Op<boolean> {
+    for (const follower of this.#followers) yield* follower.leave();
+    const held = Array.from(this.#followers, (follower) => follower.hold());
+    const isLeft = !held.includes(null);
+    if (isLeft) {
+      this.#frames[pgoff] = this.#nextFrame;
+      this.#nextFrame += 2;
+    }
+    for (const one of held) one?.[Symbol.dispose]();
+    return isLeft;
   }
 
   readonly #file: UdmabufMemfd = {
@@ -82,22 +93,22 @@ export class PaperHost implements UdmabufHost {
       this.out++;
       return { ranges, unpin: () => void this.out-- };
     },
-    follow: (_offset, _sizeBytes, leave) => {
-      this.#leave.add(leave);
-      return { [Symbol.dispose]: () => void this.#leave.delete(leave) };
+    follow: (_offset, _sizeBytes, follower) => {
+      this.#followers.add(follower);
+      return { [Symbol.dispose]: () => void this.#followers.delete(follower) };
     },
   };
 
   #ranges(offset: number, sizeBytes: number): readonly FolioRange[] {
     const pages = this.#frames.slice(offset / PAGE_SIZE, (offset + sizeBytes) / PAGE_SIZE);
     if (pages.length * PAGE_SIZE !== sizeBytes)
-      throw new DmaBufError("EINVAL", {
-        op: "memfd_pin_folios",
-        stage: "export",
-        message: "beyond the end: ask below",
-      });
+      throw refused("EINVAL", "memfd_pin_folios", "beyond the end: ask below", "export");
     return pages.map((frame) => ({ physical: addr<PhysAddr>(frame * PAGE_SIZE), sizeBytes: PAGE_SIZE }));
   }
+}
+
+function refused(code: ErrnoName, op: string, message: string, stage: Stage = "pin"): DmaBufError {
+  return new DmaBufError(code, { op, stage, message });
 }
 
 // oxlint-disable-next-line require-yield -- an Op that never sleeps

@@ -36,7 +36,7 @@ export { MachineMemfds, type MemfdOptions, type MemfdsOptions, type OtherFile } 
 export type { Memfd } from "./memfd-file.js";
 export type { FolioRange, PinnedFolios } from "./memfd-folios.js";
 export { POISON_BYTE } from "./memfd-frames.js";
-export type { LeavePage } from "./memfd-migrate.js";
+export type { PageFollower } from "./memfd-migrate.js";
 export type { MiscDevice } from "./memfd-misc.js";
 export { F_SEAL } from "./memfd-seals.js";
 export type { IommuMode, MachineOptions } from "./options.js";

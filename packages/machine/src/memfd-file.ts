@@ -1,14 +1,14 @@
 /** A memory file: what processes and the kernel do with it. Its seals, its size, its bytes, who pins or follows its pages. */
 import { hex, type Op, PAGE_SIZE } from "@dma-buf/core";
 import { checkWithin, type FolioRange, Folios, type MemfdParts, type PinnedFolios, refused } from "./memfd-folios.js";
-import { type Follower, type LeavePage, migratePage } from "./memfd-migrate.js";
-import { F_ALL_SEALS, F_SEAL } from "./memfd-seals.js";
+import { type Following, migratePage, type PageFollower } from "./memfd-migrate.js";
+import { F_ALL_SEALS, F_SEAL, withImplied } from "./memfd-seals.js";
 
 export class Memfd {
   readonly kind: "shmem" | "hugetlb";
   readonly #parts: MemfdParts;
   readonly #folios: Folios;
-  readonly #followers = new Set<Follower>();
+  readonly #followings = new Set<Following>();
   #sizeBytes: number;
   #seals: number;
   #writers = 0;
@@ -33,37 +33,37 @@ export class Memfd {
   }
 
   /**
-   * Linux: `F_ADD_SEALS`.
+   * Linux: `F_ADD_SEALS`, of a file without `MFD_NOEXEC_SEAL`: `F_SEAL_EXEC` brings more with it.
    * @throws DmaBufError `EINVAL` bits that are no seal · `EPERM` sealed against seals · `EBUSY` `F_SEAL_WRITE` while
    * somebody may write: a shared mapping, a pin, or who follows the pages
    */
   addSeals(seals: number): void {
     if ((seals & ~F_ALL_SEALS) !== 0) throw refused("EINVAL", "fcntl", `${hex(seals)} has bits that are no seal`);
     if (this.#has(F_SEAL.SEAL)) throw refused("EPERM", "fcntl", "F_SEAL_SEAL is set: no seal can be added");
-    const isNew = (seals & F_SEAL.WRITE) !== 0 && !this.#has(F_SEAL.WRITE);
-    if (isNew && (this.#writers > 0 || this.#followers.size > 0 || this.#folios.isPinned))
+    const added = withImplied(seals);
+    const isNew = (added & F_SEAL.WRITE) !== 0 && !this.#has(F_SEAL.WRITE);
+    if (isNew && (this.#writers > 0 || this.#followings.size > 0 || this.#folios.isPinned))
       throw refused("EBUSY", "fcntl", "somebody may write: unmap and unpin the file before F_SEAL_WRITE");
-    this.#seals |= seals;
+    this.#seals |= added;
   }
 
   /**
-   * Linux: `ftruncate()`. Pages beyond the new end are given back, those that are pinned when they are unpinned.
-   * @throws DmaBufError `EPERM` sealed against it · `EINVAL` no multiple of the huge page
+   * Linux: `ftruncate()`. Pages beyond the new end are given back, those that are pinned when they are unpinned; the bytes
+   * behind it in its page become zero. @throws DmaBufError `EPERM` sealed against it · `EINVAL` no size, or no multiple of
+   * the huge page
    */
   truncate(sizeBytes: number): void {
     const { pageBytes } = this.#folios;
+    if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0)
+      throw refused("EINVAL", "ftruncate", `${sizeBytes} is no size: give bytes, at least 0`);
     if (this.kind === "hugetlb" && sizeBytes % pageBytes !== 0)
-      throw refused(
-        "EINVAL",
-        "ftruncate",
-        `${sizeBytes} is no multiple of the page of ${pageBytes} bytes: round it up`,
-      );
+      throw refused("EINVAL", "ftruncate", `${sizeBytes} is no multiple of the ${pageBytes} of a page: round it up`);
     if (sizeBytes < this.#sizeBytes && this.#has(F_SEAL.SHRINK))
       throw refused("EPERM", "ftruncate", "F_SEAL_SHRINK is set: the file cannot become smaller");
     if (sizeBytes > this.#sizeBytes && this.#has(F_SEAL.GROW))
       throw refused("EPERM", "ftruncate", "F_SEAL_GROW is set: the file cannot become larger");
     this.#sizeBytes = sizeBytes;
-    this.#folios.dropFrom(Math.ceil(sizeBytes / pageBytes));
+    this.#folios.cut(sizeBytes);
   }
 
   /** A shared, writable mapping, until it is disposed. @throws DmaBufError `EPERM` sealed against writing */
@@ -76,9 +76,10 @@ export class Memfd {
 
   /** Bytes as a process reads them. @throws DmaBufError `EINVAL` beyond the end */
   read(offset: number, sizeBytes: number): Uint8Array {
+    const ranges = this.ranges(offset, sizeBytes);
     const out = new Uint8Array(sizeBytes);
     let at = 0;
-    for (const range of this.ranges(offset, sizeBytes)) {
+    for (const range of ranges) {
       out.set(this.#parts.memory.read(range.physical, range.sizeBytes), at);
       at += range.sizeBytes;
     }
@@ -111,17 +112,17 @@ export class Memfd {
   }
 
   /**
-   * Has `leave` called before one of these pages moves, and keeps the file, until it is disposed.
+   * Asks `follower` before one of these pages moves, and keeps the file, until it is disposed.
    * @throws DmaBufError as {@link ranges}
    */
-  follow(offset: number, sizeBytes: number, leave: LeavePage): Disposable {
+  follow(offset: number, sizeBytes: number, follower: PageFollower): Disposable {
     this.ranges(offset, sizeBytes);
-    const follower = { offset, end: offset + sizeBytes, leave };
-    this.#followers.add(follower);
+    const following = { offset, end: offset + sizeBytes, follower };
+    this.#followings.add(following);
     this.hold();
     return {
       [Symbol.dispose]: () => {
-        this.#followers.delete(follower);
+        this.#followings.delete(following);
         this.release();
       },
     };
@@ -133,7 +134,7 @@ export class Memfd {
    * let go, or the page went meanwhile; the page is where it was
    */
   migrate(pgoff: number): Op<void> {
-    return migratePage(this.#parts, this.#folios, this.#followers, pgoff);
+    return migratePage(this.#parts, this.#folios, this.#followings, pgoff);
   }
 
   /** A reference, as an fd has one. */
@@ -143,7 +144,7 @@ export class Memfd {
 
   /** With the last reference the pages go. */
   release(): void {
-    if (--this.#refs === 0) this.#folios.dropFrom(0);
+    if (--this.#refs === 0) this.#folios.cut(0);
   }
 
   #has(seal: number): boolean {

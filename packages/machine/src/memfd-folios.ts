@@ -73,10 +73,18 @@ export class Folios {
     return { ranges: rangesOf(pieces), unpin: () => this.#unpin(pieces) };
   }
 
-  /** Takes pages out of the file, from this index on; those that are pinned are given back when they are unpinned. */
-  dropFrom(index: number): void {
+  /**
+   * Takes what lies beyond `sizeBytes` out of the file: whole pages, those that are pinned are given back when they are
+   * unpinned; of the page that holds the end the bytes, which become zero.
+   */
+  cut(sizeBytes: number): void {
     for (const [at, folio] of this.#byIndex) {
-      if (at < index) continue;
+      const kept = sizeBytes - at * this.pageBytes;
+      if (kept >= this.pageBytes) continue;
+      if (kept > 0) {
+        this.#parts.memory.write(folio.physical + kept, new Uint8Array(this.pageBytes - kept));
+        continue;
+      }
       this.#byIndex.delete(at);
       if (folio.pins === 0) this.#parts.frames.free(folio.physical, this.pageBytes);
     }

@@ -1,5 +1,5 @@
 /** The page frames that memory files are made of: a part of RAM, handed out frame by frame or as huge pages. */
-import { addr, DmaBufError, PAGE_SIZE, type PhysAddr } from "@dma-buf/core";
+import { addr, DmaBufError, hex, PAGE_SIZE, type PhysAddr } from "@dma-buf/core";
 import type { PhysicalMemory, RamRange } from "./physical.js";
 
 /** What a freed frame is filled with, so that whoever still reads it can be told from its new owner. Linux: `PAGE_POISON`. */
@@ -19,10 +19,13 @@ export class FramePool {
   readonly #state: Uint8Array;
   #live = 0;
 
-  constructor(memory: PhysicalMemory, range: RamRange) {
+  /** @throws RangeError for a range that does not begin with a page */
+  constructor(memory: PhysicalMemory, { base, sizeBytes }: RamRange) {
+    if (base % PAGE_SIZE !== 0)
+      throw new RangeError(`frames from ${hex(base)} on: begin at a multiple of ${PAGE_SIZE}`);
     this.#memory = memory;
-    this.#base = range.base;
-    this.#state = new Uint8Array(Math.floor(range.sizeBytes / PAGE_SIZE));
+    this.#base = base;
+    this.#state = new Uint8Array(Math.floor(sizeBytes / PAGE_SIZE));
   }
 
   /** Frames that are out, in base pages. */

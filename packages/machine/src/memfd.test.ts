@@ -1,15 +1,15 @@
 import { refusal } from "@dma-buf/config/refusal";
-import { addr, type PhysAddr } from "@dma-buf/core";
+import { addr, DmaBufError, explore, type PhysAddr, point, Scheduler } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import type { RamRange } from "./physical.js";
-import { F_SEAL, type FolioRange, MachineMemfds, POISON_BYTE } from "./index.js";
+import { F_SEAL, type FolioRange, MachineMemfds, type PageFollower, POISON_BYTE } from "./index.js";
 import { bytes, type Rig, rig } from "./testing.js";
 
 const PAGE = 4096;
 const HUGE = 2 ** 21;
 
-function world(options: { ram?: RamRange } = {}) {
-  const r = rig();
+function world(options: { ram?: RamRange } = {}, scheduler = new Scheduler()) {
+  const r = rig({ scheduler });
   const memfds = new MachineMemfds(r.machine, options);
   const file = (sizeBytes: number, pageBytes = PAGE) => memfds.memfd(memfds.create(sizeBytes, { pageBytes }));
   return { r, memfds, file };
@@ -76,10 +76,12 @@ describe("pages", () => {
     [2 * PAGE, 1],
     [PAGE, PAGE + 1],
     [-1, 2],
+    [0, -1],
+    [NaN, 1],
   ])("[%i, +%i) of two pages is EINVAL", (offset, sizeBytes) => {
     const { r, file } = world();
     const two = file(2 * PAGE);
-    for (const act of [two.ranges.bind(two), two.pinFolios.bind(two)])
+    for (const act of [two.ranges.bind(two), two.pinFolios.bind(two), two.read.bind(two)])
       expect(answer(r, () => act(offset, sizeBytes))).toBe("EINVAL@export");
   });
 
@@ -87,6 +89,10 @@ describe("pages", () => {
     const { r, memfds } = world();
     expect(answer(r, () => memfds.create(PAGE, { pageBytes }))).toBe("EINVAL@fd");
   });
+});
+
+it("frames begin at a page", () => {
+  expect(() => world({ ram: { base: addr<PhysAddr>(0x3000_0001), sizeBytes: PAGE } })).toThrow(RangeError);
 });
 
 it("a huge page that would end beyond the RAM is not handed out", () => {
@@ -105,6 +111,35 @@ describe("seals, as seen on Linux 7.3.4", () => {
     expect(answer(r, () => one.addSeals(F_SEAL.GROW))).toBe("EPERM@fd");
     expect(answer(r, () => file(PAGE).addSeals(0x40))).toBe("EINVAL@fd");
     expect(memfds.memfd(memfds.create(PAGE, { allowSealing: false })).seals).toBe(F_SEAL.SEAL);
+  });
+
+  it("EXEC brings those against shrinking, growing and writing, for the files are executable", () => {
+    const { r, file } = world();
+    const one = file(PAGE);
+    const writable = one.mapShared();
+    expect(answer(r, () => one.addSeals(F_SEAL.EXEC))).toBe("EBUSY@fd");
+    expect(one.seals).toBe(0);
+    writable[Symbol.dispose]();
+    one.addSeals(F_SEAL.EXEC);
+    expect(one.seals).toBe(F_SEAL.EXEC | F_SEAL.SHRINK | F_SEAL.GROW | F_SEAL.WRITE | F_SEAL.FUTURE_WRITE);
+  });
+
+  it.each([-1, -PAGE, 0.5, NaN, Infinity, 2 ** 53])("a file of %d bytes is EINVAL", (size) => {
+    const { r, file, memfds } = world();
+    const one = file(PAGE);
+    expect(answer(r, () => one.truncate(size))).toBe("EINVAL@fd");
+    expect(one.sizeBytes).toBe(PAGE);
+    expect(answer(r, () => memfds.create(size))).toBe("EINVAL@fd");
+    expect(memfds.openOther()).toBe(4);
+  });
+
+  it("what lay beyond the end is zero when the file grows again", () => {
+    const one = world().file(2 * PAGE);
+    one.write(0, bytes(7, 2 * PAGE));
+    one.truncate(100);
+    one.truncate(2 * PAGE);
+    expect(one.read(92, 16)).toEqual(new Uint8Array([...bytes(7), ...bytes(0)]));
+    expect(one.read(PAGE, 8)).toEqual(bytes(0));
   });
 
   it("shrinking and growing are EPERM where sealed, and huge pages are not cut", () => {
@@ -139,9 +174,7 @@ describe("seals, as seen on Linux 7.3.4", () => {
     const pin = one.pinFolios(0, PAGE);
     expect(answer(r, () => one.addSeals(F_SEAL.WRITE))).toBe("EBUSY@fd");
     pin.unpin();
-    const following = one.follow(0, PAGE, function* () {
-      return { [Symbol.dispose]() {} };
-    });
+    const following = one.follow(0, PAGE, lets());
     expect(answer(r, () => one.addSeals(F_SEAL.WRITE))).toBe("EBUSY@fd");
     following[Symbol.dispose]();
     one.addSeals(F_SEAL.WRITE);
@@ -166,6 +199,16 @@ describe("pins", () => {
     expect(r.machine.resources.read()).toMatchObject({ memfdPins: 0, memfdFrames: 0 });
   });
 });
+
+/** Lets go, doing `leave` first; it is held until `moved`. */
+function lets(leave: () => void = () => {}, moved: () => void = () => {}): PageFollower {
+  return {
+    *leave() {
+      leave();
+    },
+    hold: () => ({ [Symbol.dispose]: moved }),
+  };
+}
 
 describe("a page moves", () => {
   it("with its bytes, and the old frame is poison", () => {
@@ -193,66 +236,126 @@ describe("a page moves", () => {
     expect(one.read(0, 8)).toEqual(bytes(7));
   });
 
-  it("who follows it lets go before and is told after, once, and only of pages that it follows", () => {
+  it("who follows it lets go before and is held until after, once, and only of pages that it follows", () => {
     const { r, file } = world();
     const one = file(3 * PAGE);
     one.write(0, bytes(7, 3 * PAGE));
     const log: string[] = [];
-    const leave = function* (pgoff: number) {
-      log.push(`leave ${pgoff} ${one.read(pgoff * PAGE, 1)[0]}`);
-      const was = one.ranges(pgoff * PAGE, 1)[0]?.physical;
-      return { [Symbol.dispose]: () => void log.push(`moved ${one.ranges(pgoff * PAGE, 1)[0]?.physical !== was}`) };
-    };
-    const follows = [one.follow(0, PAGE, leave), one.follow(0, 2 * PAGE, leave)];
-    for (const page of [0, 1, 2]) r.run(one.migrate(page));
-    expect(log).toEqual(["leave 0 7", "moved true", "leave 1 7", "moved true"]);
-    for (const one_ of follows) one_[Symbol.dispose]();
+    const where = () => one.ranges(0, 3 * PAGE).map((range) => range.physical);
+    let was = where();
+    const follower = lets(
+      () => void log.push(`leave ${one.read(0, 1)[0]}`),
+      () => void log.push(`moved ${where().findIndex((at, page) => at !== was[page])}`),
+    );
+    const follows = [
+      one.follow(0, PAGE, follower),
+      one.follow(0, 2 * PAGE, follower),
+      one.follow(
+        2 * PAGE,
+        PAGE,
+        lets(() => void log.push("the last page's")),
+      ),
+    ];
+    for (const page of [0, 1, 2]) {
+      was = where();
+      r.run(one.migrate(page));
+    }
+    expect(log).toEqual(["leave 7", "moved 0", "leave 7", "moved 1", "the last page's"]);
+    for (const following of follows) following[Symbol.dispose]();
     r.run(one.migrate(0));
-    expect(log).toHaveLength(4);
+    expect(log).toHaveLength(5);
   });
 
-  it("one who does not let go keeps it, and those before are told; pinned or replaced meanwhile, it stays too", () => {
+  it("who follows it keeps the file", () => {
+    const { r, memfds } = world();
+    const fd = memfds.create(PAGE);
+    const following = memfds.memfd(fd).follow(0, PAGE, lets());
+    memfds.close(fd);
+    expect(r.machine.resources.read()).toMatchObject({ memfdFrames: 1 });
+    following[Symbol.dispose]();
+    expect(r.machine.resources.read()).toMatchObject({ memfdFrames: 0 });
+  });
+
+  it("one who refuses to let go keeps it, and nobody is held", () => {
     const { r, file } = world();
     const one = file(PAGE);
     one.write(0, bytes(7));
-    let told = 0;
-    let then = (): void => void one.pinFolios(0, PAGE);
-    one.follow(0, PAGE, function* () {
-      return { [Symbol.dispose]: () => void told++ };
+    let held = 0;
+    one.follow(0, PAGE, { ...lets(), hold: () => (held++, { [Symbol.dispose]: () => void held-- }) });
+    const refuses = () => {
+      throw new DmaBufError("EBUSY", { op: "leave", stage: "pin", message: "pinned: unpin it first" });
+    };
+    one.follow(0, PAGE, lets(refuses));
+    expect(answer(r, () => r.run(one.migrate(0)))).toBe("EBUSY@pin");
+    expect([held, one.read(0, 8)]).toEqual([0, bytes(7)]);
+  });
+
+  it("one who is back when all are to be held leaves again, and so do all; EAGAIN when it is back each time", () => {
+    const { r, file } = world();
+    const one = file(PAGE);
+    one.write(0, bytes(7));
+    const left = [0, 0];
+    let held = 0;
+    let back = 2;
+    const hold = () => (held++, { [Symbol.dispose]: () => void held-- });
+    one.follow(0, PAGE, { ...lets(() => void (left[0] = (left[0] ?? 0) + 1)), hold });
+    one.follow(0, PAGE, {
+      ...lets(() => void (left[1] = (left[1] ?? 0) + 1)),
+      hold: () => (back-- > 0 ? null : hold()),
     });
-    one.follow(0, PAGE, function* () {
-      then();
-      return { [Symbol.dispose]: () => void told++ };
-    });
-    expect(refusal(() => r.run(one.migrate(0)))).toBe("EBUSY@pin");
-    expect([told, r.machine.resources.read()["memfdFrames"]]).toEqual([2, 1]);
+    const [was] = one.ranges(0, PAGE);
+    r.run(one.migrate(0));
+    expect([left, held]).toEqual([[3, 3], 0]);
+    const [now] = one.ranges(0, PAGE);
+    expect(now).not.toEqual(was);
+    back = Infinity;
+    expect(answer(r, () => r.run(one.migrate(0)))).toBe("EAGAIN@pin");
+    expect([left, held, one.ranges(0, PAGE)[0]]).toEqual([[13, 13], 0, now]);
+  });
+
+  it("pinned or replaced while somebody leaves, it stays", () => {
+    const { r, file } = world();
+    const pinned = file(PAGE);
+    pinned.write(0, bytes(7));
+    pinned.follow(
+      0,
+      PAGE,
+      lets(() => void pinned.pinFolios(0, PAGE)),
+    );
+    expect(refusal(() => r.run(pinned.migrate(0)))).toBe("EBUSY@pin");
+    expect(r.machine.resources.read()).toMatchObject({ memfdFrames: 1, memfdPins: 1 });
     const other = file(PAGE);
     other.write(0, bytes(8));
-    other.follow(0, PAGE, function* () {
+    const replace = () => {
       other.truncate(0);
       other.truncate(PAGE);
       other.write(0, bytes(9));
-      return { [Symbol.dispose]() {} };
-    });
-    expect(refusal(() => r.run(other.migrate(0)))).toBe("EAGAIN@pin");
+    };
+    other.follow(0, PAGE, lets(replace));
+    expect(answer(r, () => r.run(other.migrate(0)))).toBe("EAGAIN@pin");
     expect(other.read(0, 8)).toEqual(bytes(9));
-    then = () => {};
   });
 
-  it("one at a time", () => {
-    const { r, file } = world();
-    const one = file(2 * PAGE);
-    one.write(0, bytes(7, 2 * PAGE));
-    let inside = 0;
-    let most = 0;
-    one.follow(0, 2 * PAGE, function* () {
-      most = Math.max(most, ++inside);
-      yield { site: "test", ready: null };
-      return { [Symbol.dispose]: () => void inside-- };
-    });
-    for (const page of [0, 1]) r.scheduler.spawn(`move ${page}`, one.migrate(page));
-    r.scheduler.run();
-    expect([inside, most]).toEqual([0, 1]);
+  it("one at a time, in every order", () => {
+    const most = (scheduler: Scheduler): number => {
+      const { file } = world({}, scheduler);
+      const one = file(2 * PAGE);
+      one.write(0, bytes(7, 2 * PAGE));
+      let inside = 0;
+      let max = 0;
+      one.follow(0, 2 * PAGE, {
+        *leave() {
+          max = Math.max(max, ++inside);
+          yield* point("leaving");
+        },
+        hold: () => ({ [Symbol.dispose]: () => void inside-- }),
+      });
+      for (const page of [0, 1]) scheduler.spawn(`move ${page}`, one.migrate(page));
+      scheduler.run();
+      return max + inside;
+    };
+    const found = explore(most, { badness: (n) => n });
+    expect([found.kind, found.worst.result]).toEqual(["exhausted", 1]);
   });
 });
 

@@ -29,7 +29,7 @@ const direct = (host: RecordingHost, maskBits = 64): Device => ({
   spaces: host.device.spaces.filter((s) => s.kind === "pci-bus"),
   dma: { ...host.device.dma, maskBits, tryAllocIova: () => null },
 });
-const map = (device: Device, vecs: readonly PhysVec[], options: Partial<MapOptions>) =>
+const map = (device: Device | null, vecs: readonly PhysVec[], options: Partial<MapOptions>) =>
   run(mapPhysVecs(device, vecs, "bidirectional", { provider: null, mmio: true, ...options }));
 const bare = (runs: Iterable<{ offset: number; sizeBytes: number; address: number }>) =>
   Array.from(runs, ({ offset, sizeBytes, address }) => [offset, sizeBytes, address]);
@@ -109,6 +109,22 @@ describe("through the host bridge", () => {
     const big = [vec(0, SEGMENT_BYTES_MAX + PAGE_SIZE)];
     for (const device of [new RecordingHost().device, direct(new RecordingHost())])
       expect(map(device, big, { provider: provider("through-host-bridge") }).runs.length).toBe(2);
+  });
+});
+
+describe("without a device", () => {
+  it("the runs are the ranges, as a CPU has them, with their attributes; nothing is mapped", () => {
+    const attributes = { cache: "wb", snoop: true } as const;
+    const table = map(null, [vec(0, 8192), vec(GIB, 4096)], { attributes });
+    expect([...table.runs]).toEqual([
+      { kind: "cpu-physical", offset: 0, sizeBytes: 8192, address: BASE, attributes },
+      { kind: "cpu-physical", offset: 8192, sizeBytes: 4096, address: BASE + GIB, attributes },
+    ]);
+    run(table.free());
+  });
+
+  it("and without attributes nothing can be said: EINVAL", () => {
+    expect(refusal(() => map(null, [vec(0, 4096)], {}))).toBe("EINVAL@map");
   });
 });
 

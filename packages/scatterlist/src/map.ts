@@ -42,9 +42,10 @@ export interface PhysVecTable extends SgTable {
 
 /**
  * Maps `vecs` for `device`: as bus addresses where the way leads past the host bridge; into one IOVA where it has a
- * translating domain and the ranges are a BAR's; else range by range with `dma_map_phys()`. Segments are cut at 32 bits
- * of length; ranges are never merged, but in an IOVA. The reservation must be held. A refusal leaves nothing mapped.
- * @throws DmaBufError at stage `map`: `EINVAL` no route, or nothing to map · `ENOMEM` beyond the device's mask, or no IOVA ·
+ * translating domain and the ranges are a BAR's; else range by range with `dma_map_phys()`. Without a device, and with
+ * `attributes`, the runs are the ranges themselves: the CPU's addresses. Segments are cut at 32 bits of length; ranges are
+ * never merged, but in an IOVA. The reservation must be held. A refusal leaves nothing mapped.
+ * @throws DmaBufError at stage `map`: `EINVAL` no route, nothing to map, or no device to map for · `ENOMEM` beyond the device's mask, or no IOVA ·
  * `EIO` it would bounce, and must not · `EADDRINUSE` a range is linked where another is
  * @example
  * const vecs = [{ physical: addr(0x2000), sizeBytes: 8192 }];
@@ -54,12 +55,13 @@ export interface PhysVecTable extends SgTable {
  * host.liveMappings; // 0
  */
 export function* mapPhysVecs(
-  device: Device,
+  device: Device | null,
   vecs: readonly PhysVec[],
   direction: Direction,
   options: MapOptions,
 ): Op<PhysVecTable> {
   if (sizeOf(vecs) === 0) throw refused("EINVAL", "there is nothing to map: give at least one byte");
+  if (!device) return cpuAddresses(vecs, options);
   const verdict = options.provider?.verdict(device);
   if (verdict?.mapType === "not-supported")
     throw refused("EINVAL", `${device.name} has no peer-to-peer route to this memory: ${verdict.reason}`);
@@ -84,6 +86,14 @@ export function whyNotByPfn(provider: P2pProvider | null, device: Device): strin
   return device.spaces.some((s) => s.kind === "iova")
     ? "it needs a bus address, and dma_map_phys() gives an IOVA"
     : null;
+}
+
+function cpuAddresses(vecs: readonly PhysVec[], options: MapOptions): PhysVecTable {
+  const { attributes } = options;
+  if (!attributes) throw refused("EINVAL", "there is no device to map for: attach with one");
+  const runs = new ScatterList({ kind: "cpu-physical", attributes }, { capacity: vecs.length });
+  for (const { physical, sizeBytes } of vecs) runs.append(physical, sizeBytes);
+  return table(runs, options, nothing);
 }
 
 function busAddresses(
