@@ -1,82 +1,116 @@
-/** An exporter against an importer of each class: revoke and move against attach, map, access, unmap, detach and put. */
-import { type DmaBuf, type DmaBufAttachment, DmaBufError, type Op, PAGE_SIZE, Scheduler } from "@dma-buf/core";
+/** An exporter against importers of each class: revoke and move against attach, map, access, unmap, detach and put. */
+import { DmaBufError, type Op, Scheduler } from "@dma-buf/core";
 import { accepted } from "./accepted.js";
-import type { ClassImporter, ImporterClass } from "./importers/class-importer.js";
-import { classesOf, classImporter } from "./importers/classes.js";
-import { searchOrders, together } from "./orders.js";
+import { classesOf } from "./importers/classes.js";
+import type { ImporterClass } from "./importers/options.js";
 import type { KitCase, Outcome } from "./kit-case.js";
-import { type Breach, messages } from "./recorder.js";
+import { type Race, searchOrders } from "./orders.js";
+import { messages } from "./recorder.js";
+import { against, attach, type Stage, staged } from "./stage.js";
 import type { ExporterSubject } from "./subject.js";
-import { Witness } from "./witness.js";
-import { deviceOf, type ExporterWorld, lifeOf, lookThrough, type Way, WAYS, freshWorld } from "./world.js";
+import { deviceOf, type Way, WAYS } from "./world.js";
 
-/** One importer and one witness in a world. */
-interface Stage extends ExporterWorld {
-  readonly scheduler: Scheduler;
-  readonly buf: DmaBuf;
-  readonly importer: ClassImporter;
-  readonly witness: Witness;
-}
+/** What importers do, in the order in which they are listed, while the exporter takes the memory away. */
+type Life = (stage: Stage, way: Way, classes: readonly ImporterClass[]) => Op<void>;
 
-/** The two halves of an importer's life; each alone is short enough to be tried whole. */
-const HALVES: Readonly<Record<string, (stage: Stage, way: Way) => Op<void>>> = {
-  *"attach, map and access"(stage, way) {
+/** The two halves of one importer's life; each alone is short enough to be tried whole. */
+const HALVES: Readonly<Record<string, Life>> = {
+  *"attach, map and access"(stage, way, [name]) {
+    const importer = stage.importer(name as ImporterClass);
     let attached = false;
     function* arrive(): Op<void> {
-      attached = yield* attach(stage);
-      if (attached) yield* accepted(stage.importer.use());
+      attached = yield* attach(stage, importer);
+      if (attached) yield* passedOver(importer.use());
     }
-    yield* against(stage, way, arrive());
-    if (attached) yield* stage.importer.close();
+    yield* against(stage, way, { importer: arrive() });
+    if (attached) yield* importer.close();
     yield* stage.fw.put(stage.buf);
   },
-  *"access, unmap, detach and put"(stage, way) {
-    const { importer, fw, buf } = stage;
-    yield* attach(stage);
+  *"access, unmap, detach and put"(stage, way, [name]) {
+    const importer = stage.importer(name as ImporterClass);
+    yield* attach(stage, importer);
     yield* importer.use();
     function* leave(): Op<void> {
-      yield* accepted(importer.use());
+      yield* passedOver(importer.use());
       yield* importer.close();
       // The last reference: the buffer may go while the exporter is at it.
-      yield* fw.put(buf);
+      yield* stage.fw.put(stage.buf);
     }
-    yield* against(stage, way, leave());
+    yield* against(stage, way, { importer: leave() });
   },
 };
 
-/** One case a class that can be right under the contract, so that each says how many orders were tried. */
+/** Two that know where the buffer is, and both use it. */
+const TOGETHER: Readonly<Record<string, Life>> = {
+  *"an access of each"(stage, way, classes) {
+    const importers = classes.map((name) => stage.importer(name));
+    for (const importer of importers) {
+      yield* attach(stage, importer);
+      yield* importer.use();
+    }
+    yield* against(stage, way, Object.fromEntries(importers.map((i) => [i.name, passedOver(i.use())])));
+    for (const importer of importers) yield* importer.close();
+    yield* stage.fw.put(stage.buf);
+  },
+};
+
+interface Group {
+  /** `zap`, or `zap+fenced`. */
+  readonly name: string;
+  readonly classes: readonly ImporterClass[];
+  readonly lives: Readonly<Record<string, Life>>;
+  readonly stepsMax?: number;
+}
+
+/** Of two importers there are too many orders for all of them, and more in turn show less than some at random. */
+const STEPS_OF_TWO = 5000;
+
+/** One case a class that can be right under the contract, so that each says how many orders were tried, and one of two at once. */
 export function exporterOrders(subject: ExporterSubject): KitCase[] {
-  return classesOf(subject.contract).map((name) => ({
-    name,
-    run: () => refusalOf(subject, name) ?? searchesOf(subject, name),
+  return groupsOf(subject).map((group) => ({
+    name: group.name,
+    run: () => refusalOf(subject, group.classes) ?? outcomeOf(racesOf(subject, group)),
   }));
 }
 
-function searchesOf(subject: ExporterSubject, name: ImporterClass): Outcome {
-  const ways = WAYS.filter((way) => subject.capabilities.includes(way));
-  const searches = ways.flatMap((way) =>
-    Object.entries(HALVES).map(([half, live]) => {
-      const found = searchOrders((scheduler) => staged(scheduler, subject, name, (stage) => live(stage, way)));
-      return { breaches: found.breaches, title: `${way} against ${half}: ${found.orders}` };
-    }),
+/** All that are searched. */
+export function exporterRaces(subject: ExporterSubject): Race[] {
+  return groupsOf(subject).flatMap((group) => racesOf(subject, group));
+}
+
+/** The first two are those that go on differently: one stops at once, the other when its fence signals, or at a fault. */
+function groupsOf({ contract }: ExporterSubject): Group[] {
+  const classes = classesOf(contract);
+  const two = classes.slice(0, 2);
+  const alone = classes.map((name) => ({ name, classes: [name], lives: HALVES }));
+  return [...alone, { name: two.join("+"), classes: two, lives: TOGETHER, stepsMax: STEPS_OF_TWO }];
+}
+
+function racesOf(subject: ExporterSubject, { name, classes, lives, ...bound }: Group): Race[] {
+  return WAYS.filter((way) => subject.capabilities.includes(way)).flatMap((way) =>
+    Object.entries(lives).map(([what, live]) => ({
+      ...bound,
+      name: `${name}: ${way} against ${what}`,
+      run: (scheduler, trace) => staged(scheduler, subject, (stage) => live(stage, way, classes), trace),
+    })),
   );
-  const title = searches.map((s) => s.title).join("; ") || "nothing is revoked, and nothing moves";
-  return { title, breaches: messages(searches.find((s) => s.breaches.length > 0)?.breaches ?? []) };
+}
+
+function outcomeOf(races: readonly Race[]): Outcome {
+  const searches = races.map((race) => ({ ...searchOrders(race), what: race.name.replace(/^.*?: /, "") }));
+  const title = searches.map(({ what, orders }) => `${what}: ${orders}`).join("; ");
+  const broken = searches.find((s) => s.breaches.length > 0)?.breaches ?? [];
+  return { title: title || "nothing is revoked, and nothing moves", breaches: messages(broken) };
 }
 
 /** Tries one life without a race. An exporter may refuse a class; then nothing is left of it. */
-function refusalOf(subject: ExporterSubject, name: ImporterClass): Outcome | null {
+function refusalOf(subject: ExporterSubject, classes: readonly ImporterClass[]): Outcome | null {
   let title = "";
-  const breaches = staged(new Scheduler(), subject, name, function* (stage) {
-    const { importer, fw, buf } = stage;
+  const { breaches } = staged(new Scheduler(), subject, function* (stage) {
+    const { fw, buf } = stage;
     const known = fw.findings.length;
     try {
-      yield* importer.attach(buf, deviceOf(stage));
-      try {
-        yield* importer.use();
-      } finally {
-        yield* importer.close();
-      }
+      for (const name of classes) yield* lived(stage, name);
     } catch (error) {
       if (!(error instanceof DmaBufError)) throw error;
       // That the core warns of a refusal is not held against it.
@@ -88,31 +122,17 @@ function refusalOf(subject: ExporterSubject, name: ImporterClass): Outcome | nul
   return title || breaches.length > 0 ? { title, breaches: messages(breaches) } : null;
 }
 
-function staged(
-  scheduler: Scheduler,
-  subject: ExporterSubject,
-  name: ImporterClass,
-  live: (stage: Stage) => Op<void>,
-): readonly Breach[] {
-  const fresh = freshWorld(scheduler, subject);
-  lifeOf(fresh, subject, (w, buf) => {
-    const witness = new Witness(w, buf);
-    const options = {
-      framework: w.fw,
-      // One page: the more is looked at, the more orders there are, and they show the same.
-      sizeBytes: PAGE_SIZE,
-      arrived: witness.arrived,
-      look: (at: DmaBufAttachment) => lookThrough(w, at),
-    };
-    const importer = classImporter(name, options);
-    return live({ ...w, scheduler, buf, importer, witness });
-  });
-  return fresh.fw.breaches;
+function* lived(stage: Stage, name: ImporterClass): Op<void> {
+  const importer = stage.importer(name);
+  yield* importer.attach(stage.buf, deviceOf(stage));
+  try {
+    yield* importer.use();
+  } finally {
+    yield* importer.close();
+  }
 }
 
-const attach = (stage: Stage): Op<boolean> => accepted(stage.importer.attach(stage.buf, deviceOf(stage)));
-
-function* against({ scheduler, witness, fw }: Stage, way: Way, importer: Op<void>): Op<void> {
-  for (const { name, state, error } of yield* together(scheduler, { importer, exporter: witness[way]() }))
-    if (state === "failed") fw.breach("invalidate", `${name} fails: ${String(error)}`);
+/** What is refused meanwhile is refused rightly. */
+function* passedOver(op: Op<void>): Op<void> {
+  yield* accepted(op);
 }

@@ -3,18 +3,16 @@
  *
  * @packageDocumentation
  */
-export { type Case, check, conformance, type Runner } from "./check.js";
+export { check, conformance, type Runner } from "./check.js";
 export { checkPlugin } from "./check-plugin.js";
-export {
-  type Access,
-  ClassImporter,
-  type ClassImporterOptions,
-  type ImporterClass,
-} from "./importers/class-importer.js";
+export { ClassImporter } from "./importers/class-importer.js";
 export { classesOf, classImporter } from "./importers/classes.js";
+export type { Access, ClassImporterOptions, ImporterClass } from "./importers/options.js";
+export type { Case } from "./kit-case.js";
 export { RecordingHost, type RecordingHostOptions } from "./recording-host.js";
 export { referenceExporter, type ReferenceExporter, referencePage } from "./reference-exporter.js";
 export { ReferenceImporter } from "./reference-importer.js";
+export { type Replayed, replayOrder } from "./replay-order.js";
 export type {
   Counts,
   ExporterCapability,

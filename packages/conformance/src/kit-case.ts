@@ -1,4 +1,16 @@
-/** What the kit tries that no single row says. */
+/** What the kit tries, and what came of it. */
+import type { CallName } from "@dma-buf/core";
+import type { Breach } from "./recorder.js";
+
+/** A case: one requirement of the contract, and how the plugin broke it. */
+export interface Case {
+  /** The row's id, and what the row says. */
+  readonly title: string;
+  readonly requirement: string;
+  readonly breaches: readonly string[];
+}
+
+/** What no single row says. */
 export interface KitCase {
   /** Behind the id of the contract, or of a row: `no-memory`. */
   readonly name: string;
@@ -9,4 +21,15 @@ export interface KitCase {
 export interface Outcome {
   readonly title: string;
   readonly breaches: readonly string[];
+}
+
+/** All that was tried with one plugin. */
+export interface Tried {
+  readonly breaches: readonly Breach[];
+  /** The calls whose rows it could have broken. */
+  readonly tried: ReadonlySet<CallName>;
+  /** How many orders of an importer's race were tried, and whether that was all. */
+  readonly orders?: string;
+  /** Cases that are no row's. */
+  readonly more: readonly Case[];
 }

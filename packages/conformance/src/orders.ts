@@ -1,28 +1,44 @@
 /** Trying orders, for importers and exporters alike: all of them, or some in turn and some at random, and which it was. */
-import { exhaustive, explore, type Op, type Scheduler, seeded, type Strategy, type Task } from "@dma-buf/core";
-import type { Breach } from "./recorder.js";
+import {
+  exhaustive,
+  explore,
+  type Op,
+  replayToken,
+  type Scheduler,
+  seeded,
+  type Strategy,
+  type Task,
+} from "@dma-buf/core";
+import type { Breach, Recorder } from "./recorder.js";
 
 /** How far a search goes in turn and, if that was not all, at random. Steps bound what long orders cost. */
 const IN_TURN = { orders: 5000, steps: 40_000 };
 const AT_RANDOM = { orders: 2000, steps: 10_000 };
 
+/** A plugin against its counterpart, with everything built anew for each order. */
+export interface Race {
+  /** Under which it is found again. */
+  readonly name: string;
+  /** Where a search in turn gives up, if not at its usual end. */
+  readonly stepsMax?: number;
+  run(scheduler: Scheduler, trace?: boolean): Recorder;
+}
+
 /** What a search came to. */
 export interface Search {
-  /** Of the first order that breaks something: behind it, the search stops. */
+  /** Of the first order that breaks something: behind it, the search stops. Each says how to see that order again. */
   readonly breaches: readonly Breach[];
   /** How many orders, and whether that was all of them. */
   readonly orders: string;
 }
 
-type OrdersWorld = (scheduler: Scheduler) => readonly Breach[];
-
-/** Builds `world` anew for each order. */
-export function searchOrders(world: OrdersWorld): Search {
-  const found = search(world, exhaustive(), IN_TURN);
+/** Tries the orders of `race`. */
+export function searchOrders(race: Race): Search {
+  const found = search(race, exhaustive(), { ...IN_TURN, steps: race.stepsMax ?? IN_TURN.steps });
   const { breaches, explored } = found;
   if (breaches.length > 0) return { breaches, orders: `broken in order ${explored}` };
   if (found.all) return { breaches, orders: `${explored} orders, all tried` };
-  const random = search(world, atRandom(), AT_RANDOM);
+  const random = search(race, atRandom(), AT_RANDOM);
   return {
     breaches: random.breaches,
     orders: `${explored} orders in turn and ${random.explored} at random, not all`,
@@ -39,7 +55,7 @@ export function* together(scheduler: Scheduler, ops: Readonly<Record<string, Op<
 
 /** Stops at what is broken, and where `max` is reached. */
 function search(
-  world: OrdersWorld,
+  race: Race,
   strategy: Strategy,
   max: typeof IN_TURN,
 ): { readonly breaches: readonly Breach[]; readonly explored: number; readonly all: boolean } {
@@ -54,13 +70,14 @@ function search(
   };
   explore(
     (scheduler) => {
-      breaches = world(scheduler);
+      ({ breaches } = race.run(scheduler));
       steps += scheduler.steps;
       explored++;
     },
     { badness: () => 0, strategy: bounded },
   );
-  return { breaches, explored, all };
+  const again = `see the order with replayOrder(subject, "${race.name}", "${replayToken(strategy.choices())}")`;
+  return { breaches: breaches.map((b) => ({ ...b, message: `${b.message}; ${again}` })), explored, all };
 }
 
 /** One seed after the other. */

@@ -10,7 +10,6 @@ import {
   type ErrnoName,
   Framework,
   type FrameworkOptions,
-  type Held,
   type Importer,
   isOp,
   type Op,
@@ -40,14 +39,12 @@ export class Recorder extends Framework {
   readonly calls: Partial<Record<CallName, number>> = {};
   /** Framework calls that were made. */
   readonly made: Set<CallName> = new Set();
-  /** When the last invalidate of any buffer returned, in steps. */
-  invalidatedStep = 0;
   #released = false;
 
   readonly #injected: ErrnoName | undefined;
 
   constructor(options: RecorderOptions) {
-    super({ ...options, trace: false });
+    super({ trace: false, ...options });
     this.#injected = options.injected;
   }
 
@@ -90,11 +87,6 @@ export class Recorder extends Framework {
       ...importer,
       ops: { ...ops, invalidateMappings: listened as never },
     });
-  }
-
-  override *invalidate(buf: DmaBuf, held: Held): Op<void> {
-    yield* super.invalidate(buf, held);
-    this.invalidatedStep = this.scheduler.steps;
   }
 
   #listen(ops: DmaBufOps): DmaBufOps {

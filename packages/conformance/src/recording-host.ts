@@ -40,6 +40,7 @@ export class RecordingHost {
   readonly #bus: Space = { kind: "pci-bus", bridge: this };
   readonly #states = new Set<DmaIovaState>();
   readonly #mapFails: (op: string) => boolean;
+  readonly #freed = new Set<number>();
   #next = IOVA_BASE;
   #tables: TableMemory | null = null;
   /** What was asked of the DMA API, in order: `mapPhys 4096`, `unmapPhys 1073741824`. */
@@ -89,6 +90,24 @@ export class RecordingHost {
    */
   place(address: number): number | null {
     return address >= IOVA_BASE && address < this.#next ? this.translate(address) : address;
+  }
+
+  /**
+   * For an exporter's author to tell: those bytes belong to somebody else now, or are being copied away. A device that
+   * reaches them until {@link allocated} loses what it writes.
+   */
+  freed(physical: PhysAddr, sizeBytes: number): void {
+    for (let page = physical; page < physical + sizeBytes; page = addr(page + PAGE_SIZE)) this.#freed.add(page);
+  }
+
+  /** They are the exporter's again. */
+  allocated(physical: PhysAddr, sizeBytes: number): void {
+    for (let page = physical; page < physical + sizeBytes; page = addr(page + PAGE_SIZE)) this.#freed.delete(page);
+  }
+
+  /** Was the page around `place` freed? */
+  isFreed(place: number): boolean {
+    return this.#freed.has(place - (place % PAGE_SIZE));
   }
 
   #dma(): DmaApi {

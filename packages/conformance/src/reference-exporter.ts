@@ -1,7 +1,6 @@
 /** An exporter that keeps every rule of any contract. */
 import {
   addr,
-  type BusAddr,
   type DmaBuf,
   type DmaBufAttachment,
   DmaBufError,
@@ -13,10 +12,9 @@ import {
   type PhysAddr,
   physOf,
   type ResvGuard,
-  type Run,
-  type SgTable,
   Usage,
 } from "@dma-buf/core";
+import { referenceTable, unmapReferenceTable } from "./reference-table.js";
 
 const PAGES = 4;
 const FIRST_PFN = 0x100;
@@ -68,10 +66,10 @@ export function referenceExporter(fw: Framework, change: Partial<DmaBufOps> = {}
     attach: (at) => void ((self.refuseAttach || isDeaf(at)) && no("attach")),
     pin() {},
     unpin() {},
-    mapDmaBuf: (at) => (revoked ? no("map") : table(fw, at, addr<Pfn>(first))),
-    unmapDmaBuf: unmap,
+    mapDmaBuf: (at) => (revoked ? no("map") : referenceTable(fw, at, physOf(addr<Pfn>(first)), sizeBytes)),
+    unmapDmaBuf: unmapReferenceTable,
     getPfn: (_at, pgoff) => frame(pgoff),
-    mmap: (_buf, vma) => void (vma.fault = frame),
+    mmap: (_buf, vma) => void (vma.fault = (page) => frame(vma.pgoff + page)),
     release() {},
     ...change,
   };
@@ -94,6 +92,7 @@ export function referenceExporter(fw: Framework, change: Partial<DmaBufOps> = {}
     move: () =>
       withReservation(fw, self.buf, function* (held) {
         checkUnpinned(self.buf, () => true);
+        // First: a CPU that faults takes no reservation, and must not be shown the old place behind the callbacks.
         first += PAGES;
         yield* fw.invalidate(self.buf, held);
         yield* self.buf.resv.waitTimeout(Usage.BOOKKEEP);
@@ -131,31 +130,6 @@ function* withReservation(fw: Framework, buf: DmaBuf, act: (held: ResvGuard) => 
 /** Only the callbacks that the contract has rows for. */
 function known(fw: Framework, ops: DmaBufOps): DmaBufOps {
   return Object.fromEntries(Object.entries(ops).filter(([call]) => call in fw.contract.rows));
-}
-
-/** In the words of the contract: addresses that say their space where nobody may be without a device, else plain ones. */
-function table(fw: Framework, at: DmaBufAttachment, first: Pfn): SgTable {
-  const physical = physOf(first);
-  const extent = { offset: 0, sizeBytes };
-  const attributes = { cache: "uc", snoop: false } as const;
-  const annotated = fw.contract.policy.device === "optional";
-  if (annotated && !at.device) return one({ ...extent, kind: "cpu-physical", address: physical, attributes });
-  const bus = at.device?.spaces.find((s) => s.kind === "pci-bus");
-  if (annotated && bus)
-    return one({ ...extent, kind: "pci-bus", address: addr<BusAddr>(physical), bridge: bus.bridge, attributes });
-  const address = at.device?.dma.mapPhys(physical, sizeBytes, "bidirectional", { mmio: true }) as never;
-  const domain = at.device?.spaces.find((s) => s.kind === "iova")?.domain;
-  if (annotated && domain) return one({ ...extent, kind: "iova", address, domain, attributes });
-  return one({ ...extent, kind: "dma", address });
-}
-
-function unmap(at: DmaBufAttachment, { runs }: SgTable): void {
-  for (const { kind, address, sizeBytes: mappedBytes } of runs)
-    if (kind === "dma" || kind === "iova") at.device?.dma.unmapPhys(address as never, mappedBytes);
-}
-
-function one(run: Run): SgTable {
-  return { runs: [run] };
 }
 
 /**

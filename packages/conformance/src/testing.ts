@@ -70,8 +70,11 @@ export function importerOf(contract: Contract, Importer: typeof Plain = Plain, k
   };
 }
 
-/** The requirements that a plugin breaks. */
-export const failing = (subject: ExporterSubject | ImporterSubject): string[] =>
-  check(subject)
-    .filter((c) => c.breaches.length > 0)
-    .map((c) => c.requirement);
+/** The requirements that a plugin breaks, and what is said of them. */
+export function verdict(subject: ExporterSubject | ImporterSubject): { failing: string[]; said: string } {
+  const bad = check(subject).filter((c) => c.breaches.length > 0);
+  return { failing: bad.map((c) => c.requirement), said: bad.flatMap((c) => c.breaches).join("\n") };
+}
+
+/** The requirements alone. */
+export const failing = (subject: ExporterSubject | ImporterSubject): string[] => verdict(subject).failing;

@@ -1,67 +1,81 @@
 /** Who says that an access came too late: it knows when the owner gave the memory up. */
 import { type DmaBuf, hex, type Op, point, type Run } from "@dma-buf/core";
 import { accepted } from "./accepted.js";
-import type { Access } from "./importers/class-importer.js";
+import type { Access } from "./importers/options.js";
 import type { Recorder } from "./recorder.js";
 import type { RecordingHost } from "./recording-host.js";
-import type { ExporterUnderTest } from "./subject.js";
-import type { ExporterWorld } from "./world.js";
+import { deviceOf, type ExporterWorld, importerFor, type Way } from "./world.js";
 
 /** Watches one exporter and one buffer. */
 export class Witness {
-  readonly #fw: Recorder;
-  readonly #host: RecordingHost;
-  readonly #exporter: ExporterUnderTest;
+  readonly #w: ExporterWorld;
   readonly #buf: DmaBuf;
   #revoked = false;
-  /** What was told before this step leads to a place that was left. */
+  /** Where it lay before the move. */
+  readonly #before = new Set<number>();
+  /** Who was told an old place before this step must not use it any more. */
   #movedStep = 0;
   /** One is enough: what follows is the same. */
   #told = false;
 
-  constructor({ fw, host, exporter }: ExporterWorld, buf: DmaBuf) {
-    this.#fw = fw;
-    this.#host = host;
-    this.#exporter = exporter;
+  constructor(w: ExporterWorld, buf: DmaBuf) {
+    this.#w = w;
     this.#buf = buf;
   }
 
-  /** Revokes and gives back. Between the two nobody may reach the memory. */
-  *revoke(): Op<void> {
-    const { revoke, restore } = this.#exporter;
-    if (!revoke || !restore || !(yield* accepted(revoke.call(this.#exporter)))) return;
-    this.#revoked = true;
-    yield* point("exporter.revoked");
-    this.#revoked = false;
-    yield* restore.call(this.#exporter);
+  /** Takes the memory away, as `way` has it. What the exporter refuses is passed over. */
+  *take(way: Way): Op<void> {
+    const op = this.#w.exporter[way]?.();
+    const pins = this.#pins();
+    if (!op || !(yield* accepted(op))) return;
+    this.#fw.trace.emit("event", () => `${way}() returned`);
+    if (way === "revoke") yield* this.#gone();
+    // What is pinned may stay: whether it did is another case.
+    else if (pins + this.#pins() === 0) this.#movedStep = this.#fw.scheduler.steps;
   }
 
-  /** Moves. What is pinned may stay: whether it did is another case. */
-  *move(): Op<void> {
-    const begun = this.#fw.scheduler.steps;
-    const pins = this.#pins();
-    const { move } = this.#exporter;
-    if (!move || !(yield* accepted(move.call(this.#exporter))) || pins + this.#pins() > 0) return;
-    this.#movedStep = Math.max(begun, this.#fw.invalidatedStep);
+  /** Remembers where the buffer lies: a move must leave that. Nobody else may run meanwhile. */
+  *look(): Op<void> {
+    const importer = importerFor(this.#w);
+    if (!(yield* accepted(importer.attach(this.#buf, deviceOf(this.#w))))) return;
+    yield* accepted(importer.use());
+    for (const run of importer.runs) this.#before.add(placeOf(this.#w.host, run) ?? -1);
+    yield* importer.detach();
   }
 
   readonly arrived = ({ importer, run, lookedUpStep }: Access): void => {
-    const place = placeOf(this.#host, run);
-    const stale = this.#revoked || lookedUpStep < this.#movedStep;
-    if (this.#told || !(stale || place === null)) return;
-    this.#told = true;
+    const { host } = this.#w;
+    const place = placeOf(host, run);
+    const where = place === null ? "nothing" : hex(place);
+    this.#fw.trace.emit("access", () => `${importer} reaches ${where}, told at step ${lookedUpStep}`);
     const who = `an access of the ${importer} importer`;
     if (place === null)
-      return this.#fw.breach(
-        "mapDmaBuf",
-        `FAULT: ${who} finds nothing mapped at ${hex(run.address)}, which is not unmapped`,
-      );
-    const how = this.#revoked ? "revoke()" : "move()";
-    this.#fw.breach(
-      "invalidate",
-      `STALE: ${who} reaches ${hex(place)} after ${how} returned: wait for what is in flight`,
-    );
+      this.#say("mapDmaBuf", `FAULT: ${who} finds nothing mapped at ${hex(run.address)}, which is not unmapped`);
+    else if (host.isFreed(place))
+      this.#say("invalidate", `STALE: ${who} reaches ${where}, which was freed: invalidate and wait before`);
+    else if (this.#revoked)
+      this.#say("invalidate", `STALE: ${who} reaches ${where} after revoke() returned: wait for what is in flight`);
+    else if (lookedUpStep < this.#movedStep && this.#before.has(place))
+      this.#say("invalidate", `STALE: ${who} reaches ${where} after move() returned: wait for what is in flight`);
   };
+
+  get #fw(): Recorder {
+    return this.#w.fw;
+  }
+
+  /** Until it is restored, nobody may reach the memory. */
+  *#gone(): Op<void> {
+    this.#revoked = true;
+    yield* point("exporter.revoked");
+    this.#revoked = false;
+    const { exporter } = this.#w;
+    if (exporter.restore) yield* exporter.restore();
+  }
+
+  #say(call: "mapDmaBuf" | "invalidate", message: string): void {
+    if (!this.#told) this.#fw.breach(call, message);
+    this.#told = true;
+  }
 
   #pins(): number {
     return this.#buf.attachments.reduce((sum, at) => sum + at.pins, 0);

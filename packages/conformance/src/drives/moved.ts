@@ -1,8 +1,8 @@
 /** An exporter that moves: who maps it is told, and finds it at the new place; what is pinned stays. */
 import { type DmaBuf, DmaBufError, type Op } from "@dma-buf/core";
-import { ReferenceImporter } from "./reference-importer.js";
-import { placeOf } from "./witness.js";
-import { accessOf, can, checkGivenBack, deviceOf, type ExporterWorld, importerFor } from "./world.js";
+import { ReferenceImporter } from "../reference-importer.js";
+import { placeOf } from "../witness.js";
+import { accessOf, can, checkGivenBack, deviceOf, type ExporterWorld, importerFor } from "../world.js";
 
 const placesOf = ({ host }: ExporterWorld, { runs }: ReferenceImporter): string =>
   runs.map((run) => placeOf(host, run)).join(" ");

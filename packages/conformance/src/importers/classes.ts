@@ -1,6 +1,7 @@
 /** One importer of each class: the ways in which a driver gets at a buffer and reacts when it goes. All keep the rules. */
 import type { Contract } from "@dma-buf/core";
-import type { ClassImporter, ClassImporterOptions, ImporterClass } from "./class-importer.js";
+import type { ClassImporter } from "./class-importer.js";
+import type { ClassImporterOptions, ImporterClass } from "./options.js";
 import { Faulting } from "./faulting.js";
 import { Fenced } from "./fenced.js";
 import { Pinned, PinnedRevocable } from "./pinned.js";

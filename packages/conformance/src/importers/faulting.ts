@@ -1,5 +1,6 @@
 /** On-demand paging: what is in flight finds no translation, and looks again. */
-import { ClassImporter, type Translation } from "./class-importer.js";
+import { ClassImporter } from "./class-importer.js";
+import type { Translation } from "./options.js";
 
 export class Faulting extends ClassImporter {
   readonly name = "faulting";

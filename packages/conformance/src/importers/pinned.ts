@@ -1,6 +1,7 @@
 /** RDMA: it pins, and what it was told then stays, or stops for ever. */
 import type { DmaBufAttachOps, Held, Op } from "@dma-buf/core";
-import { ClassImporter, type ImporterClass } from "./class-importer.js";
+import { ClassImporter } from "./class-importer.js";
+import type { ImporterClass } from "./options.js";
 
 export class PinnedRevocable extends ClassImporter {
   readonly name: ImporterClass = "pinned-revocable";

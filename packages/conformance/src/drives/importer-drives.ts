@@ -1,17 +1,7 @@
 /** What is done with an importer to see whether it keeps the rules: one short life each, in a fresh world. */
 import type { Op } from "@dma-buf/core";
-import { accepted } from "./accepted.js";
-import { together } from "./orders.js";
-import type { Recorder } from "./recorder.js";
-import type { ReferenceExporter } from "./reference-exporter.js";
-import type { ImporterSubject, ImporterUnderTest } from "./subject.js";
-
-export interface ImporterWorld {
-  readonly subject: ImporterSubject;
-  readonly fw: Recorder;
-  readonly importer: ImporterUnderTest;
-  readonly exporter: ReferenceExporter;
-}
+import { accepted } from "../accepted.js";
+import type { ImporterWorld } from "../importer-world.js";
 
 type Drive = (world: ImporterWorld) => Op<void>;
 
@@ -69,22 +59,8 @@ export const importerDrives: readonly Drive[] = [
   },
 ];
 
-/** Using against a revoke: afterwards nothing may be left installed, in any order. */
-export function* revokeRace(world: ImporterWorld): Op<void> {
-  const { importer, exporter, fw } = world;
-  yield* importer.attach(exporter.buf);
-  yield* together(fw.scheduler, { importer: quiet(importer.use()), exporter: exporter.revoke({ wait: false }) });
-  if (importer.holds() > 0)
-    fw.breach("invalidateMappings", "installed what was revoked meanwhile: look again before installing");
-  yield* importer.detach();
-}
-
 function checkPeer2peer({ subject, exporter, fw }: ImporterWorld): void {
   const declared = subject.capabilities.includes("peer2peer");
   const { peer2peer = declared } = exporter.buf.attachments[0] ?? {};
   if (peer2peer !== declared) fw.breach("dynamicAttach", `allow_peer2peer is ${peer2peer}, declared ${declared}`);
-}
-
-function* quiet(op: Op<void>): Op<void> {
-  yield* accepted(op);
 }

@@ -1,0 +1,188 @@
+/** The kit under test: mistakes that a driver's author would make, each seen under the requirement that it breaks. */
+import { addr, linux73, pfn, type Pfn } from "@dma-buf/core";
+import { describe, expect, it } from "vitest";
+import { refuse } from "./breaking.js";
+import { driverOf, SIZE_BYTES } from "./driver.js";
+import type { ExporterSubject } from "./subject.js";
+import { exporterOf, verdict } from "./testing.js";
+
+const under = (requirement: string): string => `linux-7.3/${requirement}`;
+const orders = (...classes: string[]): string[] =>
+  classes.map((name) => `linux-7.3/dma_buf_invalidate_mappings/${name}`);
+
+it("the driver by the book passes", () => expect(verdict(driverOf(linux73)).said).toBe(""));
+
+it("one that tells importers at a restore too passes", () => {
+  expect(verdict(driverOf(linux73, { restore: ["unmark", "lock", "invalidate", "unlock"] })).said).toBe("");
+});
+
+describe("a driver that does a step too early, too late or not at all", () => {
+  const rows: [string, ExporterSubject, string[], RegExp][] = [
+    [
+      "copies before it tells anybody",
+      driverOf(linux73, { move: ["lock", "copy", "invalidate", "fences", "unlock"] }),
+      orders("zap", "fenced", "faulting", "pinned-revocable", "zap+fenced"),
+      /STALE: an access of the zap importer reaches 0x100000, which was freed/,
+    ],
+    [
+      "copies before the fences have signalled",
+      driverOf(linux73, { move: ["lock", "invalidate", "copy", "fences", "unlock"] }),
+      orders("fenced", "zap+fenced"),
+      /STALE: an access of the fenced importer reaches 0x100000, which was freed/,
+    ],
+    [
+      "gives the reservation back before it copies",
+      driverOf(linux73, { move: ["lock", "invalidate", "fences", "unlock", "pause", "copy"] }),
+      orders("zap", "fenced", "faulting", "pinned-revocable", "zap+fenced"),
+      /STALE: an access of the zap importer reaches 0x100000, which was freed/,
+    ],
+    [
+      "waits for KERNEL fences alone, in a move",
+      driverOf(linux73, { move: ["lock", "invalidate", "kernelFences", "copy", "unlock"] }),
+      [...orders("fenced", "zap+fenced"), under("move-fence"), under("move-callback-fence")],
+      /move\(\) returns although a fence in the reservation has not signalled/,
+    ],
+    [
+      "waits for KERNEL fences alone, in a revoke",
+      driverOf(linux73, { revoke: ["lock", "mark", "invalidate", "kernelFences", "unlock", "unmaps", "free"] }),
+      [under("revoke-fence"), under("revoke-callback-fence")],
+      /revoke\(\) returns although a fence in the reservation has not signalled/,
+    ],
+    [
+      "waits for the fences before it tells anybody, in a move",
+      driverOf(linux73, { move: ["lock", "fences", "invalidate", "copy", "unlock"] }),
+      [under("move-callback-fence")],
+      /move\(\) returns although the fence that a callback added has not signalled/,
+    ],
+    [
+      "waits for the fences before it tells anybody, in a revoke",
+      driverOf(linux73, { revoke: ["lock", "mark", "fences", "invalidate", "unlock", "unmaps", "free"] }),
+      [under("revoke-callback-fence")],
+      /revoke\(\) returns although the fence that a callback added has not signalled/,
+    ],
+    [
+      "is revoked no more when it tells",
+      driverOf(linux73, { revoke: ["lock", "mark", "unmark", "invalidate", "fences", "unlock", "unmaps"] }),
+      [under("map_dma_buf")],
+      /gives memory that is revoked/,
+    ],
+    [
+      "says that it is revoked after it told everybody",
+      driverOf(linux73, { revoke: ["lock", "invalidate", "fences", "unlock", "pause", "mark", "unmaps", "free"] }),
+      orders("zap", "fenced", "faulting", "pinned-revocable", "zap+fenced"),
+      /exporter waits at unmap for zap/,
+    ],
+    [
+      "says that it is revoked when everybody has unmapped",
+      driverOf(linux73, { revoke: ["lock", "invalidate", "fences", "unlock", "unmaps", "pause", "mark", "free"] }),
+      orders("zap", "fenced", "faulting", "pinned-revocable", "zap+fenced"),
+      /STALE: an access of the zap importer reaches 0x100000/,
+    ],
+    [
+      "frees the tables before it tells",
+      driverOf(linux73, { revoke: ["lock", "mark", "freeTables", "invalidate", "fences", "unlock", "unmaps"] }),
+      [under("unmap_dma_buf")],
+      /no such mapping; give back what was mapped/,
+    ],
+    [
+      "frees the tables after it told",
+      driverOf(linux73, {
+        revoke: ["lock", "mark", "invalidate", "freeTables", "fences", "unlock", "unmaps"],
+      }),
+      [...orders("fenced", "zap+fenced"), under("kept-map"), under("second-map")],
+      /FAULT: an access of the fenced importer finds nothing mapped at 0x40000000/,
+    ],
+    [
+      "frees the memory before it is unmapped",
+      driverOf(linux73, { revoke: ["lock", "mark", "invalidate", "fences", "unlock", "free"] }),
+      [under("kept-map"), under("second-map")],
+      /revoke\(\) returns although an importer still maps/,
+    ],
+    [
+      "waits for unmaps with the reservation held",
+      driverOf(linux73, { revoke: ["lock", "mark", "invalidate", "fences", "unmaps", "unlock", "free"] }),
+      [...orders("fenced", "zap+fenced"), under("kept-map"), under("second-map")],
+      /deadlock: importer waits at resv.lock for resv\(driver#0\), held by exporter/,
+    ],
+    [
+      "tells the newest importer alone",
+      driverOf(linux73, { revoke: ["lock", "mark", "invalidateNewest", "fences", "unlock", "unmaps", "free"] }),
+      orders("zap+fenced"),
+      /exporter waits at unmap for zap/,
+    ],
+    [
+      "tells the newest importer alone, in a move",
+      driverOf(linux73, { move: ["lock", "invalidateNewest", "fences", "copy", "unlock"] }),
+      orders("zap+fenced"),
+      /STALE: an access of the zap importer reaches 0x100000/,
+    ],
+    [
+      "counts a map that failed",
+      driverOf(linux73, {
+        revoke: ["lock", "mark", "invalidate", "fences", "unlock", "counted", "free"],
+        ops: (d) => ({
+          mapDmaBuf(at) {
+            d.maps++;
+            const table = d.map(at);
+            d.maps--;
+            return table;
+          },
+        }),
+      }),
+      [under("no-mapping")],
+      /mapping 1 \(dma_map_phys\) fails: linux-7.3\/deadlock/,
+    ],
+    [
+      "unmaps what it would map now",
+      driverOf(linux73, {
+        ops: (d) => ({
+          unmapDmaBuf(at, table) {
+            if (d.tables.length > 0) d.unmap(at, d.tables.at(-1) ?? table);
+          },
+        }),
+      }),
+      orders("zap+fenced"),
+      /FAULT: an access of the fenced importer/,
+    ],
+    [
+      "maps a page too many",
+      driverOf(linux73, { ops: (d) => ({ mapDmaBuf: (at) => d.map(at, SIZE_BYTES + 4096) }) }),
+      [under("map_dma_buf")],
+      /the runs cover 20480 of 16384 bytes/,
+    ],
+  ];
+  it.each(rows)("%s", (_name, subject, failing, how) => {
+    const found = verdict(subject);
+    expect([found.failing, found.said]).toEqual([failing, expect.stringMatching(how)]);
+  });
+});
+
+describe("a page that is told wrongly", () => {
+  it("a CPU mapping that begins elsewhere shows the first page", () => {
+    const subject = exporterOf(linux73, () => ({
+      mmap: (_buf, vma) => void (vma.fault = (page) => ({ pfn: addr<Pfn>(0x100 + page), maxOrder: 0 })),
+    }));
+    const found = verdict(subject);
+    expect(found.failing).toEqual([under("mmap")]);
+    expect(found.said).toBe("the first page of a mapping from page 1 is frame 256, not 257: add vma.pgoff");
+  });
+  it("a frame is told behind the last page", () => {
+    const subject = exporterOf(pfn, ({ revoked }) => ({
+      getPfn: (_at, pgoff) => (revoked() ? refuse("ENODEV") : { pfn: addr<Pfn>(0x100 + pgoff), maxOrder: 0 }),
+    }));
+    expect(verdict(subject)).toEqual({
+      failing: ["pfn/get_pfn"],
+      said: expect.stringContaining("tells a frame for page 4, beyond the end"),
+    });
+  });
+  it("the last frame's order reaches beyond the end", () => {
+    const subject = exporterOf(pfn, ({ revoked }) => ({
+      getPfn(_at, pgoff) {
+        if (revoked()) refuse("ENODEV");
+        if (pgoff >= 4) refuse("EINVAL");
+        return { pfn: addr<Pfn>(0x100 + pgoff), maxOrder: 3 };
+      },
+    }));
+    expect(verdict(subject).failing).toEqual(["pfn/get_pfn"]);
+  });
+});
