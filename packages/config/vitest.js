@@ -8,6 +8,7 @@ const conditions = ["@dma-buf/source", "module", "node", "development|production
 export function project(name) {
   return defineProject({
     ssr: { resolve: { conditions, externalConditions: conditions } },
-    test: { name, include: ["src/**/*.test.ts"] },
+    // A search of all orders takes as long as the machine is busy: the limit is there for hangs alone.
+    test: { name, include: ["src/**/*.test.ts"], testTimeout: 60_000 },
   });
 }

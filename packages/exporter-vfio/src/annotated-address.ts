@@ -1,9 +1,7 @@
 /** The exporter maps, and says of each address in which space it is valid: a bus, a domain, or, without a device, the CPU's. */
-import type { Attributes, PluginModule } from "@dma-buf/core";
-import type { VfioExporter } from "./exporter.js";
-import type { VfioHost } from "./host.js";
+import type { Attributes } from "@dma-buf/core";
 import { mapping, needPeer2peer, needRevocable, needRoute, unpinnable } from "./serve.js";
-import { type Operations, plugin, variant, type VfioFactory, type VfioOptions } from "./variant.js";
+import { type Operations, plugin, variant, type VfioFactory, type VfioPlugin } from "./variant.js";
 
 /** A BAR: device memory, which no CPU caches. */
 const attributes: Attributes = { cache: "uc", snoop: false };
@@ -21,9 +19,4 @@ const conforming: Operations = (priv) => ({
 /** `vfioExporter(options)(framework, host)`. Nothing was posted: `asPosted` changes nothing. */
 export const vfioExporter: VfioFactory = variant({ conforming });
 
-export const dmaBufPlugin: PluginModule<VfioOptions, VfioHost, VfioExporter> = plugin(
-  vfioExporter,
-  "annotated-address",
-  "map",
-  "revoke",
-);
+export const dmaBufPlugin: VfioPlugin = plugin(vfioExporter, "annotated-address", "map", "revoke");

@@ -31,7 +31,7 @@ export interface MmapDevice {
   /** Is the device one VM's alone? Then the host has no business in it. Of a `PrivateBinding`. */
   readonly binding: {
     readonly data: { readonly isPrivate: boolean };
-    checkHost(access: "mmap", regionIndex: number): void;
+    checkMmap(regionIndex: number): void;
   };
 }
 
@@ -62,7 +62,7 @@ export class BarMmaps {
    */
   mmap(regionIndex: number, vma: Vma, { shared = true }: { readonly shared?: boolean } = {}): void {
     const { host } = this.#dev;
-    this.#dev.binding.checkHost("mmap", regionIndex);
+    this.#dev.binding.checkMmap(regionIndex);
     if (!shared) throw refused("EINVAL", `BAR ${regionIndex} of ${host.name} is mapped MAP_SHARED or not at all`);
     if (!mmapSupported(host, regionIndex))
       throw refused("EINVAL", `region ${regionIndex} of ${host.name} cannot be mapped: choose a memory BAR`);
@@ -118,12 +118,12 @@ function wholePages({ physical, sizeBytes }: VfioRegion): PhysVec {
 
 function needInside({ pgoff, pages }: Vma, whole: PhysVec): void {
   const has = sizeOf([whole]) / PAGE_SIZE;
-  const inside = [pgoff, pages].every((n) => Number.isSafeInteger(n) && n >= 0) && pgoff + pages <= has;
+  const inside = [pgoff, pages].every(Number.isSafeInteger) && pgoff >= 0 && pages > 0 && pgoff + pages <= has;
   if (!inside) throw refused("EINVAL", `${pages} pages from ${pgoff} are not in the BAR, which has ${has}: map fewer`);
 }
 
 function leafAt(vecs: readonly PhysVec[], page: number): PfnAnswer {
-  const frame = Number.isInteger(page) && page >= 0 ? frameAt(vecs, page) : null;
+  const frame = frameAt(vecs, page);
   if (!frame) throw refused("EFAULT", `page ${page} is not in the mapping: touch one that is`);
   return { pfn: frame.pfn, maxOrder: LEAF_ORDERS.find((order) => order <= frame.maxOrder) as number };
 }

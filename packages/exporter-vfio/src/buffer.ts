@@ -27,8 +27,6 @@ export class VfioDmaBuf {
   buf!: DmaBuf;
   /** Changes with the reservation held. */
   revoked = true;
-  /** Does it keep its device registered? Not any more after the last close of the device. */
-  registered = false;
   /** Linux counts them in a kref; here each knows its importer, for a wait that nobody ends. */
   readonly #maps = new Map<SgTable, string>();
 

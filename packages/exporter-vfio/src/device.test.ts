@@ -1,11 +1,10 @@
 /** facts: who calls the revoke engine, what is revoked first and what is given back after. */
-import { type DmaBuf, DmaBufError, type Op, pfn, pfnLocked } from "@dma-buf/core";
+import { type DmaBuf, DmaBufError, type Op, perform, pfn, type PfnAnswer, pfnLocked, type Vma } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
-import type { VfioExporter } from "./exporter.js";
+import type { MemorySection, VfioExporter } from "./exporter.js";
 import * as linux73Variant from "./linux-7.3.js";
 import * as pfnVariant from "./pfn.js";
 import * as pfnLockedVariant from "./pfn-locked.js";
-import type { MemorySection } from "./section.js";
 import { type FakeHost, kit, type Kit, PAGE, TestImporter } from "./testing.js";
 
 const WHOLE = { regionIndex: 0, ranges: [{ offset: 0, length: 16 * PAGE }] };
@@ -170,6 +169,33 @@ describe("resets", () => {
   });
 });
 
+describe("a power state that cannot be had", () => {
+  const busy = (k: Kit): void => {
+    k.host.setPowerState = () => {
+      throw new DmaBufError("EBUSY", { op: "vfio_pci_set_power_state", stage: "cpu-access", message: "VFs in use" });
+    };
+  };
+
+  it("is not told to the guest, and what was revoked is given back", () => {
+    const k = mapped();
+    busy(k);
+    const before = k.counts();
+    k.run(k.exporter.setPowerState("D3hot"));
+    expect([k.importer.calls, k.host.powerState]).toEqual([2, "D0"]);
+    expect(k.counts()).toEqual({ ...before, mappings: 0, sgTables: 0, dma: 0 });
+    expect(k.canMap()).toBe(true);
+  });
+
+  it("another error is not swallowed, and memory_lock is free", () => {
+    const k = mapped();
+    k.host.setPowerState = () => {
+      throw new RangeError("a bug of the host");
+    };
+    expect(() => k.run(k.exporter.setPowerState("D3hot"))).toThrow(/a bug of the host/);
+    expect(k.exporter.tryLockMemory("free?")).not.toBeNull();
+  });
+});
+
 describe("low power", () => {
   it("a second entry answers EINVAL; the ledgers are unchanged, and it is woken as before", () => {
     const { run, exporter, answer, counts, canMap } = mapped();
@@ -207,6 +233,16 @@ describe("close and unregister", () => {
     run(fw.detachAttachment(buf, at));
     run(fw.put(buf));
     expect(counts()).toMatchObject({ buffers: 0, attachments: 0, registrations: 0 });
+  });
+
+  it("a buffer of a closed device is released without its memory_lock", () => {
+    const k = mapped();
+    k.run(k.exporter.close());
+    const lock = k.exporter.tryLockMemory("a test") as MemorySection;
+    k.run(k.fw.detachAttachment(k.buf, k.at));
+    k.run(k.fw.put(k.buf));
+    k.run(lock.end());
+    expect(k.counts()).toMatchObject({ buffers: 0, registrations: 0 });
   });
 
   it("a closed fd answers EBADF, and leaves everything as it is", () => {
@@ -253,6 +289,25 @@ describe("close and unregister", () => {
     expect(k.answer(new TestImporter(k.fw).attach(buf, k.peer.device))).toBe("ENODEV@attach");
     k.run(k.fw.put(buf));
     expect(k.counts()).toMatchObject({ buffers: 0, registrations: 0 });
+  });
+
+  it("an export whose task is ended while it waits leaves nothing", () => {
+    const k = kit(linux73Variant.vfioExporter);
+    const lock = k.exporter.tryLockMemory("a test") as MemorySection;
+    const ended = k.scheduler.spawn("vmm", k.exporter.export(WHOLE));
+    expect([k.scheduler.run().kind, ended.state]).toEqual(["deadlock", "ended"]);
+    k.run(lock.end());
+    expect(Object.values(k.counts()).every((n) => n === 0)).toBe(true);
+  });
+
+  it("a CPU's mapping of the BAR that outlives the device stays empty", () => {
+    const k = mapped();
+    const vma: Vma = { pgoff: 0, pages: 1, buf: null, fault: null };
+    k.exporter.mmapRegion(0, vma);
+    const touch = (): string => k.answer(perform(vma.fault?.(0) as Op<PfnAnswer>));
+    expect(touch()).toBe("ok");
+    k.run(k.exporter.close());
+    expect(touch()).toBe("EFAULT@mmap");
   });
 
   it.each([

@@ -1,12 +1,12 @@
 /** An assigned function, and what takes its memory away and gives it back. Linux 7.3: vfio_pci_config.c, vfio_pci_core.c. */
-import { DmaBufError, type Framework, type Op, perform } from "@dma-buf/core";
+import { DmaBufError, type Framework, type MaySleep, type Op, perform } from "@dma-buf/core";
 import { BarMmaps, type MmapDevice } from "./bar-mmap.js";
 import type { Owner, VfioDmaBuf } from "./buffer.js";
 import type { VfioHost } from "./host.js";
 import { MemoryLock } from "./memory-lock.js";
 import { PrivateBinding } from "./private.js";
 import { refuse } from "./refuse.js";
-import { MemorySection, type Revocable, withMemoryLock } from "./section.js";
+import { type Revocable, Section, withMemoryLock } from "./section.js";
 
 /** Which code plays. */
 export interface Conduct {
@@ -14,6 +14,8 @@ export interface Conduct {
   readonly asPosted: boolean;
   /** Does a revoke wait for what the contract's policy names? */
   readonly waits: boolean;
+  /** Is an empty range exported? It adds nothing. */
+  readonly takesEmpty: boolean;
 }
 
 export class VfioDevice implements Revocable, Owner, MmapDevice {
@@ -28,7 +30,7 @@ export class VfioDevice implements Revocable, Owner, MmapDevice {
   readonly binding: PrivateBinding;
   #isAsleep = false;
 
-  constructor(fw: Framework, host: VfioHost, { asPosted, waits }: Conduct) {
+  constructor(fw: Framework, host: VfioHost, { asPosted, waits }: Omit<Conduct, "takesEmpty">) {
     this.fw = fw;
     this.host = host;
     this.asPosted = asPosted;
@@ -50,10 +52,6 @@ export class VfioDevice implements Revocable, Owner, MmapDevice {
     return this.memoryEnabled() && !this.#isAsleep;
   }
 
-  checkHost(access: "mmap", regionIndex: number): void {
-    this.binding.checkHost(access, regionIndex);
-  }
-
   setMemoryEnabled(on: boolean): Op<void> {
     const { host } = this;
     return this.locked(`COMMAND.MEMORY ${on ? "on" : "off"}`, function* (section) {
@@ -64,12 +62,7 @@ export class VfioDevice implements Revocable, Owner, MmapDevice {
   }
 
   setPowerState(to: VfioHost["powerState"]): Op<void> {
-    const { host } = this;
-    return this.locked(`power state ${to}`, function* (section) {
-      if (to !== "D0") yield* section.revoke();
-      yield* perform(host.setPowerState(to));
-      yield* section.restore();
-    });
+    return this.locked(`power state ${to}`, (section) => this.#power(section, to));
   }
 
   *functionLevelReset(): Op<void> {
@@ -110,25 +103,35 @@ export class VfioDevice implements Revocable, Owner, MmapDevice {
     return this.locked("un-revoke", (section) => section.restore());
   }
 
-  tryLockMemory(why: string): MemorySection | null {
+  tryLockMemory(why: string): Section | null {
     const guard = this.lock.tryWrite(why);
-    return guard && new MemorySection(this, guard);
+    return guard && new Section(this, guard);
   }
 
-  protected locked<T>(why: string, body: (section: MemorySection) => Op<T>): Op<T> {
+  protected locked<T>(why: string, body: (section: Section) => Op<T>): Op<T> {
     return withMemoryLock(this, why, body);
   }
 
-  /** The guest wrote a bit: it cannot be told that its reset failed. */
-  *#flr(section: MemorySection): Op<void> {
+  *#power(section: Section, to: VfioHost["powerState"]): Op<void> {
+    if (to !== "D0") yield* section.revoke();
+    yield* this.#untold(() => this.host.setPowerState(to));
+    yield* section.restore();
+  }
+
+  *#flr(section: Section): Op<void> {
     yield* section.revoke();
+    yield* this.#untold(() => this.host.reset());
+    if (!this.#staysRevoked()) yield* section.restore();
+  }
+
+  /** The guest wrote a bit: it cannot be told that what it asked for failed. */
+  *#untold(act: () => MaySleep<void>): Op<void> {
     try {
-      yield* this.host.reset();
+      yield* perform(act());
     } catch (error) {
       if (!(error instanceof DmaBufError)) throw error;
-      this.fw.trace.emit("event", () => `${this.name}: the reset failed, ${error.message}`);
+      this.fw.trace.emit("event", () => `${this.name}: ${error.op} failed, ${error.message}`);
     }
-    if (!this.#staysRevoked()) yield* section.restore();
   }
 
   /** The RFC revokes here a second time where it should give back. That bites if there is anything to be given back. */
@@ -138,7 +141,7 @@ export class VfioDevice implements Revocable, Owner, MmapDevice {
     return bites && fw.defect("reset-stays-revoked", `${listed.size} buffer(s) of ${name}`, "exporter");
   }
 
-  *#fallAsleep(section: MemorySection): Op<void> {
+  *#fallAsleep(section: Section): Op<void> {
     yield* section.revoke();
     if (this.#isAsleep) refuse("EINVAL", "cpu-access", `${this.name} has entered low power already: wake it first`);
     this.#isAsleep = true;
@@ -146,7 +149,7 @@ export class VfioDevice implements Revocable, Owner, MmapDevice {
 }
 
 /** Puts out whoever has the memory; who still may, comes back by itself. */
-function* takeAway(section: MemorySection): Op<void> {
+function* takeAway(section: Section): Op<void> {
   yield* section.revoke();
   yield* section.restore();
 }

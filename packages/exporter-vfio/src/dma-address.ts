@@ -1,10 +1,9 @@
 /** The exporter maps for the attached device: it asks for the route and puts the right number on the right bus. */
-import type { Device, PluginModule } from "@dma-buf/core";
-import type { VfioExporter } from "./exporter.js";
-import type { VfioHost } from "./host.js";
+import type { Device } from "@dma-buf/core";
+import { needRoomForAll } from "./posted-table.js";
 import { refuse } from "./refuse.js";
 import { mapping, needPeer2peer, needRoute, unpinnable } from "./serve.js";
-import { type Operations, plugin, variant, type VfioFactory, type VfioOptions } from "./variant.js";
+import { type Operations, plugin, variant, type VfioFactory, type VfioPlugin } from "./variant.js";
 
 const conforming: Operations = (priv) => ({
   ...unpinnable,
@@ -31,17 +30,13 @@ const asPosted: Operations = (priv) => {
     mapDmaBuf(at, direction, held) {
       priv.checkNotRevoked("map");
       if (!at.peer2peer) refuse("EPERM", "map", `there is no peer-to-peer between ${at.importerName} and the BAR`);
+      needRoomForAll(priv);
       return mapDmaBuf(at, direction, held);
     },
   };
 };
 
 /** `vfioExporter(options)(framework, host)`. */
-export const vfioExporter: VfioFactory = variant({ conforming, asPosted, postedWaits: false });
+export const vfioExporter: VfioFactory = variant({ conforming, asPosted, early: true });
 
-export const dmaBufPlugin: PluginModule<VfioOptions, VfioHost, VfioExporter> = plugin(
-  vfioExporter,
-  "dma-address",
-  "map",
-  "revoke",
-);
+export const dmaBufPlugin: VfioPlugin = plugin(vfioExporter, "dma-address", "map", "revoke");

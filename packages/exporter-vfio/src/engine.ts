@@ -20,7 +20,7 @@ import type { VfioExport, VfioExporter, VfioLedger } from "./exporter.js";
 import { decodeFeature, type FeatureSupport } from "./feature.js";
 import type { VfioHost } from "./host.js";
 import { refuse } from "./refuse.js";
-import type { MemorySection } from "./section.js";
+import type { Section } from "./section.js";
 import { physVecs } from "./validate.js";
 
 /** One variant of it. */
@@ -36,7 +36,8 @@ export const vfioEngine = (fw: Framework, host: VfioHost, variant: Variant): Vfi
 
 class VfioPci extends VfioDevice implements VfioExporter {
   readonly #variant: Variant;
-  #registrations = 0;
+  /** Buffers that keep the device registered: until their release, or its last close. */
+  readonly #registered = new Set<VfioDmaBuf>();
   #isOpen = true;
   #unregistering = false;
 
@@ -46,7 +47,12 @@ class VfioPci extends VfioDevice implements VfioExporter {
   }
 
   get ledger(): VfioLedger {
-    return { sgTables: this.tables.made, registrations: this.#registrations };
+    return { sgTables: this.tables.made, registrations: this.#registered.size };
+  }
+
+  /** A mapping keeps its fd open in Linux; here, one that outlives it stays empty. */
+  override enabled(): boolean {
+    return this.#isOpen && super.enabled();
   }
 
   mmapRegion(regionIndex: number, vma: Vma): void {
@@ -56,17 +62,25 @@ class VfioPci extends VfioDevice implements VfioExporter {
 
   *export({ regionIndex, ranges, openFlags = 0 }: VfioExport): Op<DmaBuf> {
     this.#needOpen("export");
-    const vecs = physVecs(this.host, regionIndex, ranges, this.fw.env);
+    const { asPosted, ops: served, takesEmpty } = this.#variant;
+    const vecs = physVecs(this.host, regionIndex, ranges, { env: this.fw.env, takesEmpty });
+    if (!asPosted) this.binding.checkExport(vecs, this.#registered);
     if (this.#unregistering) refuse("ENODEV", "export", `${this.name} is being unregistered: bind it again`);
     const provider = this.host.provider(regionIndex) as P2pProvider;
     const priv = new VfioDmaBuf(this, regionIndex, vecs, provider);
-    const ops: DmaBufOps = { ...this.#variant.ops(priv), release: () => this.#release(priv) };
+    const ops: DmaBufOps = { ...served(priv), release: () => this.#release(priv) };
     const exporterName = `vfio-pci ${this.name}`;
     priv.buf = this.fw.export({ exporterName, ops, sizeBytes: sizeOf(vecs), priv, flags: openFlags });
-    this.#registrations++;
-    priv.registered = true;
-    yield* this.#list(priv);
-    return priv.buf;
+    this.#registered.add(priv);
+    let done = false;
+    try {
+      yield* this.#list(priv);
+      done = true;
+      return priv.buf;
+    } finally {
+      // Whoever asked is gone, and nobody else knows the buffer.
+      if (!done) yield* this.fw.fput(priv.buf);
+    }
   }
 
   *deviceFeature(arg: Uint8Array, install: (buf: DmaBuf, openFlags: number) => MaySleep<number>): Op<number> {
@@ -92,14 +106,14 @@ class VfioPci extends VfioDevice implements VfioExporter {
 
   *unregister(): Op<void> {
     this.#unregistering = true;
-    const free = (): boolean => !this.#isOpen && this.#registrations === 0;
+    const free = (): boolean => !this.#isOpen && this.#registered.size === 0;
     yield* until("vfio.unregister", free, () =>
-      this.#isOpen ? `the close of ${this.name}` : `the release of ${this.#registrations} dma-buf(s) of ${this.name}`,
+      this.#isOpen ? `the close of ${this.name}` : `the release of ${this.#registered.size} dma-buf(s) of ${this.name}`,
     );
   }
 
   /** Buffers outlive their device: revoked, and on no list, so nothing gives them back. */
-  *#abandon(section: MemorySection): Op<void> {
+  *#abandon(section: Section): Op<void> {
     yield* section.revoke();
     for (const priv of section.active()) this.#forget(priv);
   }
@@ -115,15 +129,14 @@ class VfioPci extends VfioDevice implements VfioExporter {
   }
 
   *#release(priv: VfioDmaBuf): Op<void> {
-    if (!priv.registered) return;
+    if (!this.#registered.has(priv)) return;
     using _lock = yield* this.lock.write("release");
     this.#forget(priv);
   }
 
   #forget(priv: VfioDmaBuf): void {
     this.listed.delete(priv);
-    priv.registered = false;
-    this.#registrations--;
+    this.#registered.delete(priv);
   }
 
   #needOpen(stage: "export" | "fd"): void {

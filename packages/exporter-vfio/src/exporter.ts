@@ -1,7 +1,6 @@
 /** What a user of this package holds: one assigned function that exports. */
 import type { DmaBuf, MaySleep, Op, Vma } from "@dma-buf/core";
 import type { PrivateBinding } from "./private.js";
-import type { MemorySection } from "./section.js";
 import type { DmaRange } from "./validate.js";
 
 /** What is exported. */
@@ -22,6 +21,18 @@ export interface VfioLedger {
   readonly registrations: number;
 }
 
+/** `memory_lock` of one device, held for writing: what may be done meanwhile. Whoever took it ends it, once. */
+export interface MemorySection {
+  /** Takes every buffer away from its importers and waits until it is theirs no more, as the contract has it. */
+  revoke(): Op<void>;
+  /** Lets importers ask again, if the memory is there. What they had is gone: nothing is mapped again for them. */
+  restore(): Op<void>;
+  /** Before a reset: a function that is asleep is reset awake. */
+  wake(): Op<void>;
+  /** Gives the lock back. */
+  end(): Op<void>;
+}
+
 /**
  * One assigned function, its fd open. All operations that change whether the memory is there take `memory_lock` of the
  * device for writing, then each buffer's reservation: call them holding neither. They revoke before the memory goes and
@@ -36,13 +47,15 @@ export interface VfioExporter {
    * buffer is born revoked. It keeps the device registered until it is released, or the device closed.
    * @throws DmaBufError at stage `export`, with nothing left behind: `ENODEV` no such BAR, or the device is being
    * unregistered · `EINVAL` no range, empty, unaligned or beyond the BAR, or the BAR has no peer-to-peer provider ·
-   * `EOVERFLOW` a range wraps · `ENOMEM` · `EBADF` the device was closed
+   * `EOVERFLOW` a range wraps · `EBUSY` the device is one VM's, and a part of it is exported already · `ENOMEM` ·
+   * `EBADF` the device was closed
    */
   export(what: VfioExport): Op<DmaBuf>;
   /**
    * `VFIO_DEVICE_FEATURE` with the ioctl's bytes, native endian. Probing answers 0 and makes nothing. Else `install` is
    * given the buffer with its one reference and answers the fd; if it throws, the buffer is put.
-   * @throws DmaBufError as {@link export}, and `EFAULT`, `EINVAL`, `ENOTTY` for the argument
+   * @throws DmaBufError as {@link export}, and `EFAULT`, `EINVAL`, `ENOTTY` for the argument, `EOPNOTSUPP` for a driver
+   * that does not export, or what `install` throws
    */
   deviceFeature(arg: Uint8Array, install: (buf: DmaBuf, openFlags: number) => MaySleep<number>): Op<number>;
   /** COMMAND.MEMORY as the guest writes it. */
@@ -68,7 +81,10 @@ export interface VfioExporter {
    * @throws DmaBufError `EBADF` it was closed before
    */
   close(): Op<void>;
-  /** Takes the device out of VFIO: waits until it is closed and no buffer keeps it. New exports answer `ENODEV`. */
+  /**
+   * Takes the device out of VFIO: waits until it is closed and no buffer keeps it. New exports answer `ENODEV`. (Linux asks
+   * whether a registration is left, and an open fd has one of its own: there the errno exists and is never seen.)
+   */
   unregister(): Op<void>;
   /** Takes every buffer away from its importers, for no reason that the guest gave. Idempotent. */
   revoke(): Op<void>;
@@ -81,7 +97,14 @@ export interface VfioExporter {
   mmapRegion(regionIndex: number, vma: Vma): void;
   /** The binding of this device to one VM alone, as the RFC of January 2025 has it. */
   readonly binding: PrivateBinding;
-  /** `memory_lock` for writing, if it is free; for {@link hotReset}. The caller ends it. */
+  /**
+   * `memory_lock` for writing, if it is free; for {@link hotReset}. The caller ends it.
+   * @example
+   * const section = exporter.tryLockMemory("an example");
+   * yield* section.revoke();
+   * yield* section.restore();
+   * yield* section.end();
+   */
   tryLockMemory(why: string): MemorySection | null;
   readonly ledger: VfioLedger;
 }

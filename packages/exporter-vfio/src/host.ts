@@ -1,7 +1,7 @@
 /** What this exporter needs of the machine under it: one function that is assigned through VFIO. */
 import type { MaySleep, Op, P2pProvider, PhysAddr } from "@dma-buf/core";
 
-/** Where a BAR is, for the CPU. */
+/** Where a BAR is, or a range of it, for the CPU. */
 export interface VfioRegion {
   readonly physical: PhysAddr;
   /** Bytes. */
@@ -21,6 +21,7 @@ export interface VfioHost {
   /** Writes COMMAND.MEMORY: stores that were sent before arrive before. */
   writeMemoryEnabled(on: boolean): Op<void>;
   readonly powerState: "D0" | "D3hot" | "D3cold";
+  /** @throws DmaBufError `EBUSY` it has virtual functions that are in use */
   setPowerState(to: "D0" | "D3hot" | "D3cold"): MaySleep<void>;
   /** Did a reset work when the function was opened? Linux: `reset_works`. */
   readonly canReset: boolean;

@@ -1,4 +1,4 @@
-import { DmaBufError, Framework, linux73, type Op, Scheduler } from "@dma-buf/core";
+import { BugSignal, DmaBufError, Framework, linux73, type Op, Scheduler } from "@dma-buf/core";
 import { refusal } from "@dma-buf/config/refusal";
 import { RecordingHost } from "@dma-buf/conformance";
 import { expect, it } from "vitest";
@@ -79,6 +79,17 @@ it("a bus reset that fails is told, after everything was given back", () => {
   expect(reset({ resetBus: failing })).toBe("ENOTTY@cpu-access");
   expect(fw.ledger).toEqual(before);
   expect(members.map((m) => m.canMap())).toEqual([true, true, true]);
+});
+
+it("an importer that oopses keeps no other function's lock from being given back", () => {
+  const { members, set, reset } = world();
+  const third = members[2] as (typeof members)[0];
+  third.importer.onInvalidate = function* () {
+    if (third.importer.calls === 2) throw new BugSignal("told that it may map again");
+  };
+  expect(() => reset()).toThrow(/told that it may map again/);
+  expect(set.map((e) => e.tryLockMemory("free again?") !== null)).toEqual([true, true, true]);
+  expect(members.map((m) => m.importer.calls)).toEqual([2, 2, 2]);
 });
 
 it("a function that is closed has nothing to give back", () => {

@@ -1,8 +1,7 @@
 /** One reset for several functions: all that share a bus or a slot. Linux: `vfio_pci_dev_set_hot_reset()`. */
 import type { Op } from "@dma-buf/core";
-import type { VfioExporter } from "./exporter.js";
+import type { MemorySection, VfioExporter } from "./exporter.js";
 import { refuse } from "./refuse.js";
-import type { MemorySection } from "./section.js";
 
 /** `VFIO_DEVICE_PCI_HOT_RESET`, for the functions that one bus reset would reach. */
 export interface HotReset {
@@ -17,7 +16,7 @@ export interface HotReset {
 /**
  * Revokes the buffers of every function of the set, resets the bus, and gives back per function what its memory allows.
  * Takes each `memory_lock` without waiting, as several would invite a deadlock. Where it refuses, what was revoked
- * before is given back.
+ * before is given back. Two at once: Linux has the second wait for the set's lock, here it is refused.
  * @throws DmaBufError `EINVAL` a function is not the caller's · `EBUSY` somebody holds the `memory_lock` of one · what
  * `resetBus` throws
  * @example
@@ -37,9 +36,21 @@ export function* hotReset({ set, isOwned, resetBus }: HotReset): Op<void> {
     for (const section of sections) yield* section.wake();
     yield* resetBus();
   } finally {
-    for (const section of sections.toReversed()) {
-      yield* section.restore();
-      yield* section.end();
+    yield* undo(sections);
+  }
+}
+
+/** The last first. Each gives its lock back, whatever an importer of another does. */
+function* undo(sections: MemorySection[]): Op<void> {
+  const last = sections.pop();
+  if (!last) return;
+  try {
+    yield* last.restore();
+  } finally {
+    try {
+      yield* last.end();
+    } finally {
+      yield* undo(sections);
     }
   }
 }

@@ -4,7 +4,7 @@
  *
  * @packageDocumentation
  */
-export type { VfioExport, VfioExporter, VfioLedger } from "./exporter.js";
+export type { MemorySection, VfioExport, VfioExporter, VfioLedger } from "./exporter.js";
 export {
   type DmaBufFeature,
   encodeDmaBufFeature,
@@ -23,6 +23,5 @@ export {
   type VfioDmaBufData,
   type VfioDmaBufGetData,
 } from "./private.js";
-export type { MemorySection } from "./section.js";
 export type { DmaRange } from "./validate.js";
 export type { VfioFactory, VfioOptions } from "./variant.js";

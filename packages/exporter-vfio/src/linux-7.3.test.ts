@@ -131,6 +131,17 @@ describe("the private agreement with iommufd", () => {
     expect(k.counts()).toEqual(before);
   });
 
+  it.each([
+    [false, "EOPNOTSUPP@map"],
+    [true, "ok"],
+  ])("a device that was given to one VM meanwhile, as merged %s: %s", (asPosted, expected) => {
+    const k = attached(asPosted, "bus-address", TWO.slice(1));
+    k.run(k.exporter.binding.bind({}));
+    const before = k.counts();
+    expect(k.answer(ask(k))).toBe(expected);
+    expect(k.counts()).toEqual(before);
+  });
+
   it("another exporter's buffer: EOPNOTSUPP", () => {
     const k = attached(false, "bus-address");
     const ops = { mapDmaBuf: () => ({ runs: [] }), unmapDmaBuf() {}, release() {} };

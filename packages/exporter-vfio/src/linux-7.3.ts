@@ -1,12 +1,10 @@
 /** Linux 7.3 as merged: who attaches must be revocable, and a revoke waits until everybody unmapped. */
-import type { DmaBufAttachment, PluginModule } from "@dma-buf/core";
+import type { DmaBufAttachment } from "@dma-buf/core";
 import type { VfioDmaBuf } from "./buffer.js";
-import type { VfioExporter } from "./exporter.js";
-import type { VfioHost } from "./host.js";
 import { iommufdInterface } from "./iommufd.js";
 import { mapping, needPeer2peer, needRevocable, needRoute } from "./serve.js";
 import { upstreamBugs } from "./upstream-bugs.js";
-import { type Operations, plugin, variant, type VfioFactory, type VfioOptions } from "./variant.js";
+import { type Operations, plugin, variant, type VfioFactory, type VfioPlugin } from "./variant.js";
 
 /** It has no pin: to the core it does not move, and pinning it succeeds without a promise. */
 const conforming: Operations = (priv) => ({
@@ -35,9 +33,4 @@ function needRevocablePeer(at: DmaBufAttachment, priv: VfioDmaBuf): void {
 /** `vfioExporter(options)(framework, host)`. */
 export const vfioExporter: VfioFactory = variant({ conforming, asPosted });
 
-export const dmaBufPlugin: PluginModule<VfioOptions, VfioHost, VfioExporter> = plugin(
-  vfioExporter,
-  "linux-7.3",
-  "map",
-  "revoke",
-);
+export const dmaBufPlugin: VfioPlugin = plugin(vfioExporter, "linux-7.3", "map", "revoke");

@@ -1,9 +1,6 @@
 /** As `pfn`, under the rules of revoke: the core lets nobody in who cannot be told that the BAR goes. */
-import type { PluginModule } from "@dma-buf/core";
-import type { VfioExporter } from "./exporter.js";
-import type { VfioHost } from "./host.js";
 import { frames, needPeer2peer, needRouteByPfn, unpinnable } from "./serve.js";
-import { type Operations, plugin, variant, type VfioFactory, type VfioOptions } from "./variant.js";
+import { type Operations, plugin, variant, type VfioFactory, type VfioPlugin } from "./variant.js";
 
 const conforming: Operations = (priv) => ({
   interfaces: priv.owner.binding.interfaces,
@@ -19,9 +16,4 @@ const conforming: Operations = (priv) => ({
 /** `vfioExporter(options)(framework, host)`. Nothing was posted: `asPosted` changes nothing. */
 export const vfioExporter: VfioFactory = variant({ conforming });
 
-export const dmaBufPlugin: PluginModule<VfioOptions, VfioHost, VfioExporter> = plugin(
-  vfioExporter,
-  "pfn-locked",
-  "get_pfn",
-  "revoke",
-);
+export const dmaBufPlugin: VfioPlugin = plugin(vfioExporter, "pfn-locked", "get_pfn", "revoke");

@@ -1,9 +1,6 @@
 /** The importer maps: the exporter says in which page frames the BAR lies, and to whom it will not say it. */
-import type { PluginModule } from "@dma-buf/core";
-import type { VfioExporter } from "./exporter.js";
-import type { VfioHost } from "./host.js";
 import { frames, needPeer2peer, needRouteByPfn, unpinnable } from "./serve.js";
-import { type Operations, plugin, variant, type VfioFactory, type VfioOptions } from "./variant.js";
+import { type Operations, plugin, variant, type VfioFactory, type VfioPlugin } from "./variant.js";
 
 const conforming: Operations = (priv) => ({
   interfaces: priv.owner.binding.interfaces,
@@ -26,11 +23,6 @@ const asPosted: Operations = (priv) => ({
 });
 
 /** `vfioExporter(options)(framework, host)`. */
-export const vfioExporter: VfioFactory = variant({ conforming, asPosted, postedWaits: false });
+export const vfioExporter: VfioFactory = variant({ conforming, asPosted, early: true });
 
-export const dmaBufPlugin: PluginModule<VfioOptions, VfioHost, VfioExporter> = plugin(
-  vfioExporter,
-  "pfn",
-  "get_pfn",
-  "revoke",
-);
+export const dmaBufPlugin: VfioPlugin = plugin(vfioExporter, "pfn", "get_pfn", "revoke");

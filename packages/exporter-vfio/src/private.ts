@@ -4,9 +4,8 @@
  * RFC: a flag of `VFIO_DEVICE_BIND_IOMMUFD`; here it is bound and unbound by itself.
  */
 import { type DmaBufAttachment, DmaBufError, type ErrnoName, type Op, type Stage } from "@dma-buf/core";
-import type { PhysVec } from "@dma-buf/scatterlist";
 import { mmapSupported } from "./bar-mmap.js";
-import type { VfioHost } from "./host.js";
+import type { VfioHost, VfioRegion } from "./host.js";
 
 /**
  * The key in a buffer's `ops.interfaces` under which an importer finds {@link VfioDmaBufGetData}. A KVM that finds none,
@@ -102,16 +101,15 @@ export class PrivateBinding {
   }
 
   /**
-   * Before the host touches a region through the device's fd. Mappings are refused of every region; reads and writes of
-   * those that could be mapped, so config space still works.
-   * @throws DmaBufError `EINVAL` it is private; stage `mmap` or `cpu-access`
+   * Before the host maps a region. The RFC refuses it to read and to write too, which nobody can do here.
+   * @throws DmaBufError `EINVAL` at stage `mmap`: it is private
    */
-  checkHost(access: "mmap" | "read" | "write", regionIndex: number): void {
-    if (!this.#kvm || (access !== "mmap" && !mmapSupported(this.#host, regionIndex))) return;
+  checkMmap(regionIndex: number): void {
+    if (!this.#kvm) return;
     throw refused(
       "EINVAL",
-      access === "mmap" ? "mmap" : "cpu-access",
-      `no ${access} of region ${regionIndex}: ${this.#host.name} is private to a VM, import its dma-buf into that`,
+      "mmap",
+      `no mmap of region ${regionIndex}: ${this.#host.name} is private to a VM, import its dma-buf into that`,
     );
   }
 
@@ -130,13 +128,13 @@ export class PrivateBinding {
 
   /**
    * Before a private BAR is exported once more: two buffers of the same bytes could go to two importers. `exported`: what
-   * is out already. The RFC does not look.
+   * is out already. Whatever was posted or merged does not look.
    * @throws DmaBufError `EBUSY` at stage `export`
    */
-  checkExport(vecs: readonly PhysVec[], exported: Iterable<readonly PhysVec[]>): void {
+  checkExport(vecs: readonly VfioRegion[], exported: Iterable<{ readonly vecs: readonly VfioRegion[] }>): void {
     if (!this.#kvm) return;
     for (const other of exported)
-      if (overlap(vecs, other))
+      if (overlap(vecs, other.vecs))
         throw refused(
           "EBUSY",
           "export",
@@ -145,7 +143,7 @@ export class PrivateBinding {
   }
 }
 
-function overlap(a: readonly PhysVec[], b: readonly PhysVec[]): boolean {
+function overlap(a: readonly VfioRegion[], b: readonly VfioRegion[]): boolean {
   return a.some((x) => b.some((y) => x.physical < y.physical + y.sizeBytes && y.physical < x.physical + x.sizeBytes));
 }
 

@@ -186,9 +186,24 @@ describe("importers that misbehave", () => {
     k.scheduler.spawn("late unmap", k.importer.unmap(k.at));
     expect(k.scheduler.run().kind).toBe("done");
     expect(k.fw.findings.map((f) => [f.party, f.message])).toEqual([
-      ["importer", "the callback threw: TypeError: a bug of the importer"],
+      ["importer", "importer threw: TypeError: a bug of the importer"],
     ]);
     expect([second.calls, k.fw.ledger.mappings]).toEqual([1, 0]);
+  });
+
+  it("one that throws keeps nothing from who attached before it: that one is told, and unmaps", () => {
+    const k = mapped();
+    const thrower = new TestImporter(k.fw, "thrower");
+    thrower.onInvalidate = () => {
+      throw new TypeError("a bug of the importer");
+    };
+    // Newest first: it is told before the other.
+    k.run(thrower.attach(k.buf, k.peer.device));
+    k.run(k.exporter.revoke());
+    expect([thrower.calls, k.importer.calls, k.fw.ledger.mappings]).toEqual([1, 1, 0]);
+    expect(k.fw.findings.map((f) => f.party)).toEqual(["importer"]);
+    k.run(k.exporter.restore());
+    expect(k.answer(k.importer.map(k.at))).toBe("ok");
   });
 
   it("an oops in its callback ends the task that revokes, and gives the locks back", () => {

@@ -2,9 +2,10 @@
  * What is done with `memory_lock` held for writing: every revoke, and what undoes it. Linux: `vfio_pci_dma_buf_move()`
  * and its callers.
  */
-import { BugSignal, type DmaBuf, type Framework, type Op, perform, type ResvGuard, until, Usage } from "@dma-buf/core";
+import { type DmaBuf, type Framework, type Op, perform, type ResvGuard, until, Usage } from "@dma-buf/core";
 import type { BarMmaps } from "./bar-mmap.js";
 import type { VfioDmaBuf } from "./buffer.js";
+import type { MemorySection } from "./exporter.js";
 import type { VfioHost } from "./host.js";
 import type { MemoryLock } from "./memory-lock.js";
 
@@ -23,8 +24,8 @@ export interface Revocable {
 }
 
 /** Runs `body` with `memory_lock` held for `why`. */
-export function* withMemoryLock<T>(dev: Revocable, why: string, body: (section: MemorySection) => Op<T>): Op<T> {
-  const section = new MemorySection(dev, yield* dev.lock.write(why));
+export function* withMemoryLock<T>(dev: Revocable, why: string, body: (section: Section) => Op<T>): Op<T> {
+  const section = new Section(dev, yield* dev.lock.write(why));
   try {
     return yield* body(section);
   } finally {
@@ -32,15 +33,8 @@ export function* withMemoryLock<T>(dev: Revocable, why: string, body: (section: 
   }
 }
 
-/**
- * `memory_lock` of one device, held for writing: what may be done meanwhile. Whoever took it ends it, once.
- * @example
- * const section = exporter.tryLockMemory("an example");
- * yield* section.revoke();
- * yield* section.restore();
- * yield* section.end();
- */
-export class MemorySection {
+/** What is done with `memory_lock` of one device held for writing, and by the engine alone, which buffers there are. */
+export class Section implements MemorySection {
   readonly #dev: Revocable;
   readonly #guard: Disposable;
   readonly #got: DmaBuf[] = [];
@@ -50,18 +44,15 @@ export class MemorySection {
     this.#guard = guard;
   }
 
-  /** Takes every buffer away from its importers and waits until it is theirs no more, as the contract has it. */
   revoke(): Op<void> {
     this.#dev.mmaps.zap();
     return this.#move(true);
   }
 
-  /** Lets importers ask again, if the memory is there. What they had is gone: nothing is mapped again for them. */
   *restore(): Op<void> {
     if (this.#dev.memoryEnabled()) yield* this.#move(false);
   }
 
-  /** Before a reset: a function that is asleep is reset awake. */
   *wake(): Op<void> {
     yield* perform(this.#dev.host.setPowerState("D0"));
   }
@@ -76,7 +67,7 @@ export class MemorySection {
     return active;
   }
 
-  /** Gives the lock back, and then the references: the last of a buffer releases it, and that takes the lock. */
+  /** The lock first, and then the references: the last of a buffer releases it, and that takes the lock. */
   *end(): Op<void> {
     this.#guard[Symbol.dispose]();
     for (const buf of this.#got.splice(0)) yield* this.#dev.fw.fput(buf);
@@ -116,14 +107,7 @@ export class MemorySection {
 
   /** Invalidates, and waits for whatever still uses the memory. No signal and no timeout ends the wait. */
   *#tell({ buf }: VfioDmaBuf, held: ResvGuard): Op<void> {
-    const { fw } = this.#dev;
-    try {
-      yield* fw.invalidate(buf, held);
-    } catch (error) {
-      if (error instanceof BugSignal) throw error;
-      // A callback has no way to refuse. The memory goes all the same.
-      fw.report("violation", "invalidateMappings", "importer", `the callback threw: ${String(error)}`);
-    }
+    yield* this.#dev.fw.invalidate(buf, held);
     if (this.#waitsFor("fences")) yield* buf.resv.waitTimeout(Usage.BOOKKEEP);
   }
 

@@ -104,7 +104,7 @@ export function frames(
     getPfn(at, pgoff): PfnAnswer {
       priv.checkNotRevoked("query");
       priv.checkShared(at, "query");
-      const told = Number.isSafeInteger(pgoff) && pgoff >= 0 ? frameAt(priv.vecs, pgoff) : null;
+      const told = frameAt(priv.vecs, pgoff);
       if (!told)
         return refuse("EINVAL", "query", `page ${pgoff} is not in the buffer: ask from 0 and below its size`, {
           pgoff,

@@ -159,17 +159,17 @@ describe("memory", () => {
   it.each([1, 2])("ENOMEM when allocation %i fails, with nothing left", (nth) => {
     const fw = failing(nth);
     const before = fw.ledger;
-    expect(refusal(() => physVecs(fakeHost(), 0, [page], fw.env))).toBe("ENOMEM@export");
+    expect(refusal(() => physVecs(fakeHost(), 0, [page], fw))).toBe("ENOMEM@export");
     expect(fw.ledger).toEqual(before);
   });
 
   it("two allocations and no more", () => {
-    expect(physVecs(fakeHost(), 0, [page], failing(3).env)).toHaveLength(1);
+    expect(physVecs(fakeHost(), 0, [page], failing(3))).toHaveLength(1);
   });
 
   it("is asked for after the ranges were looked at (16), and before the provider is (18)", () => {
-    expect(refusal(() => physVecs(fakeHost(), 0, [at(0, 1n << 63n)], failing(1).env))).toBe("EINVAL@export");
-    expect(refusal(() => physVecs(fakeHost(), 2, [page], failing(1).env))).toBe("ENOMEM@export");
+    expect(refusal(() => physVecs(fakeHost(), 0, [at(0, 1n << 63n)], failing(1)))).toBe("EINVAL@export");
+    expect(refusal(() => physVecs(fakeHost(), 2, [page], failing(1)))).toBe("ENOMEM@export");
   });
 
   it("ENOMEM for more ranges than kmalloc() has room for: 2^18 fit", () => {

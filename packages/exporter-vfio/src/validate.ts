@@ -15,6 +15,13 @@ export interface DmaRange {
 /** Where allocations are told to fail: `framework.env`. */
 export type Allocator = Pick<Env, "alloc">;
 
+export interface Checks {
+  /** Injected failures of the two allocations. @defaultValue none fails */
+  readonly env?: Allocator;
+  /** Is an empty range taken, which adds nothing? The exporter as posted until 2025 held only its alignment against it. */
+  readonly takesEmpty?: boolean;
+}
+
 interface Bytes {
   readonly offset: bigint;
   readonly length: bigint;
@@ -33,23 +40,27 @@ const SWIOTLB_MARK = 1n << 63n;
 /**
  * Where `ranges` of a BAR are, in their order. They may overlap, repeat and come in any order; neighbours are not merged.
  * Nothing is kept. The first rule that is broken decides, range by range, as in Linux.
- * @param env injected failures of the two allocations; without it none fails
  * @throws DmaBufError at stage `export`: `EINVAL` no range, one that is empty or not page aligned, more bytes together
  * than a buffer can have, a BAR that is no peer-to-peer provider, or a range beyond its end · `ENODEV` no such BAR, or
  * not claimed · `ENOMEM` more ranges than one allocation holds · `EOVERFLOW` an end beyond 64 bits
  */
-export function physVecs(host: VfioHost, regionIndex: number, ranges: readonly DmaRange[], env?: Allocator): PhysVec[] {
+export function physVecs(
+  host: VfioHost,
+  regionIndex: number,
+  ranges: readonly DmaRange[],
+  { env, takesEmpty = false }: Checks = {},
+): PhysVec[] {
   needRanges(ranges.length);
   const region = claimedBar(host, regionIndex);
   const bytes = ranges.map(({ offset, length }) => ({ offset: u64("offset", offset), length: u64("length", length) }));
-  checkInput(bytes);
+  checkInput(bytes, takesEmpty);
   needMemory(env, "vfio_pci_core_feature_dma_buf", 1);
   needMemory(env, "vfio_pci_core_feature_dma_buf", bytes.length);
   if (!host.provider(regionIndex))
     throw refusal("EINVAL", `BAR ${regionIndex} of ${host.name} offers no peer-to-peer memory: choose a memory BAR`, {
       regionIndex,
     });
-  return bytes.map((range) => fill(range, region));
+  return bytes.map((range) => fill(range, region)).filter(({ sizeBytes }) => sizeBytes > 0);
 }
 
 /** @throws DmaBufError `EINVAL` for none */
@@ -92,10 +103,10 @@ export function u64(name: string, value: number | bigint): bigint {
 }
 
 /** Shape first, range by range, and the sum on the way. Linux: `validate_dmabuf_input()`. */
-function checkInput(ranges: readonly Bytes[]): void {
+function checkInput(ranges: readonly Bytes[], takesEmpty: boolean): void {
   let sum = 0n;
   for (const range of ranges) {
-    checkShape(range);
+    checkShape(range, takesEmpty);
     sum += range.length;
     if (sum >= U64)
       throw refusal("EINVAL", `the ranges have ${sum} bytes together, beyond 64 bits: name fewer`, { sum });
@@ -106,9 +117,10 @@ function checkInput(ranges: readonly Bytes[]): void {
     });
 }
 
-function checkShape({ offset, length }: Bytes): void {
+function checkShape({ offset, length }: Bytes, takesEmpty: boolean): void {
   const values = { offset, length };
-  if (length === 0n) throw refusal("EINVAL", "length is 0: an exported range has at least one page", values);
+  if (length === 0n && !takesEmpty)
+    throw refusal("EINVAL", "length is 0: an exported range has at least one page", values);
   for (const [name, value] of Object.entries(values))
     if (value % BigInt(PAGE_SIZE) !== 0n)
       throw refusal("EINVAL", `${name} ${value} is not a multiple of the page of ${PAGE_SIZE} bytes: align it`, values);

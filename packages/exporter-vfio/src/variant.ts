@@ -24,25 +24,25 @@ export type VfioFactory = (options?: VfioOptions) => (framework: Framework, host
 export interface Both {
   readonly conforming: Operations;
   readonly asPosted?: Operations;
-  /** Does a revoke of the posted code wait for what the contract's policy names? @defaultValue true */
-  readonly postedWaits?: boolean;
+  /** Is the posted code that of 2022 to 2025? A revoke waits for nothing, and an empty range is exported. @defaultValue false */
+  readonly early?: boolean;
 }
 
 export const variant =
-  ({ conforming, asPosted: posted, postedWaits = true }: Both): VfioFactory =>
+  ({ conforming, asPosted: posted, early = false }: Both): VfioFactory =>
   ({ asPosted: wanted = false, support = {} } = {}) =>
   (framework, host) => {
     // Where nothing was posted, there is one code to play.
     const asPosted = wanted && posted !== undefined;
     const ops = asPosted ? posted : conforming;
-    return vfioEngine(framework, host, { ops, asPosted, waits: !asPosted || postedWaits, support });
+    const isEarly = asPosted && early;
+    return vfioEngine(framework, host, { ops, asPosted, waits: !isEarly, takesEmpty: isEarly, support });
   };
 
-export const plugin = (
-  create: VfioFactory,
-  contract: string,
-  ...capabilities: string[]
-): PluginModule<VfioOptions, VfioHost, VfioExporter> => ({
+/** What the door is shown. */
+export type VfioPlugin = PluginModule<VfioOptions, VfioHost, VfioExporter>;
+
+export const plugin = (create: VfioFactory, contract: string, ...capabilities: string[]): VfioPlugin => ({
   schemaVersion: 1,
   kind: "exporter",
   name: "vfio-pci",

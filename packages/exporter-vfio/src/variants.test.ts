@@ -188,7 +188,7 @@ describe("what the importer is given", () => {
     return [...k.run(k.importer.map(at)).runs];
   };
 
-  it.each<[string, Id, boolean, FakeHost, Partial<Run>[]]>([
+  it.each<[string, Id, boolean, FakeHost, Partial<Run>[], typeof THREE?]>([
     [
       "bus addresses, a run a range",
       "dma-address",
@@ -209,7 +209,8 @@ describe("what the importer is given", () => {
       "dma-address",
       true,
       route({}, 2 * PAGE),
-      [{ address: 0x4000_0000 }, { address: 0x4000_4000 }, { address: 0x4000_5000 }] as never,
+      [{ address: 0x4000_0000 }] as never,
+      THREE.slice(0, 1),
     ],
     [
       "bus addresses that say so",
@@ -225,8 +226,8 @@ describe("what the importer is given", () => {
       route({ mapType: "through-host-bridge" }),
       [{ kind: "iova", attributes: { cache: "uc", snoop: false } }],
     ],
-  ])("%s: %s, as posted %s", (_name, id, asPosted, host, expected) => {
-    const k = exported(id, asPosted, host);
+  ])("%s: %s, as posted %s", (_name, id, asPosted, host, expected, ranges) => {
+    const k = exported(id, asPosted, host, ranges);
     const runs = runsOf(k);
     expect(runs).toMatchObject(expected);
     expect(runs.reduce((sum, r) => sum + r.sizeBytes, 0)).toBe(k.buf.sizeBytes);
@@ -348,7 +349,7 @@ describe("while the device belongs to one VM", () => {
     ["pfn", through()],
     ["linux-7.3", route({})],
   ])("%s, as posted: nobody asks", (id, host) => {
-    const k = exported(id, true, host);
+    const k = exported(id, true, host, THREE.slice(0, 1));
     k.run(k.exporter.binding.bind(vm));
     const at = k.run(k.importer.attach(k.buf, k.peer.device));
     expect(k.answer(k.buf.ops.mapDmaBuf ? k.importer.map(at) : frame(k, at, 0))).toBe("ok");
@@ -366,6 +367,30 @@ describe("while the device belongs to one VM", () => {
     expect(owner()).toEqual({ isPrivate: true, kvm: vm });
     const at = k.run(k.importer.attach(k.buf, null));
     expect(k.answer(frame(k, at, 0))).toBe("ok");
+  });
+
+  it.each<Id>(["dma-address", "pfn", "pfn-locked", "annotated-address", "linux-7.3"])(
+    "%s: what is exported already is not exported once more: EBUSY, and nothing is left",
+    (id) => {
+      const k = exported(id);
+      k.run(k.exporter.binding.bind(vm));
+      const before = k.counts();
+      const again = (page: number) => ({ regionIndex: 0, ranges: [{ offset: page * PAGE, length: PAGE }] });
+      expect(k.answer(k.exporter.export(again(4)))).toBe("EBUSY@export");
+      expect(k.counts()).toEqual(before);
+      expect(k.answer(k.exporter.export(again(2)))).toBe("ok");
+      expect(k.answer(k.exporter.export(again(2)))).toBe("EBUSY@export");
+      k.run(k.fw.put(k.buf));
+      expect(k.answer(k.exporter.export(again(4)))).toBe("ok");
+      k.run(k.exporter.binding.unbind());
+      expect(k.answer(k.exporter.export(again(4)))).toBe("ok");
+    },
+  );
+
+  it.each<Id>(["dma-address", "pfn", "linux-7.3"])("%s, as posted: it is exported as often as one likes", (id) => {
+    const k = exported(id, true);
+    k.run(k.exporter.binding.bind(vm));
+    expect(k.answer(k.exporter.export({ regionIndex: 0, ranges: THREE }))).toBe("ok");
   });
 
   it("where nothing was posted, asPosted changes nothing", () => {

@@ -1,13 +1,10 @@
 /** What KVM does today: it takes page frames out of a CPU mapping of the BAR, which the exporter fills and empties. */
-import type { PluginModule } from "@dma-buf/core";
-import type { VfioExporter } from "./exporter.js";
-import type { VfioHost } from "./host.js";
-import { type Operations, plugin, variant, type VfioFactory, type VfioOptions } from "./variant.js";
+import { type Operations, plugin, variant, type VfioFactory, type VfioPlugin } from "./variant.js";
 
 const conforming: Operations = (priv) => ({
   mmap(_buf, vma) {
     const { binding, mmaps } = priv.owner;
-    binding.checkHost("mmap", priv.regionIndex);
+    binding.checkMmap(priv.regionIndex);
     mmaps.fill(vma, priv.vecs, () => !priv.revoked);
   },
 });
@@ -15,9 +12,4 @@ const conforming: Operations = (priv) => ({
 /** `vfioExporter(options)(framework, host)`. What is merged obeys: `asPosted` changes nothing. */
 export const vfioExporter: VfioFactory = variant({ conforming });
 
-export const dmaBufPlugin: PluginModule<VfioOptions, VfioHost, VfioExporter> = plugin(
-  vfioExporter,
-  "vma",
-  "mmap",
-  "revoke",
-);
+export const dmaBufPlugin: VfioPlugin = plugin(vfioExporter, "vma", "mmap", "revoke");
