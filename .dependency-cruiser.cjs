@@ -62,7 +62,7 @@ module.exports = {
       name: `${name}-uses`,
       comment: `${name} may use ${allowed.join(", ") || "nothing"}`,
       severity: "error",
-      from: { path: `^packages/${name}/src/`, pathNot: "(\\.test|/testing)\\.ts$" },
+      from: { path: `^packages/${name}/src/`, pathNot: "(\\.test|/testing)\\.ts$|/testing/" },
       to: { path: "^packages/", pathNot: `^packages/(${[name, ...allowed].join("|")})/` },
     })),
   ],

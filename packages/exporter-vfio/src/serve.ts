@@ -1,14 +1,6 @@
 /** Whom a BAR can be served to, and how: what the variants are put together from. */
 import type { Attributes, Device, DmaBufAttachment, DmaBufOps, PfnAnswer, Rule } from "@dma-buf/core";
-import {
-  frameAt,
-  type MapOptions,
-  mapPhysVecs,
-  type PhysVec,
-  type PhysVecTable,
-  ScatterList,
-  whyNotByPfn,
-} from "@dma-buf/scatterlist";
+import { frameAt, type MapOptions, mapPhysVecs, type PhysVecTable, whyNotByPfn } from "@dma-buf/scatterlist";
 import type { VfioDmaBuf } from "./buffer.js";
 import { refuse } from "./refuse.js";
 
@@ -73,9 +65,8 @@ export function mapping(priv: VfioDmaBuf, how: HowToMap = {}): Mapping {
       priv.checkNotRevoked("map");
       priv.checkShared(at, "map");
       for (const op of ["dma_buf_phys_vec_to_sgt", "sg_alloc_table"]) env.alloc(allocation(op));
-      const table = device
-        ? yield* mapPhysVecs(device, vecs, direction, { provider, mmio: true, attributes, ...how.options?.(device) })
-        : forCpu(vecs, attributes as Attributes);
+      const options = { provider, mmio: true, attributes, ...(device && how.options?.(device)) };
+      const table = yield* mapPhysVecs(device, vecs, direction, options);
       owner.tables.made++;
       priv.mapped(table, importerName);
       return table;
@@ -86,13 +77,6 @@ export function mapping(priv: VfioDmaBuf, how: HowToMap = {}): Mapping {
       priv.unmapped(table);
     },
   };
-}
-
-/** Where the CPU finds the ranges: for an importer without a device, where the contract allows that. */
-function forCpu(vecs: readonly PhysVec[], attributes: Attributes): PhysVecTable {
-  const runs = new ScatterList({ kind: "cpu-physical", attributes }, { capacity: vecs.length });
-  for (const { physical, sizeBytes } of vecs) runs.append(physical, sizeBytes);
-  return { runs, *free() {} };
 }
 
 /** Tells page frames, each with the largest order that `limit` leaves of it. */

@@ -1,9 +1,9 @@
 /** For the fuzz test: everything that may be done. */
 import { DmaBufError, type Op, point } from "@dma-buf/core";
-import { encodeDmaBufFeature } from "./feature-layout.js";
+import { encodeDmaBufFeature } from "../feature-layout.js";
 import type { FuzzWorld } from "./fuzz-world.js";
-import { hotReset } from "./hot-reset.js";
-import { PAGE } from "./testing.js";
+import { hotReset } from "../hot-reset.js";
+import { PAGE } from "../testing.js";
 
 /** An act, and a number that chooses among its objects. */
 export type Act = readonly [string, number];

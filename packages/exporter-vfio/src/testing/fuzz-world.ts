@@ -13,11 +13,11 @@ import {
   type Vma,
 } from "@dma-buf/core";
 import { RecordingHost } from "@dma-buf/conformance";
-import type { VfioDmaBuf } from "./buffer.js";
-import type { VfioExporter } from "./exporter.js";
+import type { VfioDmaBuf } from "../buffer.js";
+import type { VfioExporter } from "../exporter.js";
 import { FuzzImporter, type Habit, type Use } from "./fuzz-importer.js";
-import { type FakeHost, fakeHost } from "./testing.js";
-import type { VfioFactory } from "./variant.js";
+import { type FakeHost, fakeHost } from "../testing.js";
+import type { VfioFactory } from "../variant.js";
 
 export type Route = P2pVerdict["mapType"];
 
