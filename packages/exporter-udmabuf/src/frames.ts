@@ -1,8 +1,7 @@
 /** Telling page frames. */
-import { type DmaBufAttachment, type DmaBufOps, PAGE_SIZE, type PfnAnswer, type PhysAddr } from "@dma-buf/core";
-import { frameAt } from "@dma-buf/scatterlist";
+import { type DmaBufAttachment, type DmaBufOps, PAGE_SIZE, type PfnAnswer } from "@dma-buf/core";
+import { frameAt, sliceOf } from "@dma-buf/scatterlist";
 import type { Backing } from "./backing.js";
-import type { FolioRange } from "./host.js";
 import { refuse } from "./refuse.js";
 
 /**
@@ -41,7 +40,7 @@ export function faulting(backing: Backing): Required<Pick<DmaBufOps, "mmap">> {
     mmap(buf, vma) {
       if (vma.isPrivate) refuse("EINVAL", "mmap", "a private mapping would copy what devices write: map it shared");
       vma.fault = (page): PfnAnswer => {
-        const shown = slice(backing.ranges(), vma.pgoff * PAGE_SIZE, vma.pages * PAGE_SIZE);
+        const shown = sliceOf(backing.ranges(), vma.pgoff * PAGE_SIZE, vma.pages * PAGE_SIZE);
         const frame = frameAt(shown, page);
         if (!frame)
           return refuse(
@@ -54,16 +53,4 @@ export function faulting(backing: Backing): Required<Pick<DmaBufOps, "mmap">> {
       };
     },
   };
-}
-
-/** The part of `ranges` that is `[offset, offset + sizeBytes)` of their bytes. */
-function slice(ranges: readonly FolioRange[], offset: number, sizeBytes: number): readonly FolioRange[] {
-  let at = 0;
-  return ranges.flatMap(({ physical, sizeBytes: length }) => {
-    const from = Math.max(at, offset);
-    const to = Math.min(at + length, offset + sizeBytes);
-    const part = { physical: (physical + from - at) as PhysAddr, sizeBytes: to - from };
-    at += length;
-    return to > from ? [part] : [];
-  });
 }

@@ -66,8 +66,8 @@ describe("mmap", () => {
   });
 
   it("EINVAL for a private mapping", () => {
-    const of = vma();
-    const act = (): void => rig().mmaps.mmap(0, of, { shared: false });
+    const of: Vma = { ...vma(), isPrivate: true };
+    const act = (): void => rig().mmaps.mmap(0, of);
     expect(refusal(act)).toBe("EINVAL@mmap");
     expect(act).toThrow(/MAP_SHARED/);
     expect(of.fault).toBeNull();

@@ -3,17 +3,8 @@
  * dma-buf. Regions that are no BAR of PCI are not here: ROM and config space cannot be mapped, and the memory that
  * nvgrace-gpu shows as a region of its own is not modelled. Linux 7.3: drivers/vfio/pci/vfio_pci_core.c.
  */
-import {
-  addr,
-  DmaBufError,
-  type ErrnoName,
-  type Op,
-  PAGE_SIZE,
-  type PfnAnswer,
-  type PhysAddr,
-  type Vma,
-} from "@dma-buf/core";
-import { frameAt, type PhysVec, sizeOf } from "@dma-buf/scatterlist";
+import { DmaBufError, type ErrnoName, type Op, PAGE_SIZE, type PfnAnswer, type Vma } from "@dma-buf/core";
+import { frameAt, type PhysVec, sizeOf, sliceOf } from "@dma-buf/scatterlist";
 import type { VfioHost, VfioRegion } from "./host.js";
 import type { MemoryLock } from "./memory-lock.js";
 import { BARS } from "./validate.js";
@@ -60,10 +51,9 @@ export class BarMmaps {
    * with the memory off: touching it does not.
    * @throws DmaBufError `EINVAL` at stage `mmap`: a region that cannot be mapped, a private mapping, pages beyond the end
    */
-  mmap(regionIndex: number, vma: Vma, { shared = true }: { readonly shared?: boolean } = {}): void {
+  mmap(regionIndex: number, vma: Vma): void {
     const { host } = this.#dev;
     this.#dev.binding.checkMmap(regionIndex);
-    if (!shared) throw refused("EINVAL", `BAR ${regionIndex} of ${host.name} is mapped MAP_SHARED or not at all`);
     if (!mmapSupported(host, regionIndex))
       throw refused("EINVAL", `region ${regionIndex} of ${host.name} cannot be mapped: choose a memory BAR`);
     const whole = wholePages(host.region(regionIndex) as VfioRegion);
@@ -75,9 +65,11 @@ export class BarMmaps {
    * Fills `vma` from `vecs`, whole pages of this device, beginning at page `vma.pgoff` of them. The answer's order is
    * that of the largest leaf that lies in the mapping and in one range; the VMA is taken to lie as aligned as the memory
    * does. `also`: what else must hold for a page to be filled.
+   * @throws DmaBufError `EINVAL` at stage `mmap`: a private mapping
    */
   fill(vma: Vma, vecs: readonly PhysVec[], also: () => boolean = () => true): void {
-    const mapped = slice(vecs, vma.pgoff * PAGE_SIZE, vma.pages * PAGE_SIZE);
+    if (vma.isPrivate) throw refused("EINVAL", `a BAR of ${this.#dev.host.name} is mapped MAP_SHARED or not at all`);
+    const mapped = sliceOf(vecs, vma.pgoff * PAGE_SIZE, vma.pages * PAGE_SIZE);
     let present = new Set<number>();
     let zaps = this.#zaps;
     vma.fault = (page) => {
@@ -126,17 +118,6 @@ function leafAt(vecs: readonly PhysVec[], page: number): PfnAnswer {
   const frame = frameAt(vecs, page);
   if (!frame) throw refused("EFAULT", `page ${page} is not in the mapping: touch one that is`);
   return { pfn: frame.pfn, maxOrder: LEAF_ORDERS.find((order) => order <= frame.maxOrder) as number };
-}
-
-/** Bytes `[from, from + sizeBytes)` of `vecs`. */
-function slice(vecs: readonly PhysVec[], from: number, sizeBytes: number): PhysVec[] {
-  let at = 0;
-  return vecs.flatMap((vec) => {
-    const begin = Math.max(from - at, 0);
-    const end = Math.min(from + sizeBytes - at, vec.sizeBytes);
-    at += vec.sizeBytes;
-    return begin < end ? [{ physical: addr<PhysAddr>(vec.physical + begin), sizeBytes: end - begin }] : [];
-  });
 }
 
 function refused(code: ErrnoName, message: string): DmaBufError {

@@ -1,7 +1,7 @@
 import { addr, PAGE_SIZE, pfnOf, type PhysAddr } from "@dma-buf/core";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { frameAt, type PhysVec, sizeOf } from "./index.js";
+import { frameAt, type PhysVec, sizeOf, sliceOf } from "./index.js";
 
 const vecsOf = (ranges: readonly (readonly [number, number])[]): PhysVec[] =>
   ranges.map(([page, pages]) => ({ physical: addr<PhysAddr>(page * PAGE_SIZE), sizeBytes: pages * PAGE_SIZE }));
@@ -44,4 +44,17 @@ it("a range of 1 GiB that is aligned has order 18, up to its last page", () => {
 
 it.each([-1, 0.5, Number.NaN, Infinity, 2 ** 53])("%s is no page offset", (pgoff) => {
   expect(frameAt(vecsOf([[4, 4]]), pgoff)).toBeNull();
+});
+
+it("a slice has the pages that it should, in order, and no more than there are", () => {
+  fc.assert(
+    fc.property(ranges, fc.nat(80), fc.nat(80), (given, first, pages) => {
+      const vecs = vecsOf(given);
+      const framesOf = (of: readonly PhysVec[]): number[] =>
+        of.flatMap((v) => Array.from({ length: v.sizeBytes / PAGE_SIZE }, (_, i) => pfnOf(v.physical) + i));
+      const slice = sliceOf(vecs, first * PAGE_SIZE, pages * PAGE_SIZE);
+      expect(framesOf(slice)).toEqual(framesOf(vecs).slice(first, first + pages));
+      expect(slice.every((v) => v.sizeBytes > 0)).toBe(true);
+    }),
+  );
 });

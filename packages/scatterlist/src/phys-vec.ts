@@ -38,6 +38,22 @@ export function frameAt(vecs: readonly PhysVec[], pgoff: number): PfnAnswer | nu
   return null;
 }
 
+/**
+ * Bytes `[offset, offset + sizeBytes)` of what `vecs` cover, as far as they cover them.
+ * @example
+ * const vecs = [{ physical: addr(0x1000), sizeBytes: 4096 }, { physical: addr(0x9000), sizeBytes: 8192 }];
+ * sliceOf(vecs, 4096, 4096); // [{ physical: 0x9000, sizeBytes: 4096 }]
+ */
+export function sliceOf(vecs: readonly PhysVec[], offset: number, sizeBytes: number): PhysVec[] {
+  let at = 0;
+  return vecs.flatMap((vec) => {
+    const begin = Math.max(offset - at, 0);
+    const end = Math.min(offset + sizeBytes - at, vec.sizeBytes);
+    at += vec.sizeBytes;
+    return begin < end ? [{ physical: addr<PhysAddr>(vec.physical + begin), sizeBytes: end - begin }] : [];
+  });
+}
+
 /** The largest order whose naturally aligned run around `at` lies inside `[from, to)`. */
 function orderInside(at: number, from: number, to: number): number {
   let order = 0;
