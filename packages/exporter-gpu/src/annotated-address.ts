@@ -1,15 +1,13 @@
 /** Each address says its space: a peer on the fabric gets the fabric's, everybody else what the route asks for. */
-import type { Attributes, DmaBufAttachment, Framework, PluginModule } from "@dma-buf/core";
+import type { Attributes, DmaBufAttachment } from "@dma-buf/core";
 import { mapPhysVecs } from "@dma-buf/scatterlist";
 import { attachable, whyNotByAddress } from "./attach.js";
 import { refuse } from "./buffer-object.js";
 import { cpuSide } from "./cpu-side.js";
-import { gpuEngine } from "./engine.js";
-import type { GpuExporter } from "./exporter.js";
 import { overFabric, type GpuOptions, type Variant } from "./gpu.js";
-import type { GpuHost } from "./host.js";
 import { pinnable } from "./placement.js";
 import { type MapPlace, mappable, ramTable, ready, visible } from "./tables.js";
+import { factory, type GpuFactory, type GpuPlugin, plugin } from "./variant.js";
 
 /** Nobody posted it: there is no `asPosted`. */
 export interface GpuAnnotatedOptions extends Omit<GpuOptions, "asPosted"> {
@@ -26,19 +24,8 @@ const vram: MapPlace = function* (gpu, place, at, direction) {
     const common = { kind: "device-private", fabric: fabric.fabric, attributes: VRAM } as const;
     return ready(common, gpu.memory.fabricBlocks(place) ?? []);
   }
-  if (!at.device) return frames(VRAM, visible(gpu, place));
   return yield* mapPhysVecs(at.device, visible(gpu, place), direction, { provider, mmio: true, attributes: VRAM });
 };
-
-const gtt: MapPlace = function* (gpu, place, at, direction) {
-  return at.device ? yield* ramTable(RAM)(gpu, place, at, direction) : frames(RAM, visible(gpu, place));
-};
-
-const frames = (attributes: Attributes, vecs: ReturnType<typeof visible>): ReturnType<typeof ready> =>
-  ready(
-    { kind: "cpu-physical", attributes },
-    vecs.map((v) => ({ address: v.physical, sizeBytes: v.sizeBytes })),
-  );
 
 const variant = (tellsFrames: boolean): Variant => ({
   settles: false,
@@ -46,7 +33,13 @@ const variant = (tellsFrames: boolean): Variant => ({
     const door = attachable(gpu, bo, { whyNoPeer: whyNotByAddress, refusesHere: false });
     const attach = (at: DmaBufAttachment): ReturnType<NonNullable<typeof door.attach>> =>
       at.device || tellsFrames ? door.attach?.(at) : noFrames(at);
-    return { ...door, attach, ...pinnable(gpu, bo), ...mappable(gpu, bo, { vram, gtt }), ...cpuSide(gpu, bo) };
+    return {
+      ...door,
+      attach,
+      ...pinnable(gpu, bo),
+      ...mappable(gpu, bo, { vram, gtt: ramTable(RAM) }),
+      ...cpuSide(gpu, bo),
+    };
   },
 });
 
@@ -54,16 +47,12 @@ const noFrames = (at: DmaBufAttachment): never =>
   refuse("EOPNOTSUPP", "amdgpu_dma_buf_attach", "attach", `${at.importerName} has no device to make addresses for`);
 
 /** `gpuExporter(options)(framework, host)`. */
-export const gpuExporter =
-  (options: GpuAnnotatedOptions = {}) =>
-  (framework: Framework, host: GpuHost): GpuExporter =>
-    gpuEngine(framework, host, options, variant(options.tellsFrames ?? false));
+export const gpuExporter: GpuFactory<GpuAnnotatedOptions> = factory(({ tellsFrames = false }) => variant(tellsFrames));
 
-export const dmaBufPlugin: PluginModule<GpuAnnotatedOptions, GpuHost, GpuExporter> = {
-  schemaVersion: 1,
-  kind: "exporter",
-  name: "amdgpu",
-  contracts: ["annotated-address"],
-  capabilities: ["map", "pin", "cpu-access", "mmap", "vmap", "static", "move"],
-  create: gpuExporter,
-};
+export const dmaBufPlugin: GpuPlugin<GpuAnnotatedOptions> = plugin(
+  gpuExporter,
+  "annotated-address",
+  "map",
+  "pin",
+  "static",
+);

@@ -1,6 +1,6 @@
 import { DeviceFabric } from "@dma-buf/machine";
 import { describe, expect, it } from "vitest";
-import { MAPPED, Nic, PAGE, refused, rig, type RigOptions, type VariantId } from "../testing/rig.js";
+import { MAPPED, Nic, PAGE, refused, rig, type RigOptions, type VariantId } from "./testing/rig.js";
 
 function attached(id: VariantId, options: RigOptions = {}, nicOptions: ConstructorParameters<typeof Nic>[1] = {}) {
   const r = rig(id, options);

@@ -54,6 +54,8 @@ export type OwnedBo = { -readonly [K in keyof BufferObject]: BufferObject[K] } &
   closed: boolean;
   /** Moves so far. */
   moves: number;
+  /** Are importers being told of a move? */
+  moving: boolean;
 };
 
 /**
@@ -76,7 +78,18 @@ export function completed(options: BufferObjectOptions): Required<BufferObjectOp
 export function newBo(options: Required<BufferObjectOptions>, place: Place, env: Env): OwnedBo {
   const fenceContext = env.allocContexts(1);
   const resv = new DmaResv(`resv(bo ${fenceContext})`, env);
-  return { ...options, place, resv, fenceContext, pinCount: 0, buf: null, refs: 1, closed: false, moves: 0 };
+  return {
+    ...options,
+    place,
+    resv,
+    fenceContext,
+    pinCount: 0,
+    buf: null,
+    refs: 1,
+    closed: false,
+    moves: 0,
+    moving: false,
+  };
 }
 
 /** A refusal of this driver; `op` is the kernel's function. */

@@ -1,8 +1,8 @@
 import { refusal } from "@dma-buf/config/refusal";
 import { type Op, type PfnAnswer, perform, Usage, type Vma } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
-import { BAR, bytes, Nic, PAGE, RAM, refused, rig, type RigOptions, waitsFor } from "../testing/rig.js";
-import type { BufferObjectOptions } from "./index.js";
+import { BAR, bytes, job, PAGE, RAM, refused, rig, type Rig, type RigOptions, waitsFor } from "./testing/rig.js";
+import type { BufferObject, BufferObjectOptions } from "./index.js";
 
 const ID = "linux-7.3";
 
@@ -12,6 +12,11 @@ function world(options: RigOptions = {}, bo: Partial<BufferObjectOptions> = {}) 
   const map = (pages = 2): Vma => r.run(r.fw.mmapFile(shared.buf, { pgoff: 0, pages, buf: null, fault: null }));
   const fault = (vma: Vma, page: number): PfnAnswer => r.run(perform(vma.fault?.(page)) as Op<PfnAnswer>);
   return { ...r, ...shared, map, fault };
+}
+
+/** As the GPU itself writes. */
+function write({ memory }: Rig, { place }: BufferObject, offset: number, data: Uint8Array): void {
+  memory.write(place?.domain ?? "vram", (place?.blocks[0]?.start ?? 0) + offset, data);
 }
 
 describe("begin_cpu_access", () => {
@@ -53,13 +58,13 @@ describe("begin_cpu_access", () => {
     expect(refused(r, () => r.run(r.fw.beginAccess(r.buf, "from-device")))).toBe("ENOMEM@cpu-access");
   });
 
-  it("a signal while it waits for the reservation: EINTR", () => {
+  it("a signal while it waits for the reservation: ERESTARTSYS", () => {
     const r = world();
     const guard = r.bo.resv.tryLock();
     const task = r.scheduler.spawn("read", r.fw.beginAccess(r.buf, "from-device"));
     r.scheduler.signal(task);
     expect(r.scheduler.run()).toEqual({ kind: "done" });
-    expect(task.error).toMatchObject({ code: "EINTR" });
+    expect(task.error).toMatchObject({ code: "ERESTARTSYS" });
     guard?.[Symbol.dispose]();
     expect(r.bo.place?.domain).toBe("vram");
   });
@@ -132,11 +137,16 @@ describe("mmap", () => {
 });
 
 describe("vmap", () => {
-  it("keeps the buffer in RAM as long as it lasts, readable by the kernel", () => {
-    const r = world();
-    r.memory.write("vram", PAGE, bytes(7));
+  it.each([
+    ["where it is preferred: VRAM, where the BAR shows it", { windowPages: 8 }, "vram", { noCpuAccess: true }],
+    ["where it is preferred: RAM", {}, "gtt", { preferred: "gtt" }],
+    ["RAM, where the window is full", { windowPages: 1 }, "gtt", {}],
+    ["RAM, without a window", { windowPages: 0 }, "gtt", {}],
+  ] as const)("keeps the buffer, %s, as long as it lasts, readable by the kernel", (_, options, domain, made) => {
+    const r = world(options, made);
+    write(r, r.bo, PAGE, bytes(7));
     const map = r.run(r.fw.vmapBufferUnlocked(r.buf));
-    expect([r.bo.place?.domain, r.bo.pinCount, map.isIomem]).toEqual(["gtt", 1, false]);
+    expect([r.bo.place?.domain, r.bo.pinCount, map.isIomem]).toEqual([domain, 1, domain === "vram"]);
     expect(r.run(r.memory.kernel.read(map.address + PAGE, 8))).toEqual({ kind: "done", bytes: bytes(7) });
     expect(refused(r, () => r.run(r.exporter.evict(r.bo)))).toBe("EBUSY@map");
     r.run(r.fw.vunmapBufferUnlocked(r.buf, map));
@@ -152,14 +162,26 @@ describe("vmap", () => {
     }
   });
 
-  it("pinned in VRAM, or not allowed in RAM: EINVAL@cpu-access", () => {
-    const r = world();
-    const nic = new Nic(r);
-    r.run(nic.attach(r.buf));
-    r.run(nic.pin());
+  it("as posted it does not wait: who reads sees the bytes when the copy is done", () => {
+    const r = world({ windowPages: 8, exporter: { asPosted: true } }, { noCpuAccess: true });
+    expect(waitsFor(r, r.bo, Usage.KERNEL, r.fw.vmapBufferUnlocked(r.buf))).toBe(false);
+  });
+
+  it("pinned beyond the window, or not allowed in RAM without one: EINVAL@cpu-access", () => {
+    const r = world({ windowPages: 8 }, { noCpuAccess: true });
+    r.run(r.exporter.pin(r.bo));
     expect(refused(r, () => r.run(r.fw.vmapBufferUnlocked(r.buf)))).toBe("EINVAL@cpu-access");
-    const vram = world({}, { allowed: ["vram"] });
+    const vram = world({ windowPages: 0 }, { allowed: ["vram"] });
     expect(refused(vram, () => vram.run(vram.fw.vmapBufferUnlocked(vram.buf)))).toBe("EINVAL@cpu-access");
+  });
+
+  it("ended while it waits, nothing stays pinned", () => {
+    const r = world();
+    const fence = job(r, r.bo, Usage.KERNEL);
+    r.scheduler.spawn("vmap", r.fw.vmapBufferUnlocked(r.buf));
+    expect(r.scheduler.run().kind).toBe("deadlock");
+    expect([r.bo.pinCount, r.bo.resv.locked]).toEqual([0, false]);
+    fence.signal();
   });
 
   it("gone: ENODEV@cpu-access; without memory: ENOMEM@cpu-access", () => {

@@ -2,12 +2,13 @@
  * A GPU driver as an exporter: buffers that are in VRAM or in RAM, move between the two while they are shared, and are
  * pinned by who is attached. The variants say only what an importer is given; the life of a buffer is here.
  */
-import { type DmaBuf, type Framework, type Op, Usage } from "@dma-buf/core";
+import { type DmaBuf, type Framework, type Op, type ResvGuard, until, Usage } from "@dma-buf/core";
 import { type BufferObjectOptions, completed, newBo, type OwnedBo, refuse } from "./buffer-object.js";
 import type { GpuExporter } from "./exporter.js";
 import { type Gpu, type GpuOptions, present, toBeTold, type Variant } from "./gpu.js";
 import type { Domain, GpuHost, Place } from "./host.js";
 import { GpuMemoryManager } from "./memory.js";
+import { closeHandle, released } from "./life.js";
 import { copied, Mover, rule } from "./move.js";
 import { pinIn, unpinOnce } from "./placement.js";
 
@@ -19,8 +20,8 @@ export function gpuEngine(fw: Framework, host: GpuHost, options: GpuOptions, var
     settles: variant.settles,
     ignoresFences,
   });
-  const gpu: Gpu = { fw, host, options, memory, mover, awakeFor: new Set(), tables: 0, removed: false };
   const live = new Set<OwnedBo>();
+  const gpu: Gpu = { fw, host, options, memory, mover, live, awakeFor: new Set(), tables: 0, removed: false };
 
   function create(what: BufferObjectOptions): OwnedBo {
     const whole = completed(what);
@@ -40,6 +41,8 @@ export function gpuEngine(fw: Framework, host: GpuHost, options: GpuOptions, var
   }
 
   function exportBo(bo: OwnedBo): DmaBuf {
+    if (bo.closed)
+      refuse("ENOENT", "drm_gem_prime_handle_to_fd", "export", "its handle is closed: export before closing it");
     const no = (why: string): never => refuse("EPERM", "amdgpu_gem_prime_export", "export", why);
     if (bo.userptr) no("these are a process's own pages: export a buffer of the driver's");
     if (bo.vmAlwaysValid) no("it shares the reservation of its address space: make it without VM_ALWAYS_VALID");
@@ -48,41 +51,11 @@ export function gpuEngine(fw: Framework, host: GpuHost, options: GpuOptions, var
       fw.get(bo.buf);
       return bo.buf;
     }
-    const ops = { ...variant.ops(gpu, bo), release: (buf: DmaBuf) => released(bo, buf) };
+    const ops = { ...variant.ops(gpu, bo), release: (buf: DmaBuf) => released(gpu, bo, buf) };
     const { sizeBytes, resv } = bo;
     bo.buf = fw.export({ exporterName: "amdgpu", ops, sizeBytes, priv: bo, resv, flags: 2 });
     bo.refs++;
     return bo.buf;
-  }
-
-  function released(bo: OwnedBo, buf: DmaBuf): void {
-    // Another may have been exported since the last reference went.
-    if (bo.buf === buf) bo.buf = null;
-    put(bo);
-  }
-
-  function close(bo: OwnedBo): void {
-    if (bo.closed) refuse("EINVAL", "drm_gem_handle_delete", "export", "the handle is closed already: close it once");
-    bo.closed = true;
-    put(bo);
-  }
-
-  function put(bo: OwnedBo): void {
-    if (--bo.refs > 0) return;
-    if (bo.pinCount > 0) fw.report("warn", "release", "importer", `released with ${bo.pinCount} pin(s) left`);
-    if (bo.resv.testSignaled(Usage.BOOKKEEP)) destroy(bo);
-    else fw.scheduler.spawn(`${host.name} delayed delete`, whenIdle(bo));
-  }
-
-  function* whenIdle(bo: OwnedBo): Op<void> {
-    yield* bo.resv.waitTimeout(Usage.BOOKKEEP);
-    destroy(bo);
-  }
-
-  function destroy(bo: OwnedBo): void {
-    bo.resv.fini();
-    if (bo.place) memory.free(bo.place);
-    live.delete(bo);
   }
 
   function* move(bo: OwnedBo, to: Domain): Op<void> {
@@ -120,14 +93,21 @@ export function gpuEngine(fw: Framework, host: GpuHost, options: GpuOptions, var
     bo.place = null;
     if (buf) yield* fw.invalidate(buf, guard);
     yield* bo.resv.waitTimeout(Usage.BOOKKEEP);
-    if (buf && !options.asPosted) yield* fw.drain(buf, guard);
+    if (buf && !options.asPosted) yield* drained(buf, guard);
     memory.free(place);
+  }
+
+  function* drained(buf: DmaBuf, guard: ResvGuard): Op<void> {
+    yield* fw.drain(buf, guard);
+    // Nobody tells the kernel's own users.
+    const unmapped = (): boolean => buf.vmaps === 0;
+    yield* until("dma_buf.vunmap", unmapped, () => `vunmap by ${buf.vmaps} user(s) of the kernel's mapping`);
   }
 
   return {
     create,
     export: (bo) => exportBo(bo as OwnedBo),
-    close: (bo) => close(bo as OwnedBo),
+    close: (bo) => closeHandle(gpu, bo as OwnedBo),
     move: (bo, to) => move(bo as OwnedBo, to),
     evict: (bo) => move(bo as OwnedBo, "gtt"),
     pin: (bo) => pin(bo as OwnedBo),

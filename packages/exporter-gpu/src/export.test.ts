@@ -1,6 +1,6 @@
-import { type DmaBuf, DmaFence, type Op, point, Scheduler, seeded, Usage } from "@dma-buf/core";
+import { type DmaBuf, type Op, point, Scheduler, seeded, Usage } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
-import { ALL, Nic, PAGE, refused, rig, type Rig } from "../testing/rig.js";
+import { ALL, allQuiet, job, Nic, PAGE, refused, rig, type Rig } from "./testing/rig.js";
 import type { BufferObject } from "./index.js";
 
 const ID = "linux-7.3";
@@ -96,10 +96,11 @@ describe("export", () => {
     }
   });
 
-  it("closing twice: EINVAL@export", () => {
+  it("closing twice: EINVAL@export; exporting what is closed: ENOENT@export", () => {
     const r = rig(ID);
     const { bo } = r.shared(1);
     expect(refused(r, () => r.exporter.close(bo))).toBe("EINVAL@export");
+    expect(refused(r, () => r.exporter.export(bo))).toBe("ENOENT@export");
   });
 });
 
@@ -121,28 +122,22 @@ describe("the end of a buffer", () => {
   it("its memory goes when its fences have signalled, not before", () => {
     const r = rig(ID);
     const { bo, buf } = r.shared(1);
-    const fence = new DmaFence(
-      r.fw.env,
-      { driverName: () => "nic", timelineName: () => "q" },
-      r.fw.env.allocContexts(1),
-      1,
-    );
-    const held = bo.resv.tryLock();
-    if (!held) throw new Error("the reservation is free");
-    bo.resv.reserveFences(held, 1);
-    bo.resv.addFence(held, fence, Usage.BOOKKEEP);
-    held[Symbol.dispose]();
+    const fence = job(r, bo, Usage.BOOKKEEP);
     r.scheduler.spawn("put", r.fw.put(buf));
+    let used = 0;
     r.scheduler.spawn(
       "signal",
       (function* () {
-        while (r.fw.ledger.buffers > 0) yield { site: "test", ready: null };
-        expect(r.exporter.ledger.vramBytes).toBe(PAGE);
+        yield* allQuiet(r.scheduler);
+        used = r.exporter.ledger.vramBytes;
         fence.signal();
       })(),
     );
     expect(r.scheduler.run()).toEqual({ kind: "done" });
+    expect(used).toBe(PAGE);
     expect(r.exporter.ledger).toMatchObject({ bufferObjects: 0, vramBytes: 0 });
+    // The creator's of the job.
+    expect(fence.refs).toBe(1);
   });
 
   it("released with a pin left: a warning", () => {

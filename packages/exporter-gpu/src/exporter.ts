@@ -25,7 +25,8 @@ export interface GpuExporter {
   create(options: BufferObjectOptions): BufferObject;
   /**
    * The buffer object as a dma-buf with a reference for the caller: the same one as long as it lives.
-   * @throws DmaBufError `EPERM` userptr, or always valid in its address space · `ENODEV` gone · `ENOMEM`. Stage `export`
+   * @throws DmaBufError `ENOENT` closed · `EPERM` userptr, or always valid in its address space · `ENODEV` gone · `ENOMEM`.
+   * Stage `export`
    */
   export(bo: BufferObject): DmaBuf;
   /**
@@ -44,8 +45,9 @@ export interface GpuExporter {
   pin(bo: BufferObject): Op<void>;
   unpin(bo: BufferObject): Op<void>;
   /**
-   * Takes the memory away for good, pinned or not: importers are told, and what the contract drains is waited for; as
-   * posted the fences only. Who maps after that gets `ENODEV`. An importer that never unmaps keeps it waiting for ever.
+   * Takes the memory away for good, pinned or not: importers are told, and what the contract drains is waited for, and
+   * the end of kernel mappings; as posted the fences only. Who maps after that gets `ENODEV`. An importer that never unmaps
+   * keeps it waiting for ever.
    */
   lose(bo: BufferObject): Op<void>;
   /** The GPU is pulled out: {@link lose}s every buffer. As posted nobody is told. */

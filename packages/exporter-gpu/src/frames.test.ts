@@ -14,7 +14,7 @@ import {
   type Rig,
   type RigOptions,
   waitsFor,
-} from "../testing/rig.js";
+} from "./testing/rig.js";
 import type { BufferObjectOptions } from "./index.js";
 
 const frame = (physical: number): number => physical / PAGE;

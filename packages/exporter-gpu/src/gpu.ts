@@ -26,6 +26,8 @@ export interface Gpu {
   readonly options: GpuOptions;
   readonly memory: GpuMemoryManager;
   readonly mover: Mover;
+  /** Buffer objects whose memory is not given back yet. */
+  readonly live: Set<OwnedBo>;
   /** Attachments for which the GPU is kept awake. */
   readonly awakeFor: Set<DmaBufAttachment>;
   /** Tables that importers hold. */

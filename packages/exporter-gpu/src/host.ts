@@ -42,12 +42,15 @@ export interface GpuHost {
   /** Pages of RAM, zeroed or not, wherever they are; `null` when there are not so many. The caller frees them. */
   allocPages(pages: number): readonly Block[] | null;
   freePages(blocks: readonly Block[]): void;
-  /** A kernel mapping of RAM, one page after the other; where it begins. The caller unmaps it. */
+  /**
+   * A kernel mapping of RAM or of what the BAR shows, by CPU-physical address, one page after the other; where it begins.
+   * The caller unmaps it.
+   */
   vmap(blocks: readonly Block[]): number;
   vunmap(address: number): void;
 
   /** The copy engine: as many bytes as `from` has. Sleeps until all are written. */
   copy(from: Place, to: Place): Op<void>;
-  /** Overwrites what is given up, so that nobody reads what was there. Linux: `AMDGPU_POISON`. */
+  /** Overwrites what is given up, so that nobody reads what was there. Linux: `AMDGPU_GEM_CREATE_VRAM_WIPE_ON_RELEASE`. */
   wipe(place: Place): void;
 }

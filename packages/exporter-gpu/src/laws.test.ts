@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { DmaBufError } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
-import { ALL, Nic, rig, type Rig, type VariantId } from "../testing/rig.js";
+import { ALL, Nic, rig, type Rig, type VariantId } from "./testing/rig.js";
 import type { Block, BufferObject } from "./index.js";
 
 const VRAM_PAGES = 8;

@@ -75,9 +75,13 @@ export class GpuMemoryManager {
 
   /** By CPU-physical address; `null` where the window does not show all of it. */
   physVecs(place: Place): readonly PhysVec[] | null {
-    if (!this.isVisible(place)) return null;
-    const base = place.domain === "gtt" ? 0 : (this.#host.window?.physical ?? 0);
-    return place.blocks.map((b) => ({ physical: addr<PhysAddr>(base + b.start), sizeBytes: b.sizeBytes }));
+    return this.isVisible(place) ? this.uncheckedVecs(place) : null;
+  }
+
+  /** As if the window had no end: what lies beyond it is not there. */
+  uncheckedVecs({ domain, blocks }: Place): readonly PhysVec[] {
+    const base = domain === "gtt" ? 0 : (this.#host.window?.physical ?? 0);
+    return blocks.map((b) => ({ physical: addr<PhysAddr>(base + b.start), sizeBytes: b.sizeBytes }));
   }
 
   /** Of VRAM, by the fabric's address; `null` where it is in no fabric. */

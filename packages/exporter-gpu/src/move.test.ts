@@ -13,7 +13,7 @@ import {
   type Rig,
   type RigOptions,
   type VariantId,
-} from "../testing/rig.js";
+} from "./testing/rig.js";
 
 const POISON = Uint8Array.of(0xbe, 0xed, 0xb0, 0xd0);
 
@@ -186,16 +186,18 @@ describe("fences", () => {
     };
     r.run(r.fw.dynamicAttach(r.buf, r.device, importer));
     const task = r.scheduler.spawn("evict", r.exporter.evict(r.bo));
+    let state = "";
     r.scheduler.spawn(
       "zap",
       (function* () {
         yield* until("moved", () => r.bo.place?.domain === "gtt");
         yield* allQuiet(r.scheduler);
-        expect(task.state).toBe("runnable");
+        ({ state } = task);
         fence.signal();
       })(),
     );
     expect(r.scheduler.run()).toEqual({ kind: "done" });
+    expect(state).toBe("runnable");
   });
 
   it("an injected exporter that waits for no fence loses what a job still writes: STALE", () => {

@@ -71,25 +71,40 @@ export class Mover {
    * @throws DmaBufError `ENOMEM`
    */
   *moveTo(bo: OwnedBo, next: Place, held: Held, stage: Stage): Op<Move> {
-    const from = bo.place as Place;
     try {
       // Before the fences are looked at: what importers add in their callback is waited for too.
-      const buf = this.#options.toBeTold(bo);
-      if (buf) yield* this.#fw.invalidate(buf, held);
+      yield* this.#tell(bo, held);
       this.#fw.env.alloc(rule("amdgpu_job_alloc_with_ib", stage));
       held.resv.reserveFences(held, 1);
-      const before = this.#options.ignoresFences ? [] : held.resv.getFences(Usage.BOOKKEEP);
-      const fence = this.#newFence(bo);
-      held.resv.addFence(held, fence, Usage.KERNEL);
-      bo.place = next;
-      this.#fw.scheduler.spawn(`${this.#host.name} sdma`, this.#copy(from, next, before, fence));
-      const move = { fence, before };
+      const move = this.#queueCopy(bo, next, held);
       if (this.#options.settles) yield* copied(move);
       return move;
-    } catch (error) {
-      if (bo.place === from) this.#memory.free(next);
-      throw error;
+    } finally {
+      // Refused, or ended in the middle.
+      if (bo.place !== next) this.#memory.free(next);
     }
+  }
+
+  *#tell(bo: OwnedBo, held: Held): Op<void> {
+    const buf = this.#options.toBeTold(bo);
+    if (!buf) return;
+    bo.moving = true;
+    try {
+      yield* this.#fw.invalidate(buf, held);
+    } finally {
+      bo.moving = false;
+    }
+  }
+
+  /** @throws DmaBufError `ENOMEM`, and nothing was queued */
+  #queueCopy(bo: OwnedBo, next: Place, held: Held): Move {
+    const from = bo.place as Place;
+    const before = this.#options.ignoresFences ? [] : held.resv.getFences(Usage.BOOKKEEP);
+    const fence = this.#newFence(bo);
+    held.resv.addFence(held, fence, Usage.KERNEL);
+    bo.place = next;
+    this.#fw.scheduler.spawn(`${this.#host.name} sdma`, this.#copy(from, next, before, fence));
+    return { fence, before };
   }
 
   #newFence(bo: OwnedBo): DmaFence {

@@ -1,25 +1,19 @@
 /** The importer asks for page frames with the reservation held: true until it lets go, or is told. */
-import type { Framework, PluginModule } from "@dma-buf/core";
-import { gpuEngine } from "./engine.js";
-import type { GpuExporter } from "./exporter.js";
 import { framesVariant } from "./frames.js";
 import type { GpuOptions } from "./gpu.js";
-import type { GpuHost } from "./host.js";
+import { factory, type GpuFactory, type GpuPlugin, plugin } from "./variant.js";
 
 /** Nobody posted a GPU's `get_pfn`: there is no `asPosted`. */
 export type GpuPfnOptions = Omit<GpuOptions, "asPosted">;
 
 /** `gpuExporter(options)(framework, host)`. */
-export const gpuExporter =
-  (options: GpuPfnOptions = {}) =>
-  (framework: Framework, host: GpuHost): GpuExporter =>
-    gpuEngine(framework, host, options, framesVariant);
+export const gpuExporter: GpuFactory<GpuPfnOptions> = factory(() => framesVariant);
 
-export const dmaBufPlugin: PluginModule<GpuPfnOptions, GpuHost, GpuExporter> = {
-  schemaVersion: 1,
-  kind: "exporter",
-  name: "amdgpu",
-  contracts: ["pfn-locked"],
-  capabilities: ["map", "get_pfn", "pin", "cpu-access", "mmap", "vmap", "static", "move"],
-  create: gpuExporter,
-};
+export const dmaBufPlugin: GpuPlugin<GpuPfnOptions> = plugin(
+  gpuExporter,
+  "pfn-locked",
+  "map",
+  "get_pfn",
+  "pin",
+  "static",
+);

@@ -1,7 +1,19 @@
 import { refusal } from "@dma-buf/config/refusal";
 import { addr, type DmaAddr, type DmaApi } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
-import { ALL, bytes, contents, MAPPED, Nic, PAGE, refused, rig, type Rig, type RigOptions } from "../testing/rig.js";
+import {
+  ALL,
+  BAR,
+  bytes,
+  contents,
+  MAPPED,
+  Nic,
+  PAGE,
+  refused,
+  rig,
+  type Rig,
+  type RigOptions,
+} from "./testing/rig.js";
 import type { BufferObject, BufferObjectOptions } from "./index.js";
 
 const ID = "linux-7.3";
@@ -66,16 +78,29 @@ describe("map", () => {
     expect(refused(r, () => r.run(nic.use()))).toBe("EOPNOTSUPP@map");
   });
 
-  it("as posted nobody looks at where a pinned buffer is; what the window does not show is refused all the same", () => {
+  it("as posted nobody looks at where a pinned buffer is: who is no peer gets an address", () => {
     const { bo, buf, ...r } = world({ exporter: { asPosted: true } });
     r.run(r.exporter.pin(bo));
     const nic = nicOf(r, buf, { peer2peer: false });
     r.run(nic.use());
     expect([bo.place?.domain, nic.runs.length]).toEqual(["vram", 1]);
-    const small = world({ windowPages: 4, exporter: { asPosted: true } }, { noCpuAccess: true });
-    small.run(small.exporter.pin(small.bo));
-    const other = nicOf(small, small.buf);
-    expect(refused(small, () => small.run(other.use()))).toBe("EOPNOTSUPP@map");
+  });
+
+  it("as posted, pinned beyond the window: an address behind the window's end, and what is written there is lost", () => {
+    const r = world({ windowPages: 4, inFabric: true, exporter: { asPosted: true } }, { noCpuAccess: true });
+    r.run(r.exporter.pin(r.bo));
+    const nic = nicOf(r, r.buf);
+    r.run(nic.use());
+    expect(nic.runs[0]?.address).toBe(BAR + (r.bo.place?.blocks[0]?.start ?? 0));
+    r.run(nic.write(0, bytes(7)));
+    expect(contents(r, r.bo)).toEqual(bytes(0));
+  });
+
+  it("as posted, where no BAR shows VRAM there is no address to give: EOPNOTSUPP@map", () => {
+    const r = world({ windowPages: 0, exporter: { asPosted: true } });
+    r.run(r.exporter.pin(r.bo));
+    const nic = nicOf(r, r.buf);
+    expect(refused(r, () => r.run(nic.use()))).toBe("EOPNOTSUPP@map");
   });
 
   it("pinned in VRAM, who is no peer is refused: EOPNOTSUPP@map", () => {
@@ -124,16 +149,6 @@ describe("map", () => {
       return refused(r, () => r.run(nic.use()));
     };
     expect([false, true].map(answer)).toEqual(["ENOMEM@map", "EBUSY@map"]);
-  });
-
-  it("as posted, pinned beyond the window of a GPU in a fabric: no fabric's address slips into the table", () => {
-    const { bo, buf, ...r } = world(
-      { windowPages: 4, inFabric: true, exporter: { asPosted: true } },
-      { noCpuAccess: true },
-    );
-    r.run(r.exporter.pin(bo));
-    const nic = nicOf(r, buf);
-    expect(refused(r, () => r.run(nic.use()))).toBe("EOPNOTSUPP@map");
   });
 
   it.each([false, true])("RAM is mapped as RAM, VRAM as device memory (as posted: %s)", (asPosted) => {
@@ -213,6 +228,14 @@ describe("pin", () => {
     r.run(nic.unpin());
     r.run(other.pin());
     expect(bo.place?.domain).toBe("gtt");
+  });
+
+  it("without a window all of VRAM is as good: peers of the fabric have it pinned there", () => {
+    const r = rig(ID, { windowPages: 0, inFabric: true });
+    r.fabric.join(r.device);
+    const { bo, buf } = r.shared(1);
+    r.run(nicOf(r, buf).pin());
+    expect([bo.place?.domain, bo.pinCount]).toEqual(["vram", 1]);
   });
 
   it("no domain left: EINVAL@pin, and a warning", () => {

@@ -8,11 +8,14 @@ import type { Wanted } from "./memory.js";
 /**
  * Where the buffer is once it is where `at` can use it: VRAM for a peer if that is preferred and has room, else RAM. A
  * pinned one is where it is. Call with the reservation held; KERNEL fences may still move the bytes there.
- * @throws DmaBufError `ENODEV` gone · `EOPNOTSUPP` it may not be where `at` reaches it · `ENOMEM` no room
+ * @throws DmaBufError `ENODEV` gone · `EOPNOTSUPP` it may not be where `at` reaches it, or would move and `at` not be told ·
+ * `ENOMEM` no room · `EBUSY` asked for from inside the callback that tells of a move
  */
 export function* placeFor(gpu: Gpu, bo: OwnedBo, at: DmaBufAttachment, held: Held, by: "address" | "frame"): Op<Place> {
   const [op, stage]: [string, Stage] = by === "frame" ? ["get_pfn", "query"] : ["amdgpu_dma_buf_map", "map"];
   const place = present(gpu, bo, op, stage);
+  settled(gpu, bo, op, stage);
+  canBeTold(gpu, at, op, stage);
   const wanted = usable(gpu, bo, at, by);
   const noWay = (why: string): never =>
     refuse("EOPNOTSUPP", op, stage, `${at.importerName} cannot be served by ${gpu.host.name}: ${why}`);
@@ -26,6 +29,24 @@ export function* placeFor(gpu: Gpu, bo: OwnedBo, at: DmaBufAttachment, held: Hel
   return present(gpu, bo, op, stage);
 }
 
+/** Where the buffer will be is known when all importers were told: who asks in its callback would get the old place. */
+function settled({ fw }: Gpu, bo: OwnedBo, op: string, stage: Stage): void {
+  if (!bo.moving) return;
+  fw.report("violation", "invalidateMappings", "importer", `a callback that is told of a move calls ${op}`);
+  refuse("EBUSY", op, stage, "the buffer is about to move: ask when the callback has returned");
+}
+
+/** Who is neither told of a move nor has pinned would go on at the old place. As posted that is the importer's affair. */
+function canBeTold({ fw, options }: Gpu, at: DmaBufAttachment, op: string, stage: Stage): void {
+  if (options.asPosted || fw.isRevocable(at) || at.pins > 0) return;
+  refuse(
+    "EOPNOTSUPP",
+    op,
+    stage,
+    `${at.importerName} cannot be told when the buffer moves: bring the callback, or pin`,
+  );
+}
+
 /** Pinning for who is attached. */
 export function pinnable(gpu: Gpu, bo: OwnedBo): Pick<DmaBufOps, "pin" | "unpin"> {
   return {
@@ -36,14 +57,7 @@ export function pinnable(gpu: Gpu, bo: OwnedBo): Pick<DmaBufOps, "pin" | "unpin"
       const domains = pinDomains(gpu, bo, peersOnly);
       if (domains.length === 0)
         gpu.fw.report("warn", "pin", "exporter", `${at.importerName} pins what may be in VRAM only, and is no peer`);
-      const visible = gpu.host.window !== null;
-      yield* pinIn(
-        gpu,
-        bo,
-        domains.map((domain) => ({ domain, visible })),
-        held,
-        "pin",
-      );
+      yield* pinIn(gpu, bo, shownIn(gpu, domains), held, "pin");
     },
     unpin: () => unpinOnce(gpu, bo, "importer"),
   };
@@ -51,11 +65,13 @@ export function pinnable(gpu: Gpu, bo: OwnedBo): Pick<DmaBufOps, "pin" | "unpin"
 
 /**
  * Puts the buffer into one of `wanted` and keeps it there until `pinCount` is 0 again. Linux: `amdgpu_bo_pin()`.
- * @throws DmaBufError `EPERM` a process's own pages · `EINVAL` it may be in none of them, or is pinned elsewhere · `ENOMEM`
+ * @throws DmaBufError `EPERM` a process's own pages · `EINVAL` it may be in none of them, or is pinned elsewhere · `ENOMEM` ·
+ * `EBUSY` from inside the callback that tells of a move
  */
 export function* pinIn(gpu: Gpu, bo: OwnedBo, wanted: readonly Wanted[], held: Held, stage: Stage): Op<void> {
   const no = (code: "EPERM" | "EINVAL", why: string): never => refuse(code, "amdgpu_bo_pin", stage, why);
   const domains = wanted.map((w) => w.domain);
+  settled(gpu, bo, "amdgpu_bo_pin", stage);
   if (bo.userptr) no("EPERM", "these are a process's own pages: they are pinned by other means");
   if (!domains.some((d) => bo.allowed.includes(d)))
     no("EINVAL", `the buffer may be in ${bo.allowed.join(", ")} only: no domain is left to pin it in`);
@@ -63,6 +79,11 @@ export function* pinIn(gpu: Gpu, bo: OwnedBo, wanted: readonly Wanted[], held: H
   else if (!domains.some((d) => d === bo.place?.domain))
     no("EINVAL", `pinned in ${bo.place?.domain} already, wanted in ${domains.join(", ")}: unpin it first`);
   bo.pinCount++;
+}
+
+/** `domains`, where the window shows them. Without one, all of VRAM is as good. */
+export function shownIn({ host }: Gpu, domains: readonly Domain[]): readonly Wanted[] {
+  return domains.map((domain) => ({ domain, visible: host.window !== null }));
 }
 
 /** Undoes {@link pinIn}. One too many is a warning, and does nothing. Linux: `ttm_bo_unpin()`. */
@@ -79,11 +100,12 @@ function usable(gpu: Gpu, bo: OwnedBo, at: DmaBufAttachment, by: "address" | "fr
   return wanted.filter((w) => bo.allowed.includes(w.domain));
 }
 
-/** As posted the preferred domain is the only one, where it is possible at all. */
-function pinDomains({ options }: Gpu, { preferred, allowed }: OwnedBo, peersOnly: boolean): readonly Domain[] {
-  const [first, ...others] = [preferred, ...allowed.filter((d) => d !== preferred)].filter(
-    (d) => d === "gtt" || peersOnly,
-  );
+/**
+ * Where the buffer may be pinned, the preferred domain first; RAM alone unless `vram`. As posted the preferred domain is
+ * the only one, where it is possible at all.
+ */
+export function pinDomains({ options }: Gpu, { preferred, allowed }: OwnedBo, vram: boolean): readonly Domain[] {
+  const [first, ...others] = [preferred, ...allowed.filter((d) => d !== preferred)].filter((d) => d === "gtt" || vram);
   if (!first) return [];
   return options.asPosted && first === preferred ? [first] : [first, ...others];
 }

@@ -1,7 +1,8 @@
-import { addr, type DmaAddr } from "@dma-buf/core";
+import { addr, type DmaAddr, type Op } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import {
   ALL,
+  allQuiet,
   BAR,
   bytes,
   contents,
@@ -13,7 +14,7 @@ import {
   rig,
   type RigOptions,
   type VariantId,
-} from "../testing/rig.js";
+} from "./testing/rig.js";
 import { FABRIC_ADDRESS, type FabricAddresses } from "./index.js";
 
 /** Attaches, maps, writes; where the bytes are then. */
@@ -89,16 +90,19 @@ describe("a peer in the fabric", () => {
     };
   }
 
-  it("annotated-address: gets the fabric's addresses, of all of VRAM", () => {
-    const { nic, bo, run, fabric, ...r } = peer("annotated-address", { windowPages: 0 });
-    run(nic.use());
-    const attributes = { cache: "wc", snoop: false };
-    expect(nic.runs).toEqual([
-      { kind: "device-private", fabric, offset: 0, sizeBytes: 2 * PAGE, address: PAGE, attributes },
-    ]);
-    run(nic.write(8, bytes(7)));
-    expect(contents({ ...r, run, fabric }, bo, 8)).toEqual(bytes(7));
-  });
+  it.each([0, 16])(
+    "annotated-address: gets the fabric's addresses of VRAM, whether or not a BAR of %i pages shows it",
+    (n) => {
+      const { nic, bo, run, fabric, ...r } = peer("annotated-address", { windowPages: n });
+      run(nic.use());
+      const attributes = { cache: "wc", snoop: false };
+      expect(nic.runs).toEqual([
+        { kind: "device-private", fabric, offset: 0, sizeBytes: 2 * PAGE, address: PAGE, attributes },
+      ]);
+      run(nic.write(8, bytes(7)));
+      expect(contents({ ...r, run, fabric }, bo, 8)).toEqual(bytes(7));
+    },
+  );
 
   it.each([false, true])("a plain table would not say so: EINVAL@map, and a warning (as posted: %s)", (asPosted) => {
     const r = peer("linux-7.3", { exporter: { asPosted } });
@@ -195,8 +199,9 @@ describe("S68c: the GPU is pulled out, and its addresses are another card's", ()
   const removed = (id: VariantId, asPosted: boolean) => {
     const world = written(id, { exporter: { asPosted } });
     const { run, exporter, nic } = world;
+    const open = exporter.create({ sizeBytes: PAGE });
     run(exporter.remove());
-    return { ...world, holds: nic.runs.length, told: nic.told };
+    return { ...world, open, holds: nic.runs.length, told: nic.told };
   };
 
   it.each(ALL)("%s: importers are told and have let go; who comes later gets ENODEV", (id) => {
@@ -207,7 +212,7 @@ describe("S68c: the GPU is pulled out, and its addresses are another card's", ()
     const late = new Nic(r);
     expect(refused(r, () => r.run(late.attach(r.buf)))).toMatch(/^ENODEV@(attach|mmap)$/);
     expect(refused(r, () => r.exporter.create({ sizeBytes: PAGE }))).toBe("ENODEV@export");
-    expect(refused(r, () => r.exporter.export(r.bo))).toBe("ENODEV@export");
+    expect(refused(r, () => r.exporter.export(r.open))).toBe("ENODEV@export");
     expect(refused(r, () => r.run(r.exporter.evict(r.bo)))).toBe("ENODEV@map");
     expect(refused(r, () => r.run(r.exporter.pin(r.bo)))).toBe("ENODEV@pin");
   });
@@ -274,6 +279,22 @@ describe("memory that is taken away", () => {
     };
     expect(end(false)).toMatchObject({ kind: "deadlock", waits: [{ blockedOn: "unmap by nic" }] });
     expect(end(true)).toEqual({ kind: "done" });
+  });
+
+  it.each(ALL)("%s: a kernel mapping is waited for, by name; as it ends the memory goes", (id) => {
+    const r = rig(id);
+    const { bo, buf } = r.shared(1);
+    const map = r.run(r.fw.vmapBufferUnlocked(buf));
+    const task = r.scheduler.spawn("lose", r.exporter.lose(bo));
+    let seen: unknown[] = [];
+    function* unmap(): Op<void> {
+      yield* allQuiet(r.scheduler);
+      seen = [task.wait?.blockedOn?.(), r.exporter.ledger.vramBytes];
+      yield* r.fw.vunmapBufferUnlocked(buf, map);
+    }
+    r.run(unmap());
+    expect(seen).toEqual(["vunmap by 1 user(s) of the kernel's mapping", PAGE]);
+    expect([task.state, r.exporter.ledger.vramBytes, bo.pinCount]).toEqual(["done", 0, 0]);
   });
 
   it("under 6.13 nobody waits for the unmap", () => {

@@ -1,7 +1,6 @@
 /** Tables for importers: RAM by the DMA API, VRAM by what the contract makes of it. */
 import {
   type Attributes,
-  type Device,
   type DmaBufAttachment,
   DmaBufError,
   type DmaBufOps,
@@ -53,7 +52,7 @@ export const ramTable = (attributes: Attributes | null = null): MapPlace =>
     const vecs = visible(gpu, place);
     try {
       const options = { provider: null, mmio: false, attributes, pages: framesOf(vecs) };
-      return yield* mapPhysVecs(at.device as Device, vecs, direction, options);
+      return yield* mapPhysVecs(at.device, vecs, direction, options);
     } catch (cause) {
       if (!(gpu.options.asPosted && cause instanceof DmaBufError)) throw cause;
       throw new DmaBufError("EBUSY", { op: OP, stage: "map", message: cause.message, cause });
@@ -69,8 +68,11 @@ export const plainVram: MapPlace = function* (gpu, place, at, direction) {
     fw.report("warn", "mapDmaBuf", "importer", `${at.importerName} maps VRAM that it reaches over the fabric`);
     refuse("EINVAL", OP, "map", `${at.importerName} is in the fabric of ${host.name}: ask for the fabric's addresses`);
   }
-  const provider = options.asPosted ? null : host.provider;
-  return yield* mapPhysVecs(at.device as Device, visible(gpu, place), direction, { provider, mmio: true });
+  // Nor is the end of the window: what lies beyond it gets an address behind which it is not.
+  const unasked = options.asPosted && host.window !== null;
+  const vecs = unasked ? gpu.memory.uncheckedVecs(place) : visible(gpu, place);
+  const provider = unasked ? null : host.provider;
+  return yield* mapPhysVecs(at.device, vecs, direction, { provider, mmio: true });
 };
 
 /** A table of addresses that need no mapping. */

@@ -23,6 +23,13 @@ describe("VRAM", () => {
     expect(vram.alloc(5 * P)).toEqual([block(0, 1), block(2, 1), block(5, 3)]);
   });
 
+  it("of holes that are not needed nothing is taken", () => {
+    const vram = new VramManager(5 * P);
+    const pages = [0, 1, 2, 3, 4].map(() => vram.alloc(P) ?? []);
+    for (const i of [0, 2, 4]) vram.free(pages[i] ?? []);
+    expect(vram.alloc(2 * P)).toEqual([block(0, 1), block(2, 1)]);
+  });
+
   it("from the top down takes the ends of holes", () => {
     const vram = new VramManager(6 * P);
     const [, b] = [2, 2, 2].map((n) => vram.alloc(n * P) as Block[]);

@@ -9,7 +9,7 @@ export interface GpuPlace {
   readonly blocks: readonly PageBlock[];
 }
 
-/** What is given up reads so, in little-endian words. Linux: `AMDGPU_POISON`. */
+/** What is given up reads so. Linux clears it; a pattern tells who still reads there from who reads a new buffer. */
 const POISON = Uint8Array.of(0xbe, 0xed, 0xb0, 0xd0);
 
 export class GpuBytes {
@@ -17,18 +17,27 @@ export class GpuBytes {
   readonly #window: { readonly physical: PhysAddr; readonly sizeBytes: number } | null;
   readonly #hidden = new Map<number, Uint8Array>();
 
-  constructor(memory: PhysicalMemory, window: { readonly physical: PhysAddr; readonly sizeBytes: number } | null) {
+  readonly #isThere: () => boolean;
+
+  /** `isThere`: is the GPU in its slot? */
+  constructor(
+    memory: PhysicalMemory,
+    window: { readonly physical: PhysAddr; readonly sizeBytes: number } | null,
+    isThere: () => boolean,
+  ) {
     this.#ram = memory;
     this.#window = window;
+    this.#isThere = isThere;
   }
 
-  /** A page at a time, with others in between. */
+  /** A page at a time, with others in between. A GPU that was pulled out copies no more. */
   *copy(from: GpuPlace, to: GpuPlace): Op<void> {
     const into = pagesOf(to);
     for (const page of pagesOf(from)) {
       yield* point("gpu.copy");
       const target = into.next();
       if (target.done) throw new RangeError("the copy's target is smaller than its source");
+      if (!this.#isThere()) return;
       this.#writePage(to.domain, target.value, this.#readPage(from.domain, page));
     }
   }

@@ -63,6 +63,15 @@ describe("pages of RAM", () => {
     expect(memory.ledger.gpuPages).toBe(0);
   });
 
+  it("are mapped for the kernel as RAM is cached, and what the window shows as a BAR is", () => {
+    const { memory, machine, run } = gpu({ windowBytes: PAGE_SIZE });
+    memory.write("vram", 0, bytes(3));
+    const at = memory.vmap([BAR, RAM_AT].map((start) => ({ start, sizeBytes: PAGE_SIZE })));
+    expect(run(memory.kernel.read(at, 8))).toEqual({ kind: "done", bytes: bytes(3) });
+    run(memory.kernel.read(at + PAGE_SIZE, 8));
+    expect(machine.attributes.records.map((r) => r.mapped)).toEqual(["wc", "wb"]);
+  });
+
   it("are mapped for the kernel one after the other, and the mapping is counted", () => {
     const { memory, machine, run } = gpu();
     memory.write("gtt", RAM_AT, bytes(1));
@@ -95,6 +104,21 @@ describe("the copy engine", () => {
     expect(() => run(memory.copy(from, { domain: "gtt", blocks: blocks.slice(1) }))).toThrow(/smaller than its source/);
   });
 
+  it("pulled out in the middle it copies no more, and comes to its end", () => {
+    const { memory, machine, gpu: fn, run } = gpu();
+    for (const page of [0, 1]) memory.write("vram", page * PAGE_SIZE, bytes(1));
+    const blocks = [{ start: RAM_AT, sizeBytes: 2 * PAGE_SIZE }];
+    const copy = memory.copy(
+      { domain: "vram", blocks: [{ start: 0, sizeBytes: 2 * PAGE_SIZE }] },
+      { domain: "gtt", blocks },
+    );
+    copy.next();
+    copy.next();
+    machine.functions.unplug(fn);
+    run(copy);
+    expect([0, 1].map((page) => memory.read("gtt", RAM_AT + page * PAGE_SIZE, 1)[0])).toEqual([1, 0]);
+  });
+
   it("wiped memory reads as poison", () => {
     const { memory } = gpu({ windowBytes: PAGE_SIZE });
     memory.wipe({ domain: "vram", blocks: [{ start: 0, sizeBytes: 2 * PAGE_SIZE }] });
@@ -110,6 +134,8 @@ describe("runtime power", () => {
     expect([memory.runtimeGetIfActive(), memory.active, memory.ledger.gpuRuntimeRefs]).toEqual([false, false, 0]);
     run(memory.runtimeGet());
     expect([memory.active, memory.suspend(), memory.active]).toEqual([true, false, true]);
+    expect(memory.runtimeGet().next().done).toBe(true);
+    memory.runtimePut();
     expect([memory.runtimeGetIfActive(), memory.ledger.gpuRuntimeRefs]).toEqual([true, 2]);
     memory.runtimePut();
     memory.runtimePut();

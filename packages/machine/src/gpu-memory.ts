@@ -50,7 +50,7 @@ export class GpuMemory {
     if (windowBytes > Math.min(vramBytes, bar?.sizeBytes ?? 0))
       throw new RangeError(`a window of ${hex(windowBytes)} bytes is more than BAR 0 of ${address} or its VRAM has`);
     this.window = bar && windowBytes > 0 ? { physical: bar.base, sizeBytes: windowBytes } : null;
-    this.#bytes = new GpuBytes(machine.memory, this.window);
+    this.#bytes = new GpuBytes(machine.memory, this.window, () => !machine.functions.of(this.#fn).removed);
     this.provider = bar && this.window ? machine.provider(this.#fn, bar) : null;
     this.fabric = fabric ? { fabric, base: this.#show(fabric) } : null;
     machine.resources.registerAll(() => this.ledger);
@@ -78,10 +78,12 @@ export class GpuMemory {
   }
 
   *runtimeGet(): Op<void> {
+    if (!this.active) {
+      yield* point("gpu.resume");
+      this.#machine.functions.setPower(this.#fn, "D0");
+    }
+    // Counted in the step in which it is awake: who is ended before has taken nothing.
     this.#runtimeRefs++;
-    if (this.active) return;
-    yield* point("gpu.resume");
-    this.#machine.functions.setPower(this.#fn, "D0");
   }
 
   runtimePut(): void {
@@ -102,11 +104,13 @@ export class GpuMemory {
     return (this.#kernel ??= new Cpu(this.#machine, `kernel of ${this.name}`));
   }
 
+  /** By CPU-physical address: RAM, or what the window shows. */
   vmap(blocks: readonly PageBlock[]): number {
     const first = Math.max(VMALLOC_BASE, ...Array.from(this.#vmaps, ([va, sizeBytes]) => va + sizeBytes));
     let va = first;
     for (const { start, sizeBytes } of blocks) {
-      this.kernel.map(va, addr<PhysAddr>(start), sizeBytes, { cache: "wb" });
+      const cache = this.#machine.attributes.ownerOf(start) ?? "uc";
+      this.kernel.map(va, addr<PhysAddr>(start), sizeBytes, { cache });
       va += sizeBytes;
     }
     this.#vmaps.set(first, va - first);

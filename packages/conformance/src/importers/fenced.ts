@@ -7,6 +7,8 @@ export class Fenced extends ClassImporter {
   #context = 0;
   #seqno = 0;
   #job: "none" | "runs" | "runs on what is gone" = "none";
+  /** What the kernel did with the memory before the job was submitted. */
+  readonly #before: DmaFence[] = [];
 
   /** A job: submitted with its fence under the reservation, done when the access has arrived. */
   override *use(): Op<void> {
@@ -21,6 +23,14 @@ export class Fenced extends ClassImporter {
     this.translation = null;
     using held = yield* this.at.buf.resv.lock();
     yield* this.drop(held);
+  }
+
+  /** What comes after the job waits for it: it must not wait for that. */
+  protected override *awaitKernel(): Op<void> {
+    for (const fence of this.#before.splice(0)) {
+      yield* fence.wait();
+      fence.put();
+    }
   }
 
   /** A job goes on with what it has: its fence says until when. */
@@ -45,6 +55,7 @@ export class Fenced extends ClassImporter {
     this.#context ||= env.allocContexts(1);
     const names = { driverName: () => this.name, timelineName: () => "jobs" };
     resv.reserveFences(held, 1);
+    this.#before.push(...resv.getFences(Usage.KERNEL));
     const fence = new DmaFence(env, names, this.#context, ++this.#seqno);
     resv.addFence(held, fence, Usage.BOOKKEEP);
     this.#job = "runs";

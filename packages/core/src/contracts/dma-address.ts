@@ -135,7 +135,12 @@ export const dmaAddress: Contract = {
       does: "Maps the whole buffer for the kernel: the first user's call only.",
       resv: "held",
       owner: "all users share one mapping, until the last vunmap",
-      errors: { ENOMEM: "no memory", EINVAL: "no memory, as udmabuf says it" },
+      errors: {
+        ENOMEM: "no memory",
+        EINVAL: "no memory, as udmabuf says it",
+        ENODEV: "revoked",
+        EBUSY: "it cannot stay where the CPU reaches it",
+      },
       findings: ["any error"],
     }),
     vunmap: callback("vunmap", { stage: "cpu-access", does: "Undoes vmap: the last user's call only.", resv: "held" }),

@@ -21,6 +21,7 @@ export const getPfnRow: Row = {
     ENODEV: "revoked",
     EOPNOTSUPP: "the memory has no page frame; a reading, since the RFC names no errno",
     ENOMEM: "no memory to move it to where it has one",
+    EBUSY: "asked from inside invalidate, while it moves",
   },
   findings: [],
   kernelName: { "6.13": "get_pfn", "7.3": "get_pfn" },

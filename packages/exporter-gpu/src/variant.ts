@@ -1,0 +1,33 @@
+/** How the files that stand beside each other are made: one variant of the exporter each, by its contract. */
+import type { Framework, PluginModule } from "@dma-buf/core";
+import { gpuEngine } from "./engine.js";
+import type { GpuExporter } from "./exporter.js";
+import type { GpuOptions, Variant } from "./gpu.js";
+import type { GpuHost } from "./host.js";
+
+/** `gpuExporter(options)(framework, host)`: the driver of one GPU. */
+export type GpuFactory<Options extends GpuOptions> = (
+  options?: Options,
+) => (framework: Framework, host: GpuHost) => GpuExporter;
+
+export type GpuPlugin<Options extends GpuOptions> = PluginModule<Options, GpuHost, GpuExporter>;
+
+export const factory =
+  <Options extends GpuOptions>(variant: (options: Partial<Options>) => Variant): GpuFactory<Options> =>
+  (options) =>
+  (framework, host) =>
+    gpuEngine(framework, host, options ?? {}, variant(options ?? {}));
+
+/** What its module offers. */
+export const plugin = <Options extends GpuOptions>(
+  create: GpuFactory<Options>,
+  contract: string,
+  ...access: string[]
+): GpuPlugin<Options> => ({
+  schemaVersion: 1,
+  kind: "exporter",
+  name: "amdgpu",
+  contracts: [contract],
+  capabilities: [...access, "cpu-access", "mmap", "vmap", "move"],
+  create,
+});
