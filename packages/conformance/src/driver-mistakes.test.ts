@@ -13,7 +13,7 @@ const orders = (...classes: string[]): string[] =>
 it("the driver by the book passes", () => expect(verdict(driverOf(linux73)).said).toBe(""));
 
 it("one that tells importers at a restore too passes", () => {
-  expect(verdict(driverOf(linux73, { restore: ["unmark", "lock", "invalidate", "unlock"] })).said).toBe("");
+  expect(verdict(driverOf(linux73, { restore: ["alloc", "unmark", "lock", "invalidate", "unlock"] })).said).toBe("");
 });
 
 describe("a driver that does a step too early, too late or not at all", () => {
@@ -115,6 +115,12 @@ describe("a driver that does a step too early, too late or not at all", () => {
       driverOf(linux73, { move: ["lock", "invalidateNewest", "fences", "copy", "unlock"] }),
       orders("zap+fenced"),
       /STALE: an access of the zap importer reaches 0x100000/,
+    ],
+    [
+      "is restored and does not take its memory from the pool again",
+      driverOf(linux73, { restore: ["unmark"] }),
+      orders("zap", "fenced", "faulting", "pinned-revocable", "zap+fenced"),
+      /STALE: an access of the zap importer reaches 0x100000, which was freed/,
     ],
     [
       "counts a map that failed",

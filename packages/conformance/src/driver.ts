@@ -25,6 +25,7 @@ import type { ExporterSubject } from "./subject.js";
 export const SIZE_BYTES = 16384;
 export const BOOK = {
   revoke: ["lock", "mark", "invalidate", "fences", "unlock", "unmaps", "free"],
+  restore: ["alloc", "unmark"],
   move: ["lock", "invalidate", "fences", "copy", "unlock"],
 } as const;
 
@@ -38,22 +39,34 @@ export class Driver {
   gone = false;
   /** Its own count of maps. */
   maps = 0;
+  /** What it does about the bytes of a move. */
+  readonly copied: (driver: Driver) => void;
   #held: ResvGuard | null = null;
 
-  constructor(fw: Framework, host: RecordingHost) {
+  constructor(fw: Framework, host: RecordingHost, copied: (driver: Driver) => void = () => {}) {
     this.fw = fw;
     this.host = host;
+    this.copied = copied;
   }
 
   *do(steps: readonly (keyof typeof STEPS)[]): Op<void> {
     if (this.buf.refs === 0) return;
     this.fw.get(this.buf);
-    for (const step of steps) yield* STEPS[step](this);
-    yield* this.fw.put(this.buf);
+    try {
+      for (const step of steps) yield* STEPS[step](this);
+    } finally {
+      this.unlock();
+      yield* this.fw.put(this.buf);
+    }
   }
 
   *lock(): Op<void> {
     this.#held = yield* this.buf.resv.lock();
+  }
+
+  unlock(): void {
+    this.#held?.[Symbol.dispose]();
+    this.#held = null;
   }
 
   get held(): ResvGuard {
@@ -90,7 +103,7 @@ export class Driver {
 export const STEPS = {
   lock: (d: Driver): Op<void> => d.lock(),
   *unlock(d: Driver): Op<void> {
-    d.held[Symbol.dispose]();
+    d.unlock();
   },
   *mark(d: Driver): Op<void> {
     d.gone = true;
@@ -119,10 +132,14 @@ export const STEPS = {
   *copy(d: Driver): Op<void> {
     d.host.freed(d.physical, SIZE_BYTES);
     d.physical = addr<PhysAddr>(d.physical + SIZE_BYTES);
+    d.copied(d);
     yield* point("driver.copy");
   },
   *free(d: Driver): Op<void> {
     d.host.freed(d.physical, SIZE_BYTES);
+  },
+  *alloc(d: Driver): Op<void> {
+    d.host.allocated(d.physical, SIZE_BYTES);
   },
   /** Its own count, instead of the attachments'. */
   counted: (d: Driver): Op<void> =>
@@ -146,6 +163,7 @@ export function driverOf(
     readonly revoke?: Steps;
     readonly restore?: Steps;
     readonly move?: Steps;
+    readonly copied?: (driver: Driver) => void;
     readonly ops?: (driver: Driver) => Partial<DmaBufOps>;
   } = {},
 ): ExporterSubject {
@@ -155,7 +173,7 @@ export function driverOf(
     contract,
     capabilities: ["map", "revoke", "move"],
     create(fw, host) {
-      const driver = new Driver(fw, host);
+      const driver = new Driver(fw, host, wrong.copied);
       return {
         export() {
           const ops = { ...driver.ops(), ...wrong.ops?.(driver) };
@@ -163,10 +181,7 @@ export function driverOf(
           return driver.buf;
         },
         revoke: () => driver.do(wrong.revoke ?? BOOK.revoke),
-        *restore() {
-          host.allocated(driver.physical, SIZE_BYTES);
-          yield* driver.do(wrong.restore ?? ["unmark"]);
-        },
+        restore: () => driver.do(wrong.restore ?? BOOK.restore),
         move: () => driver.do(wrong.move ?? BOOK.move),
       };
     },

@@ -11,9 +11,9 @@ import {
 } from "@dma-buf/core";
 import type { Breach, Recorder } from "./recorder.js";
 
-/** How far a search goes in turn and, if that was not all, at random. Steps bound what long orders cost. */
-const IN_TURN = { orders: 5000, steps: 40_000 };
-const AT_RANDOM = { orders: 2000, steps: 10_000 };
+/** How many steps a search goes in turn and, if that was not all, at random: long orders cost more. */
+const IN_TURN_STEPS = 40_000;
+const AT_RANDOM_STEPS = 10_000;
 
 /** A plugin against its counterpart, with everything built anew for each order. */
 export interface Race {
@@ -34,11 +34,11 @@ export interface Search {
 
 /** Tries the orders of `race`. */
 export function searchOrders(race: Race): Search {
-  const found = search(race, exhaustive(), { ...IN_TURN, steps: race.stepsMax ?? IN_TURN.steps });
+  const found = search(race, exhaustive(), race.stepsMax ?? IN_TURN_STEPS);
   const { breaches, explored } = found;
   if (breaches.length > 0) return { breaches, orders: `broken in order ${explored}` };
   if (found.all) return { breaches, orders: `${explored} orders, all tried` };
-  const random = search(race, atRandom(), AT_RANDOM);
+  const random = search(race, atRandom(), AT_RANDOM_STEPS);
   return {
     breaches: random.breaches,
     orders: `${explored} orders in turn and ${random.explored} at random, not all`,
@@ -53,14 +53,14 @@ export function* together(scheduler: Scheduler, ops: Readonly<Record<string, Op<
   return tasks;
 }
 
-/** Stops at what is broken, and where `max` is reached. */
+/** Stops at what is broken, and after `stepsMax`. */
 function search(
   race: Race,
   strategy: Strategy,
-  max: typeof IN_TURN,
+  stepsMax: number,
 ): { readonly breaches: readonly Breach[]; readonly explored: number; readonly all: boolean } {
   let [breaches, steps, explored]: [readonly Breach[], number, number] = [[], 0, 0];
-  const left = (): boolean => breaches.length === 0 && steps < max.steps && explored < max.orders;
+  const left = (): boolean => breaches.length === 0 && steps < stepsMax;
   let all = false;
   const bounded: Strategy = {
     complete: true,

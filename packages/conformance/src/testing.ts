@@ -35,6 +35,18 @@ export function exporterOf(
   };
 }
 
+/** The same exporter where nothing is revoked and nothing moves: then there are no orders, and the rest is tried at once. */
+export function still(subject: ExporterSubject): ExporterSubject {
+  return {
+    ...subject,
+    capabilities: subject.capabilities.filter((c) => c !== "revoke" && c !== "move"),
+    create(fw, host) {
+      const { revoke: _revoke, restore: _restore, move: _move, ...others } = subject.create(fw, host);
+      return others;
+    },
+  };
+}
+
 /** To be broken by a test. */
 export class Plain extends ReferenceImporter {}
 

@@ -15,8 +15,6 @@ export class Witness {
   readonly #before = new Set<number>();
   /** Who was told an old place before this step must not use it any more. */
   #movedStep = 0;
-  /** One is enough: what follows is the same. */
-  #told = false;
 
   constructor(w: ExporterWorld, buf: DmaBuf) {
     this.#w = w;
@@ -50,13 +48,16 @@ export class Witness {
     this.#fw.trace.emit("access", () => `${importer} reaches ${where}, told at step ${lookedUpStep}`);
     const who = `an access of the ${importer} importer`;
     if (place === null)
-      this.#say("mapDmaBuf", `FAULT: ${who} finds nothing mapped at ${hex(run.address)}, which is not unmapped`);
+      this.#fw.breach("mapDmaBuf", `FAULT: ${who} finds nothing mapped at ${hex(run.address)}, which is not unmapped`);
     else if (host.isFreed(place))
-      this.#say("invalidate", `STALE: ${who} reaches ${where}, which was freed: invalidate and wait before`);
+      this.#fw.breach("invalidate", `STALE: ${who} reaches ${where}, which was freed: invalidate and wait before`);
     else if (this.#revoked)
-      this.#say("invalidate", `STALE: ${who} reaches ${where} after revoke() returned: wait for what is in flight`);
+      this.#fw.breach(
+        "invalidate",
+        `STALE: ${who} reaches ${where} after revoke() returned: wait for what is in flight`,
+      );
     else if (lookedUpStep < this.#movedStep && this.#before.has(place))
-      this.#say("invalidate", `STALE: ${who} reaches ${where} after move() returned: wait for what is in flight`);
+      this.#fw.breach("invalidate", `STALE: ${who} reaches ${where} after move() returned: wait for what is in flight`);
   };
 
   get #fw(): Recorder {
@@ -70,11 +71,6 @@ export class Witness {
     this.#revoked = false;
     const { exporter } = this.#w;
     if (exporter.restore) yield* exporter.restore();
-  }
-
-  #say(call: "mapDmaBuf" | "invalidate", message: string): void {
-    if (!this.#told) this.#fw.breach(call, message);
-    this.#told = true;
   }
 
   #pins(): number {
