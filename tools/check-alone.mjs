@@ -65,7 +65,9 @@ function example(name) {
 /** Declarations count too: a type that leads to a package nobody installs is \`any\`. */
 function mentions(dist, allowed) {
   for (const file of readdirSync(dist).filter((f) => /\.(c?js|d\.c?ts)$/.test(f)))
-    for (const [, name] of readFileSync(join(dist, file), "utf8").matchAll(/(?:from|require\(|import\() ?["'](@[^/"']+\/[^/"']+)/g))
+    for (const [, name] of readFileSync(join(dist, file), "utf8").matchAll(
+      /(?:from|require\(|import\() ?["'](@[^/"']+\/[^/"']+)/g,
+    ))
       if (!allowed.includes(name)) throw new Error(`${file} needs ${name}, which does not come with it`);
 }
 
