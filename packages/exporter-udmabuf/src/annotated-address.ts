@@ -3,7 +3,7 @@ import type { Attributes, PluginModule } from "@dma-buf/core";
 import type { UdmabufExporter, UdmabufOptions, Variant } from "./engine.js";
 import type { UdmabufHost } from "./host.js";
 import { mapped } from "./mapped.js";
-import { factory, plugin, type UdmabufFactory } from "./variant.js";
+import { plugin, type UdmabufFactory, unpostedFactory } from "./variant.js";
 
 /** RAM is cacheable, and a device's access looks into the caches. */
 const attributes: Attributes = { cache: "wb", snoop: true };
@@ -11,7 +11,7 @@ const attributes: Attributes = { cache: "wb", snoop: true };
 const variant: Variant = (backing) => mapped(backing, { bounces: false, attributes });
 
 /** `udmabufExporter(options)(framework, host)`. */
-export const udmabufExporter: UdmabufFactory<UdmabufOptions> = factory(variant);
+export const udmabufExporter: UdmabufFactory<UdmabufOptions> = unpostedFactory(variant);
 
 export const dmaBufPlugin: PluginModule<UdmabufOptions, UdmabufHost, UdmabufExporter> = plugin(
   udmabufExporter,

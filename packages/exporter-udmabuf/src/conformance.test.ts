@@ -14,11 +14,12 @@ const udmabuf = ({ name, contract, module }: Variant, movable: boolean, order: n
     ...(movable ? (["move"] as const) : []),
     ...(movable && contract.rows.pin ? (["pin"] as const) : []),
   ],
-  create(framework) {
-    const host = new PaperHost(order);
+  create(framework, witness) {
+    const host = new PaperHost(witness, order);
     const exporter = module.udmabufExporter({ movable })(framework, host);
     return {
       export: () => exporter.create([item(PaperHost.FD, 2, 2), item(PaperHost.FD, 0, 1)]),
+      ledger: () => ({ ...exporter.ledger, paper: host.out }),
       ...(movable ? { move: () => host.move(2) } : {}),
     };
   },

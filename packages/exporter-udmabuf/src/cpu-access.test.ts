@@ -1,6 +1,16 @@
 /** The CPU's access: its sync, and the kernel's own mapping. */
 import { refusal } from "@dma-buf/config/refusal";
-import { addr, type Contract, dmaAddress, explore, linux73, PAGE_SIZE, type PhysAddr, vma } from "@dma-buf/core";
+import {
+  addr,
+  type Contract,
+  dmaAddress,
+  DmaBufError,
+  explore,
+  linux73,
+  PAGE_SIZE,
+  type PhysAddr,
+  vma,
+} from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import type { FolioRange } from "./host.js";
 import { bytes, item, type Rig, rig, VARIANTS } from "./host.test.js";
@@ -141,5 +151,22 @@ describe("vmap", () => {
     const before = r.out();
     expect(refusal(() => r.run(r.fw.vmapBufferUnlocked(buf)))).toBe(expected);
     expect(r.out()).toEqual(before);
+  });
+
+  it.each([
+    ["vm_map_ram", "ENOMEM@cpu-access"],
+    ["the host's", "ENOMEM@map"],
+  ])("refused by %s: a buffer that moves is not kept where it is", (by, expected) => {
+    const r = rig({ options: { movable: true }, allocFails: (op) => op === by });
+    const fd = r.file(1);
+    const buf = r.exporter.create([item(fd, 0, 1)]);
+    const before = r.out();
+    if (by === "the host's")
+      r.memfds.vmap = () => {
+        throw new DmaBufError("ENOMEM", { op: by, stage: "map", message: "told to fail: expect it" });
+      };
+    expect(refusal(() => r.run(r.fw.vmapBufferUnlocked(buf)))).toBe(expected);
+    expect(r.out()).toEqual(before);
+    expect(refusal(() => r.run(r.memfds.memfd(fd).migrate(0)))).toBe("ok");
   });
 });

@@ -1,6 +1,6 @@
 /** `/dev/udmabuf` against what Linux 7.3.4 answered, refusal by refusal, and what each leaves behind: nothing. */
 import { refusal } from "@dma-buf/config/refusal";
-import { addr, DmaBufError, PAGE_SIZE, type PhysAddr } from "@dma-buf/core";
+import { addr, DmaBufError, PAGE_SIZE, type PhysAddr, until } from "@dma-buf/core";
 import { F_SEAL, type Memfd } from "@dma-buf/machine";
 import { describe, expect, it } from "vitest";
 import { bytes, item, type Rig, rig } from "./host.test.js";
@@ -262,6 +262,8 @@ describe("the fd", () => {
       );
     expect([ask(UDMABUF_FLAGS_CLOEXEC), ask(0), ask(0xff), ask(0xfe)]).toEqual([20, 20, 20, 20]);
     expect(seen).toEqual([true, false, true, false]);
+    // Each consumed the reference.
+    expect(r.exporter.ledger.buffers).toBe(4);
   });
 
   it("EMFILE: the buffer is released and its pins are given back", () => {
@@ -275,6 +277,29 @@ describe("the fd", () => {
     ).toBe("EMFILE@fd");
     expect(r.out()).toMatchObject({ exporter: { buffers: 0 }, machine: { memfdPins: 0 } });
     expect(r.fw.ledger).toEqual((before as { fw: unknown }).fw);
+  });
+
+  it("whoever asks is ended inside install: the buffer is released and its pins are given back", () => {
+    const { r, good } = world();
+    const before = r.out();
+    const asked = r.exporter.ioctl(CREATE, createArg({ memfd: good, offset: 0, size: PAGE_SIZE }), function* () {
+      yield* until("fd.lock", () => false);
+      return 20;
+    });
+    const task = r.scheduler.spawn("asks", asked);
+    // Nobody wakes it: the run ends it where it waits.
+    expect(r.scheduler.run()).toMatchObject({ kind: "deadlock", waits: [{ task: "asks", site: "fd.lock" }] });
+    expect(task.state).toBe("ended");
+    expect(r.out()).toEqual(before);
+  });
+
+  it("a Promise is no fd: TypeError, and nothing is left", () => {
+    const { r, good } = world();
+    const before = r.out();
+    const later = () => Promise.resolve(20) as never;
+    const act = () => r.run(r.exporter.ioctl(CREATE, createArg({ memfd: good, offset: 0, size: PAGE_SIZE }), later));
+    expect(act).toThrow(new TypeError("install returned a Promise: return a number or a generator"));
+    expect(r.out()).toEqual(before);
   });
 });
 

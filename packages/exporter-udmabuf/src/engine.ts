@@ -2,14 +2,15 @@
  * udmabuf as an exporter: pages of memory files as one buffer. The variants say only what the importer is given; everything
  * about the life of the buffer is here.
  */
-import { type DmaBuf, type DmaBufOps, type Framework, type MaySleep, type Op, perform } from "@dma-buf/core";
+import type { DmaBuf, DmaBufOps, Framework, Op } from "@dma-buf/core";
 import { type Backing, type Hold, pinned, type UdmabufLedger, type World } from "./backing.js";
 import { CpuAccess, vmapped } from "./cpu-access.js";
 import { faulting } from "./frames.js";
 import type { UdmabufHost } from "./host.js";
+import { type InstallFd, installed } from "./install.js";
 import { checkItems, rawItem, type UdmabufItem } from "./items.js";
 import { movable } from "./movable.js";
-import { decode, type RawItem, UDMABUF_FLAGS_CLOEXEC } from "./uapi.js";
+import { decode, type RawItem } from "./uapi.js";
 
 /** What every variant can be told. */
 export interface UdmabufOptions {
@@ -41,16 +42,14 @@ export interface UdmabufExporter {
   /**
    * ioctl(2): decodes, creates, and has the buffer put into the file table.
    * @param user what lies at the pointer, as far as it can be read; `null`: nothing can
-   * @param install gives an fd that consumes the reference; when it refuses, the buffer is put and nothing is left
-   * @throws DmaBufError as {@link create}; `ENOTTY` no such command · `EFAULT` the argument cannot be read · what `install` throws
+   * @param install gives an fd that consumes the reference; when it refuses or is ended, the buffer is put and nothing is left
+   * @throws DmaBufError as {@link create}; `ENOTTY` no such command · `EFAULT` the argument cannot be read · what `install`
+   * throws; TypeError when it returns a Promise
    */
   ioctl(command: number, user: Uint8Array | null, install: InstallFd): Op<number>;
   /** What is out. */
   readonly ledger: UdmabufLedger;
 }
-
-/** Puts a buffer into the caller's file table. Linux: `dma_buf_fd()`. */
-export type InstallFd = (buf: DmaBuf, flags: { readonly cloexec: boolean }) => MaySleep<number>;
 
 /** What a contract makes of pages: how importers get at them. */
 export type Variant = (backing: Backing) => Omit<DmaBufOps, "release">;
@@ -88,13 +87,7 @@ export function udmabufEngine(
     create: (items) => create(items.map(rawItem)),
     *ioctl(command, user, install) {
       const { flags, items } = decode(command, user, listLimit, () => world.alloc("memdup_user", "export"));
-      const buf = create(items);
-      try {
-        return yield* perform(install(buf, { cloexec: (flags & UDMABUF_FLAGS_CLOEXEC) !== 0 }));
-      } catch (error) {
-        yield* fw.put(buf);
-        throw error;
-      }
+      return yield* installed(fw, create(items), flags, install);
     },
     get ledger() {
       return { ...world.out };

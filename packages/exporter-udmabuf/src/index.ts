@@ -5,7 +5,7 @@
  * @packageDocumentation
  */
 export type { UdmabufLedger } from "./backing.js";
-export type { InstallFd, UdmabufExporter, UdmabufMergedOptions, UdmabufOptions } from "./engine.js";
+export type { UdmabufExporter, UdmabufMergedOptions, UdmabufOptions } from "./engine.js";
 export type {
   FolioRange,
   PageFollower,
@@ -15,5 +15,6 @@ export type {
   UdmabufMiscDevice,
   UdmabufOtherFile,
 } from "./host.js";
+export type { InstallFd } from "./install.js";
 export type { UdmabufItem } from "./items.js";
 export { UDMABUF_FLAGS_CLOEXEC, UDMABUF_IOCTL } from "./uapi.js";

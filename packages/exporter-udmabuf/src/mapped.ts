@@ -1,18 +1,7 @@
 /** Mapping for the attached device: a new table each time, out of the pages as they lie now. */
-import {
-  addr,
-  type Attributes,
-  type Device,
-  type Direction,
-  type DmaBufOps,
-  DmaBufError,
-  type Op,
-  PAGE_SIZE,
-  type Pfn,
-} from "@dma-buf/core";
-import { mapPhysVecs, type PhysVecTable } from "@dma-buf/scatterlist";
+import { type Attributes, type Device, type Direction, type DmaBufOps, DmaBufError, type Op } from "@dma-buf/core";
+import { mapPhysVecs, pfnsOf, type PhysVecTable } from "@dma-buf/scatterlist";
 import type { Backing } from "./backing.js";
-import type { FolioRange } from "./host.js";
 import { refuse } from "./refuse.js";
 
 /** How pages are mapped for devices. */
@@ -41,7 +30,7 @@ export function* tableFor(
   world.alloc("sg_alloc_table_from_pages", "map");
   const ranges = backing.ranges();
   const { bounces, attributes = null } = how;
-  const options = { provider: null, mmio: false, requireCoherent: !bounces, attributes, pages: pagesOf(ranges) };
+  const options = { provider: null, mmio: false, requireCoherent: !bounces, attributes, pages: pfnsOf(ranges) };
   const mapping = mapPhysVecs(device, ranges, direction, options);
   const table = yield* bounces && device ? dmaMapped(device, mapping) : mapping;
   world.out.tables++;
@@ -71,10 +60,4 @@ export function mapped(backing: Backing, how: MapHow): Required<Pick<DmaBufOps, 
     mapDmaBuf: (at, direction) => tableFor(backing, at.device, direction, how),
     unmapDmaBuf: (_at, table) => (table as PhysVecTable).free(),
   };
-}
-
-function pagesOf(ranges: readonly FolioRange[]): readonly Pfn[] {
-  return ranges.flatMap(({ physical, sizeBytes }) =>
-    Array.from({ length: sizeBytes / PAGE_SIZE }, (_, i) => addr<Pfn>(physical / PAGE_SIZE + i)),
-  );
 }

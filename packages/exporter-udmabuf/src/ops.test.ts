@@ -267,4 +267,13 @@ describe("mmap", () => {
     const r = rig({ variant: "vma", options: { asPosted: true } });
     expect(map(r, 0, 8).fault?.(1)).toMatchObject({ maxOrder: 0 });
   });
+
+  it.each(["pfn", "pfn-locked", "annotated-address"])(
+    "%s was not posted: asPosted, asked for without types, is not read",
+    (variant) => {
+      const r = rig({ variant, options: { asPosted: true } });
+      expect(map(r, 0, 8).fault?.(1)).not.toMatchObject({ maxOrder: 0 });
+      expect(() => rig({ variant, options: { asPosted: true, movable: true } })).not.toThrow();
+    },
+  );
 });

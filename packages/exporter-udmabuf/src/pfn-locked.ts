@@ -3,10 +3,10 @@ import type { PluginModule } from "@dma-buf/core";
 import { framed } from "./frames.js";
 import type { UdmabufExporter, UdmabufOptions } from "./engine.js";
 import type { UdmabufHost } from "./host.js";
-import { factory, plugin, type UdmabufFactory } from "./variant.js";
+import { plugin, type UdmabufFactory, unpostedFactory } from "./variant.js";
 
 /** `udmabufExporter(options)(framework, host)`. */
-export const udmabufExporter: UdmabufFactory<UdmabufOptions> = factory(framed);
+export const udmabufExporter: UdmabufFactory<UdmabufOptions> = unpostedFactory(framed);
 
 export const dmaBufPlugin: PluginModule<UdmabufOptions, UdmabufHost, UdmabufExporter> = plugin(
   udmabufExporter,

@@ -16,9 +16,16 @@ import type { FolioRange, PageFollower, UdmabufHost, UdmabufMemfd, UdmabufMiscDe
 const PAGES = 4;
 const F_SEAL_SHRINK = 2;
 
-/** The file is fd {@link PaperHost.FD}; each page that moves gets a frame that nobody had. */
+/** Who is told what became of the memory. The kit's `RecordingHost` is one. */
+export interface Witness {
+  /** Somebody else may have it now. */
+  freed(physical: PhysAddr, sizeBytes: number): void;
+}
+
+/** The file is fd {@link PaperHost.FD}; each page that moves gets a frame that nobody had, and none is used again. */
 export class PaperHost implements UdmabufHost {
   static readonly FD = 3;
+  readonly #witness: Witness;
   readonly #frames: number[];
   readonly #followers = new Set<PageFollower>();
   #nextFrame: number;
@@ -27,7 +34,8 @@ export class PaperHost implements UdmabufHost {
   out = 0;
 
   /** @param order log2 of the pages that lie in a row */
-  constructor(order = 0) {
+  constructor(witness: Witness, order = 0) {
+    this.#witness = witness;
     this.#frames = Array.from({ length: PAGES }, (_, i) => 0x1000 + (i >> order) * 2 ** (order + 1) + (i % 2 ** order));
     this.#nextFrame = 0x2000;
   }
@@ -76,12 +84,16 @@ export class PaperHost implements UdmabufHost {
     for (const follower of this.#followers) yield* follower.leave();
     const held = Array.from(this.#followers, (follower) => follower.hold());
     const isLeft = !held.includes(null);
-    if (isLeft) {
-      this.#frames[pgoff] = this.#nextFrame;
-      this.#nextFrame += 2;
-    }
+    if (isLeft) this.#replace(pgoff);
     for (const one of held) one?.[Symbol.dispose]();
     return isLeft;
+  }
+
+  #replace(pgoff: number): void {
+    const [old] = this.#ranges(pgoff * PAGE_SIZE, PAGE_SIZE) as [FolioRange];
+    this.#frames[pgoff] = this.#nextFrame;
+    this.#nextFrame += 2;
+    this.#witness.freed(old.physical, old.sizeBytes);
   }
 
   readonly #file: UdmabufMemfd = {

@@ -9,17 +9,16 @@ export class Memfd {
   readonly #parts: MemfdParts;
   readonly #folios: Folios;
   readonly #followings = new Set<Following>();
-  #sizeBytes: number;
+  #sizeBytes = 0;
   #seals: number;
   #writers = 0;
   #refs = 1;
 
   /** @internal `MachineMemfds.create()` makes one. */
-  constructor(parts: MemfdParts, sizeBytes: number, pageBytes: number, seals: number) {
+  constructor(parts: MemfdParts, name: string, pageBytes: number, seals: number) {
     this.#parts = parts;
-    this.#sizeBytes = sizeBytes;
     this.#seals = seals;
-    this.#folios = new Folios(parts, pageBytes);
+    this.#folios = new Folios(parts, name, pageBytes);
     this.kind = pageBytes > PAGE_SIZE ? "hugetlb" : "shmem";
   }
 

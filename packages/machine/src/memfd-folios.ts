@@ -7,8 +7,8 @@ import type { PhysicalMemory } from "./physical.js";
 export interface MemfdParts {
   readonly memory: PhysicalMemory;
   readonly frames: FramePool;
-  /** One page moves at a time, as one thread compacts memory. */
-  compacting: boolean;
+  /** The page that moves: one at a time, as one thread compacts memory. */
+  compacting: string | null;
   /** Pins that were not given back. */
   pins: number;
 }
@@ -38,11 +38,14 @@ interface Piece {
 }
 
 export class Folios {
+  /** For messages. */
+  readonly name: string;
   readonly pageBytes: number;
   readonly #parts: MemfdParts;
   readonly #byIndex = new Map<number, Folio>();
 
-  constructor(parts: MemfdParts, pageBytes: number) {
+  constructor(parts: MemfdParts, name: string, pageBytes: number) {
+    this.name = name;
     this.#parts = parts;
     this.pageBytes = pageBytes;
   }

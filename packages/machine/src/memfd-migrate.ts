@@ -27,8 +27,9 @@ export function* migratePage(
   followings: Iterable<Following>,
   pgoff: number,
 ): Op<void> {
-  yield* until("memfd.compact", () => !parts.compacting);
-  parts.compacting = true;
+  const free = (): boolean => parts.compacting === null;
+  yield* until("memfd.compact", free, () => `the move of ${parts.compacting}`);
+  parts.compacting = `page ${pgoff} of ${folios.name}`;
   try {
     const folio = movable(folios, pgoff);
     const first = folios.indexOf(pgoff * PAGE_SIZE) * folios.pageBytes;
@@ -36,7 +37,7 @@ export function* migratePage(
     // Who follows several ranges is asked once.
     yield* move(parts, folios, new Set(using.map((f) => f.follower)), folio, pgoff);
   } finally {
-    parts.compacting = false;
+    parts.compacting = null;
   }
 }
 

@@ -1,5 +1,5 @@
 import { refusal } from "@dma-buf/config/refusal";
-import { addr, DmaBufError, explore, type PhysAddr, point, Scheduler } from "@dma-buf/core";
+import { addr, DmaBufError, explore, type PhysAddr, point, Scheduler, until } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import type { RamRange } from "./physical.js";
 import { F_SEAL, type FolioRange, MachineMemfds, type PageFollower, POISON_BYTE } from "./index.js";
@@ -356,6 +356,29 @@ describe("a page moves", () => {
     };
     const found = explore(most, { badness: (n) => n });
     expect([found.kind, found.worst.result]).toEqual(["exhausted", 1]);
+  });
+
+  it("who waits for the move of a page is told which page of which file", () => {
+    const { r, file } = world();
+    const [one, other] = [file(2 * PAGE), file(PAGE)];
+    for (const each of [one, other]) each.write(0, bytes(7));
+    one.write(PAGE, bytes(7));
+    one.follow(PAGE, PAGE, {
+      ...lets(),
+      *leave() {
+        yield* until("follower", () => false);
+      },
+    });
+    r.scheduler.spawn("first", one.migrate(1));
+    r.scheduler.spawn("second", other.migrate(0));
+    expect(r.scheduler.run()).toMatchObject({
+      waits: [
+        { task: "first", site: "follower" },
+        { task: "second", site: "memfd.compact", blockedOn: "the move of page 1 of memory file 3" },
+      ],
+    });
+    // The one that was ended is in nobody's way.
+    r.run(other.migrate(0));
   });
 });
 

@@ -54,7 +54,7 @@ export class MachineMemfds {
     const [first] = memory.ram as [RamRange];
     const at = addr<PhysAddr>(first.base + FRAMES_AT);
     const { ram = { base: at, sizeBytes: first.sizeBytes - FRAMES_AT } } = options;
-    this.#parts = { memory, frames: new FramePool(memory, ram), compacting: false, pins: 0 };
+    this.#parts = { memory, frames: new FramePool(memory, ram), compacting: null, pins: 0 };
     this.kernel = new Cpu(machine, "kernel");
     resources.register("memfdFrames", () => this.#parts.frames.live);
     resources.register("memfdPins", () => this.#parts.pins);
@@ -66,7 +66,7 @@ export class MachineMemfds {
   create(sizeBytes: number, { pageBytes = PAGE_SIZE, allowSealing = true }: MemfdOptions = {}): number {
     if (pageBytes < PAGE_SIZE || !Number.isInteger(Math.log2(pageBytes)))
       throw refused("EINVAL", "memfd_create", `a page of ${pageBytes} bytes: give 4096, or a larger power of two`);
-    const file = new Memfd(this.#parts, 0, pageBytes, allowSealing ? 0 : F_SEAL.SEAL);
+    const file = new Memfd(this.#parts, `memory file ${this.#freeFd()}`, pageBytes, allowSealing ? 0 : F_SEAL.SEAL);
     file.truncate(sizeBytes);
     return this.#install(file);
   }
@@ -123,9 +123,14 @@ export class MachineMemfds {
   }
 
   #install(file: Memfd | OtherFile): number {
+    const fd = this.#freeFd();
+    this.#files.set(fd, file);
+    return fd;
+  }
+
+  #freeFd(): number {
     let fd = 3;
     while (this.#files.has(fd)) fd++;
-    this.#files.set(fd, file);
     return fd;
   }
 }

@@ -5,5 +5,5 @@
  * @packageDocumentation
  */
 export { type MapOptions, mapPhysVecs, type PhysVecTable, whyNotByPfn } from "./map.js";
-export { frameAt, type PhysVec, sizeOf, sliceOf } from "./phys-vec.js";
+export { frameAt, pfnsOf, type PhysVec, sizeOf, sliceOf } from "./phys-vec.js";
 export { type Common, ScatterList, type ScatterListOptions, SEGMENT_BYTES_MAX } from "./scatter-list.js";

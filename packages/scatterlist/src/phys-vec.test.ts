@@ -1,7 +1,7 @@
 import { addr, PAGE_SIZE, pfnOf, type PhysAddr } from "@dma-buf/core";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { frameAt, type PhysVec, sizeOf, sliceOf } from "./index.js";
+import { frameAt, pfnsOf, type PhysVec, sizeOf, sliceOf } from "./index.js";
 
 const vecsOf = (ranges: readonly (readonly [number, number])[]): PhysVec[] =>
   ranges.map(([page, pages]) => ({ physical: addr<PhysAddr>(page * PAGE_SIZE), sizeBytes: pages * PAGE_SIZE }));
@@ -27,6 +27,7 @@ it("the frame of every page, and the largest order around it, as brute force has
       );
       expect(all.map((_, pgoff) => frameAt(vecs, pgoff))).toEqual(all);
       expect(frameAt(vecs, all.length)).toBeNull();
+      expect(pfnsOf(vecs)).toEqual(all.map(({ pfn }) => pfn));
       expect(sizeOf(vecs)).toBe(all.length * PAGE_SIZE);
     }),
   );

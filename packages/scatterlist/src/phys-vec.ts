@@ -1,5 +1,5 @@
 /** Physical ranges, in the order of a buffer's bytes, and the page frames in them. */
-import { addr, PAGE_SIZE, type PfnAnswer, pfnOf, type PhysAddr } from "@dma-buf/core";
+import { addr, PAGE_SIZE, type Pfn, type PfnAnswer, pfnOf, type PhysAddr } from "@dma-buf/core";
 
 /** Consecutive bytes by CPU-physical address. Linux: `struct phys_vec`. */
 export interface PhysVec {
@@ -36,6 +36,17 @@ export function frameAt(vecs: readonly PhysVec[], pgoff: number): PfnAnswer | nu
     offset -= sizeBytes;
   }
   return null;
+}
+
+/**
+ * Every frame of `vecs`, in the order of the buffer's pages: the pages behind a table of RAM. Whole pages only.
+ * @example
+ * pfnsOf([{ physical: addr(0x2000), sizeBytes: 8192 }, { physical: addr(0x9000), sizeBytes: 4096 }]); // [2, 3, 9]
+ */
+export function pfnsOf(vecs: readonly PhysVec[]): Pfn[] {
+  return vecs.flatMap(({ physical, sizeBytes }) =>
+    Array.from({ length: sizeBytes / PAGE_SIZE }, (_, i) => pfnOf(addr<PhysAddr>(physical + i * PAGE_SIZE))),
+  );
 }
 
 /**
