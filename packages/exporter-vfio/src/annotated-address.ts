@@ -12,6 +12,7 @@ const conforming: Operations = (priv) => ({
   attach(at) {
     needPeer2peer(at);
     needRevocable(at, priv);
+    priv.checkShared(at, "attach");
     if (at.device) needRoute(at, priv);
   },
 });

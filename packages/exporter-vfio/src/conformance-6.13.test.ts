@@ -8,6 +8,7 @@ import { subject } from "./testing.js";
 import { vfioExporter as vmaExporter } from "./vma.js";
 
 const runner = { describe, it };
-conformance(runner, subject(dmaAddress, ["map", "revoke"], dmaAddressExporter));
-conformance(runner, subject(vma, ["mmap", "revoke"], vmaExporter));
-conformance(runner, subject(pfn, ["get_pfn", "revoke"], pfnExporter));
+const options = { stepsMax: 300_000 };
+conformance(runner, subject(dmaAddress, ["map", "revoke"], dmaAddressExporter), options);
+conformance(runner, subject(vma, ["mmap", "revoke"], vmaExporter), options);
+conformance(runner, subject(pfn, ["get_pfn", "revoke"], pfnExporter), options);

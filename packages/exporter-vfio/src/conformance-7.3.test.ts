@@ -8,6 +8,7 @@ import { vfioExporter as pfnLockedExporter } from "./pfn-locked.js";
 import { subject } from "./testing.js";
 
 const runner = { describe, it };
-conformance(runner, subject(pfnLocked, ["get_pfn", "revoke"], pfnLockedExporter));
-conformance(runner, subject(annotatedAddress, ["map", "revoke"], annotatedAddressExporter));
-conformance(runner, subject(linux73, ["map", "revoke"], linux73Exporter));
+const options = { stepsMax: 300_000 };
+conformance(runner, subject(pfnLocked, ["get_pfn", "revoke"], pfnLockedExporter), options);
+conformance(runner, subject(annotatedAddress, ["map", "revoke"], annotatedAddressExporter), options);
+conformance(runner, subject(linux73, ["map", "revoke"], linux73Exporter), options);

@@ -84,6 +84,20 @@ describe("what takes the memory away, and what gives it back", () => {
   });
 });
 
+describe("a write of COMMAND.MEMORY that the host refuses", () => {
+  it.each([
+    ["off: the memory is still there, and given back", false, true, [2, true]],
+    ["on: it did not come, and is not given back", true, false, [1, false]],
+  ])("%s; the lock is free again", (_name, on, isOn, expected) => {
+    const { host, exporter, run, outcome, importer, canMap } = mapped();
+    if (!isOn) run(exporter.setMemoryEnabled(false));
+    host.writeMemoryEnabled = failing("ENODEV");
+    expect(outcome(exporter.setMemoryEnabled(on))).toBe("ENODEV@cpu-access");
+    expect([importer.calls, canMap()]).toEqual(expected);
+    expect(exporter.tryLockMemory("free again?")).not.toBeNull();
+  });
+});
+
 describe("resets", () => {
   it("a function that cannot be reset answers EINVAL, and nothing was revoked", () => {
     const { host, exporter, answer, counts, importer } = mapped();
@@ -95,9 +109,9 @@ describe("resets", () => {
   });
 
   it("a reset that fails gives back all the same", () => {
-    const { host, exporter, answer, importer, canMap } = mapped();
+    const { host, exporter, outcome, importer, canMap } = mapped();
     host.onReset = failing("EAGAIN");
-    expect(answer(exporter.reset())).toBe("EAGAIN@cpu-access");
+    expect(outcome(exporter.reset())).toBe("EAGAIN@cpu-access");
     expect([importer.calls, canMap()]).toEqual([2, true]);
   });
 
@@ -118,6 +132,17 @@ describe("resets", () => {
     };
     run(exporter.reset());
     expect(host.resets).toBe(1);
+  });
+
+  it("and it is woken before anybody is told that it goes", () => {
+    const { host, exporter, run, importer } = mapped();
+    host.powerState = "D3hot";
+    const seen: string[] = [];
+    importer.onInvalidate = function* () {
+      seen.push(host.powerState);
+    };
+    run(exporter.reset());
+    expect(seen).toEqual(["D0", "D0"]);
   });
 
   it("a guest that asks for an FLR which is not there gets none, and nobody is told", () => {
@@ -208,13 +233,13 @@ describe("low power", () => {
   });
 
   it("what is exported meanwhile is not born revoked: low power is no part of that; a second entry revokes it", () => {
-    const { run, exporter, answer, fw, peer } = mapped();
+    const { run, exporter, answer, outcome, fw, peer } = mapped();
     run(exporter.enterLowPower());
     const buf = run(exporter.export(WHOLE));
     const importer = new TestImporter(fw);
     const at = run(importer.attach(buf, peer.device));
     run(importer.map(at));
-    answer(exporter.enterLowPower());
+    expect(outcome(exporter.enterLowPower())).toBe("EINVAL@cpu-access");
     expect([importer.calls, answer(importer.map(at))]).toEqual([1, "ENODEV@map"]);
   });
 });

@@ -7,6 +7,7 @@ import { MemoryLock } from "./memory-lock.js";
 import { PrivateBinding } from "./private.js";
 import { refuse } from "./refuse.js";
 import { type Revocable, Section, withMemoryLock } from "./section.js";
+import { needBoolean, needPowerState } from "./shape.js";
 
 /** Which code plays. */
 export interface Conduct {
@@ -28,6 +29,8 @@ export class VfioDevice implements Revocable, Owner, MmapDevice {
   readonly tables: { made: number } = { made: 0 };
   readonly mmaps: BarMmaps = new BarMmaps(this);
   readonly binding: PrivateBinding;
+  /** Its fd, until the last close. */
+  isOpen = true;
   #isAsleep = false;
 
   constructor(fw: Framework, host: VfioHost, { asPosted, waits }: Omit<Conduct, "takesEmpty">) {
@@ -36,7 +39,11 @@ export class VfioDevice implements Revocable, Owner, MmapDevice {
     this.asPosted = asPosted;
     this.waits = waits;
     this.lock = new MemoryLock(fw.scheduler);
-    this.binding = new PrivateBinding(host, (why) => this.locked(why, takeAway));
+    this.binding = new PrivateBinding(
+      host,
+      (why) => this.locked(why, takeAway),
+      () => this.needOpen(),
+    );
   }
 
   get name(): string {
@@ -52,24 +59,33 @@ export class VfioDevice implements Revocable, Owner, MmapDevice {
     return this.memoryEnabled() && !this.#isAsleep;
   }
 
-  setMemoryEnabled(on: boolean): Op<void> {
+  *setMemoryEnabled(on: boolean): Op<void> {
+    this.needOpen();
+    needBoolean("setMemoryEnabled()", on);
     const { host } = this;
-    return this.locked(`COMMAND.MEMORY ${on ? "on" : "off"}`, function* (section) {
+    yield* this.locked(`COMMAND.MEMORY ${on ? "on" : "off"}`, function* (section) {
       if (!on) yield* section.revoke();
-      yield* host.writeMemoryEnabled(on);
-      yield* section.restore();
+      try {
+        yield* host.writeMemoryEnabled(on);
+      } finally {
+        yield* section.restore();
+      }
     });
   }
 
-  setPowerState(to: VfioHost["powerState"]): Op<void> {
-    return this.locked(`power state ${to}`, (section) => this.#power(section, to));
+  *setPowerState(to: VfioHost["powerState"]): Op<void> {
+    this.needOpen();
+    needPowerState(this.name, to);
+    yield* this.locked(`power state ${to}`, (section) => this.#power(section, to));
   }
 
   *functionLevelReset(): Op<void> {
+    this.needOpen();
     if (this.host.hasFlr) yield* this.locked("function level reset", (section) => this.#flr(section));
   }
 
   *reset(): Op<void> {
+    this.needOpen();
     const { host, name } = this;
     if (!host.canReset)
       refuse("EINVAL", "cpu-access", `no way to reset ${name} works: reset the bus that it is on`, { function: name });
@@ -84,12 +100,14 @@ export class VfioDevice implements Revocable, Owner, MmapDevice {
     });
   }
 
-  enterLowPower(): Op<void> {
-    return this.locked("low power entry", (section) => this.#fallAsleep(section));
+  *enterLowPower(): Op<void> {
+    this.needOpen();
+    yield* this.locked("low power entry", (section) => this.#fallAsleep(section));
   }
 
-  exitLowPower(): Op<void> {
-    return this.locked("low power exit", (section) => {
+  *exitLowPower(): Op<void> {
+    this.needOpen();
+    yield* this.locked("low power exit", (section) => {
       this.#isAsleep = false;
       return section.restore();
     });
@@ -106,6 +124,10 @@ export class VfioDevice implements Revocable, Owner, MmapDevice {
   tryLockMemory(why: string): Section | null {
     const guard = this.lock.tryWrite(why);
     return guard && new Section(this, guard);
+  }
+
+  protected needOpen(stage: "export" | "fd" = "fd"): void {
+    if (!this.isOpen) refuse("EBADF", stage, `the fd of ${this.name} is closed: open the device again`);
   }
 
   protected locked<T>(why: string, body: (section: Section) => Op<T>): Op<T> {

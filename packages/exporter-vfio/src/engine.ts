@@ -6,6 +6,7 @@ import {
   type DmaBuf,
   type DmaBufOps,
   type Framework,
+  isThenable,
   type MaySleep,
   type Op,
   type P2pProvider,
@@ -21,6 +22,7 @@ import { decodeFeature, type FeatureSupport } from "./feature.js";
 import type { VfioHost } from "./host.js";
 import { refuse } from "./refuse.js";
 import type { Section } from "./section.js";
+import { needExport, needFd } from "./shape.js";
 import { physVecs } from "./validate.js";
 
 /** One variant of it. */
@@ -38,7 +40,6 @@ class VfioPci extends VfioDevice implements VfioExporter {
   readonly #variant: Variant;
   /** Buffers that keep the device registered: until their release, or its last close. */
   readonly #registered = new Set<VfioDmaBuf>();
-  #isOpen = true;
   #unregistering = false;
 
   constructor(fw: Framework, host: VfioHost, variant: Variant) {
@@ -52,16 +53,18 @@ class VfioPci extends VfioDevice implements VfioExporter {
 
   /** A mapping keeps its fd open in Linux; here, one that outlives it stays empty. */
   override enabled(): boolean {
-    return this.#isOpen && super.enabled();
+    return this.isOpen && super.enabled();
   }
 
   mmapRegion(regionIndex: number, vma: Vma): void {
-    this.#needOpen("fd");
+    this.needOpen();
     this.mmaps.mmap(regionIndex, vma);
   }
 
-  *export({ regionIndex, ranges, openFlags = 0 }: VfioExport): Op<DmaBuf> {
-    this.#needOpen("export");
+  *export(what: VfioExport): Op<DmaBuf> {
+    this.needOpen("export");
+    needExport(what);
+    const { regionIndex, ranges, openFlags = 0 } = what;
     const { asPosted, ops: served, takesEmpty } = this.#variant;
     const vecs = physVecs(this.host, regionIndex, ranges, { env: this.fw.env, takesEmpty });
     if (!asPosted) this.binding.checkExport(vecs, this.#registered);
@@ -84,31 +87,34 @@ class VfioPci extends VfioDevice implements VfioExporter {
   }
 
   *deviceFeature(arg: Uint8Array, install: (buf: DmaBuf, openFlags: number) => MaySleep<number>): Op<number> {
-    this.#needOpen("fd");
+    this.needOpen();
     const request = decodeFeature(arg, this.host, this.fw.env, this.#variant.support);
     if (request === "probe") return 0;
     const buf = yield* this.export(request);
     let installed = false;
     try {
-      const fd = yield* perform(install(buf, request.openFlags));
+      const fd = install(buf, request.openFlags);
+      if (isThenable(fd)) throw new TypeError("install returned a Promise: return a number or a generator");
+      const done = yield* perform(fd);
+      needFd(done);
       installed = true;
-      return fd;
+      return done;
     } finally {
       if (!installed) yield* this.fw.put(buf);
     }
   }
 
   *close(): Op<void> {
-    this.#needOpen("fd");
-    this.#isOpen = false;
+    this.needOpen();
+    this.isOpen = false;
     yield* this.locked("the last close", (section) => this.#abandon(section));
   }
 
   *unregister(): Op<void> {
     this.#unregistering = true;
-    const free = (): boolean => !this.#isOpen && this.#registered.size === 0;
+    const free = (): boolean => !this.isOpen && this.#registered.size === 0;
     yield* until("vfio.unregister", free, () =>
-      this.#isOpen ? `the close of ${this.name}` : `the release of ${this.#registered.size} dma-buf(s) of ${this.name}`,
+      this.isOpen ? `the close of ${this.name}` : `the release of ${this.#registered.size} dma-buf(s) of ${this.name}`,
     );
   }
 
@@ -122,10 +128,10 @@ class VfioPci extends VfioDevice implements VfioExporter {
   *#list(priv: VfioDmaBuf): Op<void> {
     using _lock = yield* this.lock.write("export");
     using _held = yield* priv.buf.resv.lock();
-    priv.revoked = !(this.#isOpen && this.memoryEnabled());
+    priv.revoked = !(this.isOpen && this.memoryEnabled());
     this.listed.add(priv);
     // The fd was closed while this waited for the lock.
-    if (!this.#isOpen) this.#forget(priv);
+    if (!this.isOpen) this.#forget(priv);
   }
 
   *#release(priv: VfioDmaBuf): Op<void> {
@@ -137,9 +143,5 @@ class VfioPci extends VfioDevice implements VfioExporter {
   #forget(priv: VfioDmaBuf): void {
     this.listed.delete(priv);
     this.#registered.delete(priv);
-  }
-
-  #needOpen(stage: "export" | "fd"): void {
-    if (!this.#isOpen) refuse("EBADF", stage, `the fd of ${this.name} is closed: open the device again`);
   }
 }

@@ -1,6 +1,7 @@
 /** The device feature behind the checks of its argument: what is installed, and what is left when that fails. */
-import { type DmaBuf, DmaBufError, type Op } from "@dma-buf/core";
+import { type DmaBuf, DmaBufError, type Op, point } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
+import type { MemorySection } from "./exporter.js";
 import { encodeDmaBufFeature, VFIO_DEVICE_FEATURE_FLAG } from "./feature-layout.js";
 import { vfioExporter } from "./linux-7.3.js";
 import { kit, PAGE, TestImporter } from "./testing.js";
@@ -39,6 +40,14 @@ describe("the device feature", () => {
     expect(Object.values(k.counts())).toEqual(ZERO);
   });
 
+  it("a Promise is no fd: TypeError, and the buffer is released", () => {
+    const k = kit(vfioExporter);
+    const later = (): number => Promise.resolve(7) as never;
+    const act = () => k.run(k.exporter.deviceFeature(encodeDmaBufFeature(request), later));
+    expect(act).toThrow(new TypeError("install returned a Promise: return a number or a generator"));
+    expect(Object.values(k.counts())).toEqual(ZERO);
+  });
+
   it.each([
     [{ dmaBuf: false }, "ENOTTY@export"],
     [{ getDmabufPhys: false }, "EOPNOTSUPP@export"],
@@ -48,6 +57,31 @@ describe("the device feature", () => {
       expect(k.answer(k.exporter.deviceFeature(encodeDmaBufFeature(request, flag), () => 3))).toBe(expected);
     expect(Object.values(k.counts())).toEqual(ZERO);
   });
+});
+
+it("a buffer that is found while its export is under way is listed only when whoever locked it is done", () => {
+  const k = kit(vfioExporter);
+  const order: string[] = [];
+  const lock = k.exporter.tryLockMemory("a test") as MemorySection;
+  k.scheduler.spawn(
+    "export",
+    (function* (): Op<void> {
+      yield* k.exporter.export(request);
+      order.push("exported");
+    })(),
+  );
+  k.scheduler.spawn(
+    "bufinfo",
+    (function* (): Op<void> {
+      const buf = (yield* k.fw.nextBuffer(null)) as DmaBuf;
+      using _held = yield* buf.resv.lock();
+      yield* lock.end();
+      for (let n = 0; n < 9; n++) yield* point("prints");
+      order.push("printed");
+    })(),
+  );
+  expect(k.scheduler.run().kind).toBe("done");
+  expect(order).toEqual(["printed", "exported"]);
 });
 
 describe("what may not be served because it belongs to one VM", () => {

@@ -21,7 +21,10 @@ export interface VfioLedger {
   readonly registrations: number;
 }
 
-/** `memory_lock` of one device, held for writing: what may be done meanwhile. Whoever took it ends it, once. */
+/**
+ * `memory_lock` of one device, held for writing: what may be done meanwhile. Whoever took it ends it. All but `end` throw a
+ * `TypeError` after that: the lock may be somebody else's by then.
+ */
 export interface MemorySection {
   /** Takes every buffer away from its importers and waits until it is theirs no more, as the contract has it. */
   revoke(): Op<void>;
@@ -29,7 +32,7 @@ export interface MemorySection {
   restore(): Op<void>;
   /** Before a reset: a function that is asleep is reset awake. */
   wake(): Op<void>;
-  /** Gives the lock back. */
+  /** Gives the lock back; a second time does nothing. */
   end(): Op<void>;
 }
 
@@ -42,25 +45,33 @@ export interface MemorySection {
 export interface VfioExporter {
   /** The function's address. */
   readonly name: string;
+  /** Until {@link close}. After it all that goes through the fd answers `EBADF` at stage `fd` ({@link export}: `export`). */
+  readonly isOpen: boolean;
   /**
    * Exports ranges of a BAR; the caller gets the one reference. Takes `memory_lock`. While the memory is disabled the
    * buffer is born revoked. It keeps the device registered until it is released, or the device closed.
    * @throws DmaBufError at stage `export`, with nothing left behind: `ENODEV` no such BAR, or the device is being
    * unregistered · `EINVAL` no range, empty, unaligned or beyond the BAR, or the BAR has no peer-to-peer provider ·
    * `EOVERFLOW` a range wraps · `EBUSY` the device is one VM's, and a part of it is exported already · `ENOMEM` ·
-   * `EBADF` the device was closed
+   * `EBADF` the device was closed · TypeError what is no object with an array of ranges
    */
   export(what: VfioExport): Op<DmaBuf>;
   /**
    * `VFIO_DEVICE_FEATURE` with the ioctl's bytes, native endian. Probing answers 0 and makes nothing. Else `install` is
-   * given the buffer with its one reference and answers the fd; if it throws, the buffer is put.
+   * given the buffer with its one reference and answers the fd; if it throws, or answers none, the buffer is put.
    * @throws DmaBufError as {@link export}, and `EFAULT`, `EINVAL`, `ENOTTY` for the argument, `EOPNOTSUPP` for a driver
    * that does not export, or what `install` throws
    */
   deviceFeature(arg: Uint8Array, install: (buf: DmaBuf, openFlags: number) => MaySleep<number>): Op<number>;
-  /** COMMAND.MEMORY as the guest writes it. */
+  /**
+   * COMMAND.MEMORY as the guest writes it. Gives back what its memory allows even if the host's write throws.
+   * @throws TypeError `on` is no boolean; nothing was revoked
+   */
   setMemoryEnabled(on: boolean): Op<void>;
-  /** The power management capability as the guest writes it. D3hot and deeper take the memory away. */
+  /**
+   * The power management capability as the guest writes it. D3hot and deeper take the memory away.
+   * @throws DmaBufError `EINVAL` a state that the host does not know, D1 and D2 among them
+   */
   setPowerState(to: "D0" | "D3hot" | "D3cold"): Op<void>;
   /** A function level reset by the guest, through its capability; nothing at all where the function has none. */
   functionLevelReset(): Op<void>;
@@ -86,7 +97,10 @@ export interface VfioExporter {
    * whether a registration is left, and an open fd has one of its own: there the errno exists and is never seen.)
    */
   unregister(): Op<void>;
-  /** Takes every buffer away from its importers, for no reason that the guest gave. Idempotent. */
+  /**
+   * Takes every buffer away from its importers, for no reason that the guest gave. Idempotent. It does not go through the
+   * fd: after the close it finds nothing to do, as does {@link restore}.
+   */
   revoke(): Op<void>;
   /** Undoes {@link revoke}, if the memory is enabled. What importers had is gone: nothing is mapped again for them. */
   restore(): Op<void>;

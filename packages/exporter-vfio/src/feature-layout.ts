@@ -6,7 +6,8 @@
  * `struct vfio_device_feature_dma_buf`: u32 region_index, u32 open_flags, u32 flags (0), u32 nr_ranges, and from byte 24 on
  * `nr_ranges` times u64 offset, u64 length.
  */
-import { type DmaRange, RANGE_BYTES, refusal, u64 } from "./validate.js";
+import { isU32, isU64, shown, U64_REMEDY } from "./shape.js";
+import { type DmaRange, RANGE_BYTES } from "./validate.js";
 
 /**
  * The ioctl's number on the device's fd: `_IO(';', 117)`.
@@ -42,13 +43,14 @@ export interface DmaBufFeature {
 
 /**
  * The bytes of a request, to be probed, altered or sent. `flags`: what to do with the feature.
- * @throws DmaBufError `EINVAL` a value that its field cannot hold
+ * @throws RangeError a value that its field cannot hold, or `flags` that name another feature: no kernel was asked yet
  * @example
  * const arg = encodeDmaBufFeature({ regionIndex: 0, openFlags: 0, ranges: [{ offset: 0, length: 4096 }] });
  * arg.length; // 40
  */
 export function encodeDmaBufFeature(request: DmaBufFeature, flags: number = VFIO_DEVICE_FEATURE_FLAG.GET): Uint8Array {
   const { regionIndex, openFlags, ranges } = request;
+  needFlags(flags);
   const arg = new Uint8Array(HEADER_BYTES + DMA_BUF_BYTES + ranges.length * RANGE_BYTES);
   const view = new DataView(arg.buffer);
   const words = {
@@ -68,7 +70,18 @@ export function encodeDmaBufFeature(request: DmaBufFeature, flags: number = VFIO
   return arg;
 }
 
+function needFlags(flags: number): void {
+  const feature = u32("flags", flags) & 0xffff;
+  if (feature !== 0 && feature !== VFIO_DEVICE_FEATURE_DMA_BUF)
+    throw new RangeError(`flags 0x${flags.toString(16)} name feature ${feature}: leave the low 16 bits 0`);
+}
+
 function u32(name: string, value: number): number {
-  if (Number.isInteger(value) && value >= 0 && value < 2 ** 32) return value;
-  throw refusal("EINVAL", `${name} ${value} is no unsigned 32-bit value`, { [name]: value });
+  if (isU32(value)) return value;
+  throw new RangeError(`${name} ${shown(value)} is no unsigned 32-bit value: give an integer from 0 below 2^32`);
+}
+
+function u64(name: string, value: number | bigint): bigint {
+  if (isU64(value)) return BigInt(value);
+  throw new RangeError(`${name} ${shown(value)} is no unsigned 64-bit value: ${U64_REMEDY}`);
 }

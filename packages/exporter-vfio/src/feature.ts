@@ -11,6 +11,7 @@ import {
   VFIO_DEVICE_FEATURE_FLAG,
 } from "./feature-layout.js";
 import type { VfioHost } from "./host.js";
+import { shown } from "./shape.js";
 import { type Allocator, claimedBar, needMemory, needRanges, RANGE_BYTES, refusal } from "./validate.js";
 
 const { GET, SET, PROBE } = VFIO_DEVICE_FEATURE_FLAG;
@@ -37,6 +38,8 @@ export function decodeFeature(
   env?: Allocator,
   support: FeatureSupport = {},
 ): DmaBufFeature | "probe" {
+  if (!ArrayBuffer.isView(arg))
+    throw refusal("EFAULT", `the argument is ${shown(arg)}, which is no memory: give a Uint8Array`, { arg });
   const view = new DataView(arg.buffer, arg.byteOffset, arg.byteLength);
   needReadable(arg, 0, HEADER_BYTES);
   const argsz = view.getUint32(0, true);
@@ -63,8 +66,12 @@ function checkHeader(argsz: number, flags: number): void {
 
 function needSupport(feature: number, host: VfioHost, support: FeatureSupport): void {
   const { dmaBuf = true, getDmabufPhys = true } = support;
-  if (feature !== VFIO_DEVICE_FEATURE_DMA_BUF || !dmaBuf)
-    throw refusal("ENOTTY", `feature ${feature} is not here: this is ${VFIO_DEVICE_FEATURE_DMA_BUF}, where built in`, {
+  if (feature !== VFIO_DEVICE_FEATURE_DMA_BUF)
+    throw refusal("ENOTTY", `feature ${feature} is not modelled: ask for dma-buf, ${VFIO_DEVICE_FEATURE_DMA_BUF}`, {
+      feature,
+    });
+  if (!dmaBuf)
+    throw refusal("ENOTTY", "this kernel has no dma-buf feature (support.dmaBuf): build in VFIO_PCI_DMABUF", {
       feature,
     });
   if (!getDmabufPhys)

@@ -1,7 +1,8 @@
-import { BugSignal, DmaBufError, Framework, linux73, type Op, Scheduler } from "@dma-buf/core";
+import { BugSignal, DmaBufError, Framework, linux73, type Op, Scheduler, until } from "@dma-buf/core";
 import { refusal } from "@dma-buf/config/refusal";
 import { RecordingHost } from "@dma-buf/conformance";
 import { expect, it } from "vitest";
+import type { MemorySection, VfioExporter } from "./exporter.js";
 import { hotReset, type HotReset } from "./hot-reset.js";
 import { vfioExporter } from "./linux-7.3.js";
 import { fakeHost, PAGE, TestImporter } from "./testing.js";
@@ -35,7 +36,7 @@ function world() {
         }),
       ),
     );
-  return { run, fw, members, set, log, reset };
+  return { scheduler, run, fw, members, set, log, reset };
 }
 
 it("revokes all, wakes all, resets once, and gives back per function what its memory allows", () => {
@@ -98,4 +99,55 @@ it("a function that is closed has nothing to give back", () => {
   run(first.exporter.close());
   expect(reset()).toBe("ok");
   expect([first.importer.calls, first.canMap()]).toEqual([1, false]);
+});
+
+it("gives back the last first", () => {
+  const { members, reset } = world();
+  const order: string[] = [];
+  for (const { importer } of members)
+    importer.onInvalidate = function* () {
+      order.push(`${importer.name} ${importer.calls}`);
+    };
+  expect(reset()).toBe("ok");
+  expect(order).toEqual(["1", "1", "1", "2", "2", "2"].map((call, i) => `0000:01:00.${i < 3 ? i : 5 - i} ${call}`));
+});
+
+it("a lock that cannot be given back keeps no other from being given back", () => {
+  const { members, set, reset } = world();
+  const third = set[2] as VfioExporter;
+  const broken = Object.create(third, {
+    tryLockMemory: {
+      value: (why: string): MemorySection => {
+        const section = third.tryLockMemory(why) as MemorySection;
+        const ends = section.end.bind(section);
+        const end = function* (): Op<void> {
+          yield* ends();
+          throw new BugSignal("the release oopses");
+        };
+        return Object.assign(section, { end });
+      },
+    },
+  }) as VfioExporter;
+  expect(() => reset({ set: [...set.slice(0, 2), broken] })).toThrow(/the release oopses/);
+  expect(members.map((m) => m.canMap())).toEqual([true, true, true]);
+  expect(set.map((e) => e.tryLockMemory("free again?") !== null)).toEqual([true, true, true]);
+});
+
+it("one that waits for an importer without end, and is ended, tells nobody to ask again: no reset came", () => {
+  const { scheduler, members, set, log, run } = world();
+  const second = members[1] as (typeof members)[0];
+  second.canMap();
+  second.importer.givesBack = false;
+  scheduler.spawn("vmm", hotReset({ set, isOwned: () => true, *resetBus() {} }));
+  expect(scheduler.run()).toMatchObject({ kind: "deadlock", waits: [{ site: "vfio.unmap" }] });
+  expect([members.map((m) => m.importer.calls), log]).toEqual([[1, 1, 0], []]);
+  for (const exporter of set) run((exporter.tryLockMemory("free again?") as MemorySection).end());
+});
+
+it("one that is ended in the reset itself gives back", () => {
+  const { scheduler, members, set } = world();
+  const resetBus: HotReset["resetBus"] = () => until("bus reset", () => false);
+  scheduler.spawn("vmm", hotReset({ set, isOwned: () => true, resetBus }));
+  expect(scheduler.run()).toMatchObject({ kind: "deadlock", waits: [{ site: "bus reset" }] });
+  expect(members.map((m) => [m.importer.calls, m.canMap()])).toEqual(members.map(() => [2, true]));
 });

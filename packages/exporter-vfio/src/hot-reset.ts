@@ -2,6 +2,7 @@
 import type { Op } from "@dma-buf/core";
 import type { MemorySection, VfioExporter } from "./exporter.js";
 import { refuse } from "./refuse.js";
+import { needHotReset } from "./shape.js";
 
 /** `VFIO_DEVICE_PCI_HOT_RESET`, for the functions that one bus reset would reach. */
 export interface HotReset {
@@ -16,15 +17,22 @@ export interface HotReset {
 /**
  * Revokes the buffers of every function of the set, resets the bus, and gives back per function what its memory allows.
  * Takes each `memory_lock` without waiting, as several would invite a deadlock. Where it refuses, what was revoked
- * before is given back. Two at once: Linux has the second wait for the set's lock, here it is refused.
- * @throws DmaBufError `EINVAL` a function is not the caller's · `EBUSY` somebody holds the `memory_lock` of one · what
- * `resetBus` throws
+ * before is given back. Where its task is ended while it waits for an importer, no reset came, and nobody is told that it
+ * may ask again. Two at once: Linux has the second wait for the set's lock, here it is refused.
+ * @throws DmaBufError `EBADF` none of the set is open · `EINVAL` none is named, one is named twice, or is not the
+ * caller's · `EBUSY` somebody holds the `memory_lock` of one · what `resetBus` throws
  * @example
  * yield* hotReset({ set: [exporter], isOwned: () => true, *resetBus() {} });
  * exporter.ledger.registrations; // 0
  */
-export function* hotReset({ set, isOwned, resetBus }: HotReset): Op<void> {
+export function* hotReset(what: HotReset): Op<void> {
+  needHotReset(what);
+  const { set, isOwned, resetBus } = what;
+  // Linux asks through the fd of one of them; another of the set may be closed.
+  if (!set.some((member) => member.isOpen))
+    refuse("EBADF", "fd", `the fd of ${set.map((member) => member.name).join(", ")} is closed: open one again`);
   const sections: MemorySection[] = [];
+  let givesBack = false;
   try {
     for (const member of set) {
       if (!isOwned(member)) refuse("EINVAL", "cpu-access", `${member.name} is not the caller's: open it as well`);
@@ -34,23 +42,27 @@ export function* hotReset({ set, isOwned, resetBus }: HotReset): Op<void> {
       yield* section.revoke();
     }
     for (const section of sections) yield* section.wake();
+    givesBack = true;
     yield* resetBus();
+  } catch (error) {
+    givesBack = true;
+    throw error;
   } finally {
-    yield* undo(sections);
+    yield* undo(sections, givesBack);
   }
 }
 
 /** The last first. Each gives its lock back, whatever an importer of another does. */
-function* undo(sections: MemorySection[]): Op<void> {
+function* undo(sections: MemorySection[], givesBack: boolean): Op<void> {
   const last = sections.pop();
   if (!last) return;
   try {
-    yield* last.restore();
+    if (givesBack) yield* last.restore();
   } finally {
     try {
       yield* last.end();
     } finally {
-      yield* undo(sections);
+      yield* undo(sections, givesBack);
     }
   }
 }

@@ -158,6 +158,19 @@ describe("the private agreement with iommufd", () => {
     ]);
   });
 
+  it("and so is holding another buffer's", () => {
+    const k = attached(false, "bus-address", TWO.slice(1));
+    const other = k.run(k.exporter.export({ regionIndex: 0, ranges: TWO }));
+    const hook = k.buf.ops.interfaces?.get(IOMMUFD_MAP) as IommufdMap;
+    k.run(
+      (function* (): Op<void> {
+        using held = yield* other.resv.lock();
+        hook(k.at, held);
+      })(),
+    );
+    expect(k.fw.findings).toMatchObject([{ party: "importer", level: "violation" }]);
+  });
+
   it("is Linux 7.3's alone", () => {
     const k = kit(pfnVariant.vfioExporter, { contract: pfn });
     const buf = k.run(k.exporter.export({ regionIndex: 0, ranges: TWO }));

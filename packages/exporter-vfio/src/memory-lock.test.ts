@@ -60,3 +60,34 @@ it("who takes it twice waits for itself, and the finding says who holds it and w
   expect(() => scheduler.complete("vmm", twice())).toThrow(StuckError);
   expect(() => scheduler.complete("vmm", twice())).toThrow(/vfio.memory_lock for memory_lock, held for a reset by vmm/);
 });
+
+it("a free lock is a place where others run too, before it is taken", () => {
+  for (const take of ["read", "write"] as const) {
+    const { lock } = world();
+    const op = lock[take]("first");
+    expect(op.next()).toMatchObject({ done: false, value: { site: "vfio.memory_lock", ready: null } });
+    lock.tryWrite("overtakes");
+    expect(op.next()).toMatchObject({ done: false, value: { blockedOn: expect.any(Function) as () => string } });
+  }
+});
+
+it("a writer that gives back twice leaves the next holder's lock alone", () => {
+  const { lock } = world();
+  const first = lock.tryWrite("first");
+  first?.[Symbol.dispose]();
+  lock.tryWrite("second");
+  first?.[Symbol.dispose]();
+  expect(lock.tryWrite("third")).toBeNull();
+});
+
+it("a reader that gives back twice leaves other readers' lock alone, of its own name or not", () => {
+  for (const other of ["r1", "r2"]) {
+    const { scheduler, lock } = world();
+    const first = scheduler.complete("test", lock.read("r1"));
+    const second = scheduler.complete("test", lock.read(other));
+    for (const _ of [1, 2]) first[Symbol.dispose]();
+    expect(lock.tryWrite("w")).toBeNull();
+    second[Symbol.dispose]();
+    expect(lock.tryWrite("w")).not.toBeNull();
+  }
+});

@@ -25,7 +25,7 @@ export class MemoryLock {
     );
     const who = this.#named(why);
     this.#readers.push(who);
-    return { [Symbol.dispose]: () => void this.#readers.splice(this.#readers.indexOf(who), 1) };
+    return givenBackOnce(() => this.#readers.splice(this.#readers.indexOf(who), 1));
   }
 
   /** Sleeps until nobody reads or writes. */
@@ -46,7 +46,7 @@ export class MemoryLock {
 
   #take(why: string): Disposable {
     this.#writer = this.#named(why);
-    return { [Symbol.dispose]: () => void (this.#writer = null) };
+    return givenBackOnce(() => (this.#writer = null));
   }
 
   get #free(): boolean {
@@ -60,4 +60,15 @@ export class MemoryLock {
   #named(why: string): string {
     return `${why} by ${this.#scheduler.current?.name ?? "nobody's task"}`;
   }
+}
+
+/** Whoever gives back twice must not give back what is somebody else's by then. */
+function givenBackOnce(giveBack: () => unknown): Disposable {
+  let isHeld = true;
+  return {
+    [Symbol.dispose](): void {
+      if (isHeld) giveBack();
+      isHeld = false;
+    },
+  };
 }

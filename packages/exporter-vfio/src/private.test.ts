@@ -23,6 +23,7 @@ function rig(takeAway?: (why: string) => Op<void>) {
         taken.push(why);
         yield* point("take away");
       },
+    () => {},
   );
   return { scheduler, taken, binding, run: <T>(op: Op<T>): T => scheduler.complete("test", op) };
 }

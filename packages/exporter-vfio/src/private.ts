@@ -46,11 +46,14 @@ export type TakeAway = (why: string) => Op<void>;
 export class PrivateBinding {
   readonly #host: Pick<VfioHost, "name" | "region" | "provider">;
   readonly #takeAway: TakeAway;
+  /** Throws once the device is closed. */
+  readonly #needOpen: () => void;
   #kvm: object | null = null;
 
-  constructor(host: Pick<VfioHost, "name" | "region" | "provider">, takeAway: TakeAway) {
+  constructor(host: Pick<VfioHost, "name" | "region" | "provider">, takeAway: TakeAway, needOpen: () => void) {
     this.#host = host;
     this.#takeAway = takeAway;
+    this.#needOpen = needOpen;
   }
 
   get data(): VfioDmaBufData {
@@ -66,9 +69,10 @@ export class PrivateBinding {
   /**
    * Gives the device to `kvm` alone. Nobody new comes in from the first step on; who was there is put out before it
    * returns. Sleeps; hold neither `memory_lock` nor a reservation.
-   * @throws DmaBufError at stage `fd`: `EBUSY` it is bound · `EINVAL` no VM
+   * @throws DmaBufError at stage `fd`: `EBADF` the device was closed · `EBUSY` it is bound · `EINVAL` no VM
    */
   *bind(kvm: object): Op<void> {
+    this.#needOpen();
     if (typeof kvm !== "object" || kvm === null)
       throw refused("EINVAL", "fd", `${String(kvm)} is no VM: give the object that stands for it`);
     if (this.#kvm) throw refused("EBUSY", "fd", `${this.#host.name} is bound to a VM already: unbind it first`);
@@ -82,7 +86,7 @@ export class PrivateBinding {
     }
   }
 
-  /** Takes it from its VM, whose mappings go first. Nothing to do where it is nobody's. Sleeps as {@link bind}. */
+  /** Takes it from its VM, whose mappings go first. Nothing to do where it is nobody's. Also after the close. Sleeps as {@link bind}. */
   *unbind(): Op<void> {
     if (!this.#kvm) return;
     yield* this.#takeAway("private unbinding");

@@ -38,22 +38,26 @@ export class Section implements MemorySection {
   readonly #dev: Revocable;
   readonly #guard: Disposable;
   readonly #got: DmaBuf[] = [];
+  #hasEnded = false;
 
   constructor(dev: Revocable, guard: Disposable) {
     this.#dev = dev;
     this.#guard = guard;
   }
 
-  revoke(): Op<void> {
+  *revoke(): Op<void> {
+    this.#needLock("revoke");
     this.#dev.mmaps.zap();
-    return this.#move(true);
+    yield* this.#move(true);
   }
 
   *restore(): Op<void> {
+    this.#needLock("restore");
     if (this.#dev.memoryEnabled()) yield* this.#move(false);
   }
 
   *wake(): Op<void> {
+    this.#needLock("wake");
     yield* perform(this.#dev.host.setPowerState("D0"));
   }
 
@@ -69,8 +73,15 @@ export class Section implements MemorySection {
 
   /** The lock first, and then the references: the last of a buffer releases it, and that takes the lock. */
   *end(): Op<void> {
+    this.#hasEnded = true;
     this.#guard[Symbol.dispose]();
     for (const buf of this.#got.splice(0)) yield* this.#dev.fw.fput(buf);
+  }
+
+  #needLock(what: string): void {
+    if (!this.#hasEnded) return;
+    const { name } = this.#dev.host;
+    throw new TypeError(`${what}() after end(): memory_lock of ${name} is given back, take it again`);
   }
 
   *#move(revoke: boolean): Op<void> {
@@ -84,6 +95,10 @@ export class Section implements MemorySection {
     fw.trace.emit("event", () => `${name}: ${revoke ? "revoke" : "un-revoke"} is done`);
   }
 
+  /**
+   * Not `Framework.drain()`: that asks who is attached, and who detached with a mapping left is waited for as well. Nor
+   * does un-revoking wait for unmaps, or the posted code for anything.
+   */
   *#revokeOne(priv: VfioDmaBuf): Op<void> {
     {
       using held = yield* priv.buf.resv.lock();

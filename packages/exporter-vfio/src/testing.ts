@@ -18,6 +18,7 @@ import {
   type SgTable,
 } from "@dma-buf/core";
 import { type ExporterSubject, RecordingHost } from "@dma-buf/conformance";
+import { expect } from "vitest";
 import type { VfioExporter } from "./exporter.js";
 import type { VfioHost } from "./host.js";
 import type { VfioFactory, VfioOptions } from "./variant.js";
@@ -124,8 +125,10 @@ export interface Kit {
   /** Whose device it is that imports. */
   readonly peer: RecordingHost;
   run<T>(op: Op<T>): T;
-  /** `EINVAL@map`, or `ok`. */
+  /** `EINVAL@map`, or `ok`. Of what is refused nothing may be left. */
   answer(op: Op<unknown>): string;
+  /** The same of what may leave something: a reset that fails has taken the memory away before. */
+  outcome(op: Op<unknown>): string;
   /** Everything that is counted, by anybody. */
   counts(): object;
 }
@@ -145,16 +148,15 @@ export function kit(
   const exporter = factory(options)(fw, host);
   const peer = new RecordingHost();
   const run = <T>(op: Op<T>): T => scheduler.complete("test", op);
-  return {
-    scheduler,
-    fw,
-    host,
-    exporter,
-    peer,
-    run,
-    answer: (op) => refusal(() => run(op)),
-    counts: () => ({ ...fw.ledger, ...exporter.ledger, dma: peer.liveMappings }),
+  const outcome = (op: Op<unknown>): string => refusal(() => run(op));
+  const counts = (): object => ({ ...fw.ledger, ...exporter.ledger, dma: peer.liveMappings });
+  const answer = (op: Op<unknown>): string => {
+    const before = counts();
+    const told = outcome(op);
+    if (told !== "ok") expect(counts()).toEqual(before);
+    return told;
   };
+  return { scheduler, fw, host, exporter, peer, run, answer, outcome, counts };
 }
 
 /** An exporter, for the kit: as posted, it is named so. */

@@ -126,7 +126,7 @@ describe("what Linux refuses", () => {
     [2 ** 53, "9007199254740992"],
     [-1n, "-1"],
     [1n << 64n, "18446744073709551616"],
-    ["4096", "4096"],
+    ["4096", '"4096"'],
     [null, "null"],
     [undefined, "undefined"],
   ])("%s is no 64 bits, and is named, as offset and as length", (value, shown) => {

@@ -2,6 +2,7 @@
 import { addr, DmaBufError, type Env, type ErrnoName, PAGE_SIZE, type PhysAddr } from "@dma-buf/core";
 import type { PhysVec } from "@dma-buf/scatterlist";
 import type { VfioHost, VfioRegion } from "./host.js";
+import { isU64, shown, U64_REMEDY } from "./shape.js";
 
 /**
  * A part of a BAR, bytes from its start: what userspace writes, 64 bits each. Linux: `struct vfio_region_dma_range`.
@@ -91,15 +92,9 @@ export function needMemory(env: Allocator | undefined, op: string, count: number
   env?.alloc({ id: `vfio/${op}`, op, stage: "export", source: "Linux 7.3, drivers/vfio/pci/vfio_pci_dmabuf.c" });
 }
 
-/** What userspace may write into 64 bits. The one place where Numbers become them. */
-export function u64(name: string, value: number | bigint): bigint {
-  const fits = typeof value === "bigint" ? value >= 0n && value < U64 : Number.isSafeInteger(value) && value >= 0;
-  if (fits) return BigInt(value);
-  throw refusal(
-    "EINVAL",
-    `${name} ${String(value)} is no unsigned 64-bit value: give a safe integer from 0, or a bigint below 2^64`,
-    { [name]: value },
-  );
+function u64(name: string, value: number | bigint): bigint {
+  if (isU64(value)) return BigInt(value);
+  throw refusal("EINVAL", `${name} ${shown(value)} is no unsigned 64-bit value: ${U64_REMEDY}`, { [name]: value });
 }
 
 /** Shape first, range by range, and the sum on the way. Linux: `validate_dmabuf_input()`. */

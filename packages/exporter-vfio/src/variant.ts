@@ -5,6 +5,7 @@ import { vfioEngine } from "./engine.js";
 import type { VfioExporter } from "./exporter.js";
 import type { FeatureSupport } from "./feature.js";
 import type { VfioHost } from "./host.js";
+import { needOptions } from "./shape.js";
 
 /** What one contract makes of a buffer: the operations besides `release`. */
 export type Operations = (priv: VfioDmaBuf) => Omit<DmaBufOps, "release">;
@@ -30,13 +31,15 @@ export interface Both {
 
 export const variant =
   ({ conforming, asPosted: posted, early = false }: Both): VfioFactory =>
-  ({ asPosted: wanted = false, support = {} } = {}) =>
-  (framework, host) => {
+  (options = {}) => {
+    needOptions(options);
+    const { asPosted: wanted = false, support = {} } = options;
     // Where nothing was posted, there is one code to play.
     const asPosted = wanted && posted !== undefined;
     const ops = asPosted ? posted : conforming;
     const isEarly = asPosted && early;
-    return vfioEngine(framework, host, { ops, asPosted, waits: !isEarly, takesEmpty: isEarly, support });
+    return (framework, host) =>
+      vfioEngine(framework, host, { ops, asPosted, waits: !isEarly, takesEmpty: isEarly, support });
   };
 
 /** What the door is shown. */
