@@ -126,7 +126,8 @@ export function frames(
           mmap: undefined,
           getPfn(_at: unknown, pgoff: number) {
             if (s.gone) throw new DmaBufError("ENODEV", { op: "x", stage: "query", message: "revoked" });
-            if (pgoff >= 4) throw new DmaBufError("EINVAL", { op: "x", stage: "query", message: "beyond" });
+            if (![0, 1, 2, 3].includes(pgoff))
+              throw new DmaBufError("EINVAL", { op: "x", stage: "query", message: "beyond" });
             return { pfn: addr(s.at + pgoff), maxOrder: 0 };
           },
         } as never,

@@ -3,6 +3,7 @@ import { rowsOf } from "@dma-buf/core";
 import { tryExporter } from "./exporter-cases.js";
 import { tryImporter } from "./importer-cases.js";
 import type { Case } from "./kit-case.js";
+import type { CheckOptions } from "./orders.js";
 import type { ExporterSubject, ImporterSubject } from "./subject.js";
 
 /**
@@ -11,8 +12,9 @@ import type { ExporterSubject, ImporterSubject } from "./subject.js";
  * @example
  * check(subject).filter(({ breaches }) => breaches.length > 0); // []
  */
-export function check(subject: ExporterSubject | ImporterSubject): Case[] {
-  const { breaches, tried, orders, more } = subject.kind === "exporter" ? tryExporter(subject) : tryImporter(subject);
+export function check(subject: ExporterSubject | ImporterSubject, options: CheckOptions = {}): Case[] {
+  const { breaches, tried, orders, more } =
+    subject.kind === "exporter" ? tryExporter(subject, options) : tryImporter(subject, options);
   const { contract } = subject;
   const cases = rowsOf(contract).flatMap(([call, { id, does }]) => {
     const note = orders && call === "invalidateMappings" ? ` (${orders})` : "";
@@ -43,10 +45,15 @@ export interface Runner {
  * @example
  * import { describe, it } from "vitest";
  * conformance({ describe, it }, subject);
+ * conformance({ describe, it }, subject, { stepsMax: 1_000_000 }); // more orders, and more time
  */
-export function conformance(runner: Runner, subject: ExporterSubject | ImporterSubject): void {
+export function conformance(
+  runner: Runner,
+  subject: ExporterSubject | ImporterSubject,
+  options: CheckOptions = {},
+): void {
   runner.describe(`${subject.name} keeps ${subject.contract.id}`, () => {
-    for (const { title, requirement, breaches } of check(subject))
+    for (const { title, requirement, breaches } of check(subject, options))
       runner.it(title, () => {
         if (breaches.length > 0) throw new Error(`${subject.name} breaks ${requirement}: ${breaches.join("; ")}`);
       });

@@ -1,10 +1,11 @@
 /** The kit under test: mistakes that a driver's author would make, each seen under the requirement that it breaks. */
-import { addr, linux73, pfn, type Pfn } from "@dma-buf/core";
+import { addr, type DmaAddr, linux73, pfn, pfnLocked, type Pfn } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
-import { refuse } from "./breaking.js";
+import { frames, refuse, telling } from "./breaking.js";
+import { check } from "./check.js";
 import { driverOf, SIZE_BYTES } from "./driver.js";
 import type { ExporterSubject } from "./subject.js";
-import { exporterOf, verdict } from "./testing.js";
+import { exporterOf, importerOf, still, verdict } from "./testing.js";
 
 const under = (requirement: string): string => `linux-7.3/${requirement}`;
 const orders = (...classes: string[]): string[] =>
@@ -69,13 +70,55 @@ describe("a driver that does a step too early, too late or not at all", () => {
     [
       "says that it is revoked after it told everybody",
       driverOf(linux73, { revoke: ["lock", "invalidate", "fences", "unlock", "pause", "mark", "unmaps", "free"] }),
-      orders("zap", "fenced", "faulting", "pinned-revocable", "zap+fenced"),
+      [...orders("zap", "fenced", "faulting", "pinned-revocable", "zap+fenced"), under("map-in-callback")],
       /exporter waits at unmap for zap/,
+    ],
+    [
+      "says that it is revoked after it told everybody, in the same step",
+      driverOf(linux73, { revoke: ["lock", "invalidate", "mark", "fences", "unlock", "unmaps", "free"] }),
+      [under("map-in-callback")],
+      /revoke\(\) serves who asks in its callback, and does not tell it again/,
+    ],
+    [
+      "waits for the unmaps of whom it never told",
+      driverOf(linux73, { revoke: ["lock", "mark", "fences", "unlock", "unmaps", "free"] }),
+      [under("dma_buf_invalidate_mappings")],
+      /revoke\(\) waits for reference importer, and reference importer was never told/,
+    ],
+    [
+      "never maps: it tells the CPU's address to a device",
+      driverOf(linux73, {
+        ops: (d) => ({
+          mapDmaBuf: () =>
+            d.gone
+              ? refuse("ENODEV")
+              : { runs: [{ kind: "dma", offset: 0, sizeBytes: SIZE_BYTES, address: addr<DmaAddr>(d.physical) }] },
+          unmapDmaBuf() {},
+        }),
+      }),
+      [under("map_dma_buf")],
+      /FAULT: nothing is mapped at 0x100000, which was told as dma address/,
+    ],
+    [
+      "maps all but the last page",
+      driverOf(linux73, {
+        ops: (d) => ({
+          mapDmaBuf(at) {
+            const { runs } = d.map(at, SIZE_BYTES - 4096);
+            return { runs: [...runs].map((run) => ({ ...run, sizeBytes: SIZE_BYTES })) };
+          },
+          unmapDmaBuf(at, { runs }) {
+            for (const { address } of runs) at.device?.dma.unmapPhys(addr<DmaAddr>(address), SIZE_BYTES - 4096);
+          },
+        }),
+      }),
+      [under("map_dma_buf")],
+      /FAULT: nothing is mapped at 0x40003fff/,
     ],
     [
       "says that it is revoked when everybody has unmapped",
       driverOf(linux73, { revoke: ["lock", "invalidate", "fences", "unlock", "unmaps", "pause", "mark", "free"] }),
-      orders("zap", "fenced", "faulting", "pinned-revocable", "zap+fenced"),
+      [...orders("zap", "fenced", "faulting", "pinned-revocable", "zap+fenced"), under("map-in-callback")],
       /STALE: an access of the zap importer reaches 0x100000/,
     ],
     [
@@ -135,7 +178,7 @@ describe("a driver that does a step too early, too late or not at all", () => {
           },
         }),
       }),
-      [under("no-mapping")],
+      [under("map-in-callback"), under("no-mapping")],
       /mapping 1 \(dma_map_phys\) fails: linux-7.3\/deadlock/,
     ],
     [
@@ -181,14 +224,80 @@ describe("a page that is told wrongly", () => {
       said: expect.stringContaining("tells a frame for page 4, beyond the end"),
     });
   });
+  it.each([-1, 0.5, NaN])("a frame is told for page %s", (page) => {
+    const tells = [0, 1, 2, 3, page];
+    const subject = exporterOf(pfn, ({ revoked }) => ({
+      getPfn(_at, pgoff) {
+        if (revoked()) refuse("ENODEV");
+        if (!tells.includes(pgoff)) refuse("EINVAL");
+        return { pfn: (0x100 + pgoff) as Pfn, maxOrder: 0 };
+      },
+    }));
+    expect(verdict(subject)).toEqual({
+      failing: ["pfn/get_pfn"],
+      said: expect.stringContaining(`tells a frame for page ${page}`),
+    });
+  });
   it("the last frame's order reaches beyond the end", () => {
     const subject = exporterOf(pfn, ({ revoked }) => ({
       getPfn(_at, pgoff) {
         if (revoked()) refuse("ENODEV");
-        if (pgoff >= 4) refuse("EINVAL");
+        if (![0, 1, 2, 3].includes(pgoff)) refuse("EINVAL");
         return { pfn: addr<Pfn>(0x100 + pgoff), maxOrder: 3 };
       },
     }));
     expect(verdict(subject).failing).toEqual(["pfn/get_pfn"]);
   });
+});
+
+it("a frame that is told in the callback of a revoke, and not taken back", () => {
+  const subject = frames(pfnLocked, (s) => ({
+    revoke: telling(
+      s.made,
+      () => {},
+      function* (held) {
+        s.gone = true;
+        yield* s.made.fw.drain(s.made.buf, held);
+      },
+    ),
+  }));
+  expect(verdict(subject)).toEqual({
+    failing: ["pfn-locked/frame-in-callback"],
+    said: expect.stringContaining("serves who asks in its callback"),
+  });
+});
+
+describe("a call that is async", () => {
+  const asyncOf = (name: "export" | "revoke" | "restore" | "move"): ExporterSubject => {
+    const subject = driverOf(linux73);
+    return {
+      ...subject,
+      create: (fw, host) => ({ ...subject.create(fw, host), [name]: (async () => {}) as never }),
+    };
+  };
+  it.each(["export", "revoke", "restore", "move"] as const)("%s()", (name) => {
+    const found = verdict(asyncOf(name));
+    expect(found).toEqual({
+      failing: [under(name === "export" ? "dma_buf_export" : "dma_buf_invalidate_mappings")],
+      said: `${name}() returned a Promise: return a generator`,
+    });
+  });
+});
+
+it("who never maps reads that no mapping was seen to fail, and that allocations are the core's too", () => {
+  const titles = check(still(frames(pfn, () => ({})))).map(({ title }) => title);
+  expect(titles).toContain("pfn/no-mapping: 0 mappings seen");
+  expect(titles).toContainEqual(expect.stringMatching(/pfn\/no-memory: \d+ allocation\(s\), the core's among them/));
+});
+
+it("a search goes on for as many steps as it is told", () => {
+  const titleOf = (stepsMax: number): string | undefined =>
+    check(importerOf(pfn), { stepsMax }).find(({ requirement }) => requirement === "pfn/move_notify")?.title;
+  expect(titleOf(10)).toMatch(/1 orders in turn and \d+ at random, not all/);
+  expect(titleOf(Infinity)).toMatch(/all tried/);
+});
+
+it("an exporter's search does likewise", () => {
+  const titles = check(driverOf(linux73), { stepsMax: 10 }).map(({ title }) => title);
+  expect(titles.find((title) => title.includes("/zap: "))).toMatch(/1 orders in turn .*not all/);
 });

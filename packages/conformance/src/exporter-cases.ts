@@ -3,12 +3,13 @@ import { type CallName, rowsOf, Scheduler } from "@dma-buf/core";
 import { exporterDrives } from "./drives/exporter-drives.js";
 import { exporterOrders } from "./exporter-orders.js";
 import type { Case, KitCase, Outcome, Tried } from "./kit-case.js";
+import type { CheckOptions } from "./orders.js";
 import { misbehaviours } from "./misbehaviours/misbehaviours.js";
 import { nthFailures } from "./nth-failure.js";
 import type { ExporterSubject } from "./subject.js";
 import { freshWorld, lifeOf } from "./world.js";
 
-export function tryExporter(subject: ExporterSubject): Tried {
+export function tryExporter(subject: ExporterSubject, options: CheckOptions): Tried {
   const breaches = exporterDrives.flatMap((drive) => {
     const fresh = freshWorld(new Scheduler(), subject);
     lifeOf(fresh, subject, function* (w, buf) {
@@ -19,11 +20,11 @@ export function tryExporter(subject: ExporterSubject): Tried {
   });
   const callbacks = rowsOf(subject.contract).flatMap(([call, row]) => (row.party === "exporter" ? [call] : []));
   const tried = new Set<CallName>([...callbacks, "export", "invalidate"]);
-  return { breaches, tried, more: kitCases(subject, breaches.length === 0) };
+  return { breaches, tried, more: kitCases(subject, options, breaches.length === 0) };
 }
 
 /** What no single row says: the classes of importers, under the row of invalidate, and the failures. */
-function kitCases(subject: ExporterSubject, sound: boolean): Case[] {
+function kitCases(subject: ExporterSubject, options: CheckOptions, sound: boolean): Case[] {
   const { id, rows } = subject.contract;
   // What is broken in one order would be found again in all.
   const later: Outcome = { title: "not tried, mend what is broken above first", breaches: [] };
@@ -34,7 +35,7 @@ function kitCases(subject: ExporterSubject, sound: boolean): Case[] {
     });
   const invalidate = rows.invalidate?.id ?? id;
   return [
-    ...cased(invalidate, exporterOrders(subject)),
+    ...cased(invalidate, exporterOrders(subject, options)),
     ...cased(id, misbehaviours(subject)),
     ...cased(id, nthFailures(subject)),
   ];

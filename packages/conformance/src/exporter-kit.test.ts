@@ -167,7 +167,7 @@ describe("a broken exporter fails what it breaks, and nothing else", () => {
         ops: made.ops,
       })),
       ["linux-7.3/kept-map", "linux-7.3/second-map"],
-      /waits for a condition nobody fulfils: name who is awaited/,
+      /waits for a condition nobody fulfils: name who is awaited, blockedOn must contain "importer that lies"/,
     ],
     [
       "books that do not close",

@@ -4,7 +4,7 @@ import { accepted } from "./accepted.js";
 import { classesOf } from "./importers/classes.js";
 import type { ImporterClass } from "./importers/options.js";
 import type { KitCase, Outcome } from "./kit-case.js";
-import { type Race, searchOrders } from "./orders.js";
+import { type CheckOptions, type Race, searchOrders } from "./orders.js";
 import { messages } from "./recorder.js";
 import { against, attach, type Stage, staged } from "./stage.js";
 import type { ExporterSubject } from "./subject.js";
@@ -66,10 +66,10 @@ interface Group {
 const STEPS_OF_TWO = 5000;
 
 /** One case a class that can be right under the contract, so that each says how many orders were tried, and one of two at once. */
-export function exporterOrders(subject: ExporterSubject): KitCase[] {
+export function exporterOrders(subject: ExporterSubject, options: CheckOptions): KitCase[] {
   return groupsOf(subject).map((group) => ({
     name: group.name,
-    run: () => refusalOf(subject, group.classes) ?? outcomeOf(racesOf(subject, group)),
+    run: () => refusalOf(subject, group.classes) ?? outcomeOf(racesOf(subject, group), options),
   }));
 }
 
@@ -96,8 +96,8 @@ function racesOf(subject: ExporterSubject, { name, classes, lives, ...bound }: G
   );
 }
 
-function outcomeOf(races: readonly Race[]): Outcome {
-  const searches = races.map((race) => ({ ...searchOrders(race), what: race.name.replace(/^.*?: /, "") }));
+function outcomeOf(races: readonly Race[], options: CheckOptions): Outcome {
+  const searches = races.map((race) => ({ ...searchOrders(race, options), what: race.name.replace(/^.*?: /, "") }));
   const title = searches.map(({ what, orders }) => `${what}: ${orders}`).join("; ");
   const broken = searches.find((s) => s.breaches.length > 0)?.breaches ?? [];
   return { title: title || "nothing is revoked, and nothing moves", breaches: messages(broken) };

@@ -9,6 +9,7 @@ export { ClassImporter } from "./importers/class-importer.js";
 export { classesOf, classImporter } from "./importers/classes.js";
 export type { Access, ClassImporterOptions, ImporterClass } from "./importers/options.js";
 export type { Case } from "./kit-case.js";
+export type { CheckOptions } from "./orders.js";
 export { RecordingHost, type RecordingHostOptions } from "./recording-host.js";
 export { referenceExporter, type ReferenceExporter, referencePage } from "./reference-exporter.js";
 export { ReferenceImporter } from "./reference-importer.js";

@@ -10,13 +10,21 @@ const physical = addr<PhysAddr>(0x10000);
 /** A host on which the calls of one name fail. */
 const failing = (call: string): RecordingHost => new RecordingHost("device", { mapFails: (op) => op === call });
 
-it("a mapping leads to its memory until it is given back, and elsewhere an address is its own place", () => {
+it("a mapping leads to its memory until it is given back, and elsewhere nothing does", () => {
   const host = new RecordingHost();
   const { dma } = host.device;
   const at = dma.mapPhys(physical, 2 * PAGE, "bidirectional", MMIO);
-  expect([host.place(at + PAGE), host.place(0x10000), host.liveMappings]).toEqual([0x11000, 0x10000, 1]);
+  expect([host.place(at + PAGE), host.place(0x10000), host.liveMappings]).toEqual([0x11000, null, 1]);
   dma.unmapPhys(at, 2 * PAGE);
   expect([host.place(at), host.liveMappings]).toEqual([null, 0]);
+});
+
+it("where the verdict is bus-address, an address that was not given out is its own place", () => {
+  const host = new RecordingHost("device", { mapType: "bus-address" });
+  const at = host.device.dma.mapPhys(physical, PAGE, "bidirectional", MMIO);
+  expect([host.place(at), host.place(0x10000)]).toEqual([0x10000, 0x10000]);
+  host.device.dma.unmapPhys(at, PAGE);
+  expect(host.place(at)).toBe(null);
 });
 
 it("what was mapped is given back whole, and once", () => {

@@ -10,6 +10,7 @@ import {
   type DmaIovaState,
   DmaBufError,
   type P2pProvider,
+  type P2pVerdict,
   PAGE_SIZE,
   type PhysAddr,
   type Space,
@@ -22,6 +23,8 @@ const IOVA_BASE = 0x4000_0000;
 
 /** What a recording host may be told about itself. */
 export interface RecordingHostOptions {
+  /** The provider's verdict for every client on a PCI bus. @defaultValue through-host-bridge: what is mapped has an IOVA */
+  readonly mapType?: "through-host-bridge" | "bus-address";
   /** Does this mapping fail? Asked with the kernel's name of the call: fault injection. @defaultValue never */
   readonly mapFails?: (op: string) => boolean;
 }
@@ -47,17 +50,12 @@ export class RecordingHost {
   readonly log: string[] = [];
   readonly device: Device;
 
-  /** The verdict for every client on a PCI bus: reachable, through the host bridge. */
-  readonly provider: P2pProvider = {
-    busOffsetBytes: 0,
-    verdict: ({ name, spaces }) =>
-      spaces.some((s) => s.kind === "pci-bus")
-        ? { mapType: "through-host-bridge", distance: 2, reason: "the recording host says so" }
-        : { mapType: "not-supported", distance: -1, reason: `${name} is on no PCI bus` },
-  };
+  /** Every client on a PCI bus reaches it, through the host bridge unless told otherwise; others do not. */
+  readonly provider: P2pProvider;
 
   constructor(name = "recording device", options: RecordingHostOptions = {}) {
     this.#mapFails = options.mapFails ?? (() => false);
+    this.provider = providerOf(options.mapType ?? "through-host-bridge");
     this.device = {
       name,
       dma: this.#dma(),
@@ -85,11 +83,13 @@ export class RecordingHost {
   }
 
   /**
-   * Where an access to the device's address ends: what was mapped for it, or, where this host gave out no such address,
-   * the same number on the bus. `null`: it would fault.
+   * Where an access to the device's address ends: what was mapped for it, or, where the provider's verdict is
+   * `bus-address` and this host gave out no such address, the same number on the bus. `null`: it would fault.
    */
   place(address: number): number | null {
-    return address >= IOVA_BASE && address < this.#next ? this.translate(address) : address;
+    const given = address >= IOVA_BASE && address < this.#next;
+    const onBus = this.provider.verdict(this.device).mapType === "bus-address";
+    return onBus && !given ? address : this.translate(address);
   }
 
   /**
@@ -183,5 +183,15 @@ export class RecordingHost {
         ? { kind: "done", bytes: zeros }
         : { kind: "fault", by: "recording host", reason: `nothing is mapped at ${address}` },
     );
+  };
+}
+
+function providerOf(mapType: P2pVerdict["mapType"]): P2pProvider {
+  return {
+    busOffsetBytes: 0,
+    verdict: ({ name, spaces }) =>
+      spaces.some((s) => s.kind === "pci-bus")
+        ? { mapType, distance: 2, reason: "the recording host says so" }
+        : { mapType: "not-supported", distance: -1, reason: `${name} is on no PCI bus` },
   };
 }

@@ -54,11 +54,11 @@ export function referenceExporter(fw: Framework, change: Partial<DmaBufOps> = {}
   };
   const frame = (pgoff: number): { pfn: Pfn; maxOrder: number } => {
     if (revoked) no("map");
-    if (pgoff >= PAGES)
+    if (!Number.isInteger(pgoff) || pgoff < 0 || pgoff >= PAGES)
       throw new DmaBufError("EINVAL", {
         op: "get_pfn",
         stage: "query",
-        message: `page ${pgoff} of ${PAGES}: ask below`,
+        message: `page ${pgoff} of ${PAGES}: ask from 0 and below`,
       });
     return { pfn: addr<Pfn>(first + pgoff), maxOrder: 0 };
   };

@@ -12,6 +12,7 @@ import {
   type Scheduler,
   type Window,
 } from "@dma-buf/core";
+import { exporterUnderTest } from "./under-test.js";
 import { Recorder, type RecorderOptions } from "./recorder.js";
 import { RecordingHost, type RecordingHostOptions } from "./recording-host.js";
 import { MappingImporter, ReferenceImporter } from "./reference-importer.js";
@@ -66,7 +67,7 @@ export function lifeOf(
 ): void {
   const { fw, host, run } = fresh;
   run("export", function* () {
-    const exporter = subject.create(fw, host);
+    const exporter = exporterUnderTest(subject, fw, host);
     const w = { ...fresh, subject, exporter };
     const before = exporter.ledger?.() ?? {};
     const buf = yield* perform(exporter.export());

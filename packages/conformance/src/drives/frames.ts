@@ -32,7 +32,7 @@ function* frameBehind({ fw }: ExporterWorld, buf: DmaBuf, vma: Vma, page: number
   }
 }
 
-/** Each page on its own must agree with what the order of its neighbours promised; one page too many is refused. */
+/** Each page on its own must agree with what the order of its neighbours promised; what is no page of the buffer is refused. */
 function* checkFrames({ fw }: ExporterWorld, { attachment }: ReferenceImporter, pages: number): Op<void> {
   const answers: PfnAnswer[] = [];
   for (let pgoff = 0; pgoff < pages; pgoff++) answers.push(yield* askFrame(fw, attachment, pgoff));
@@ -42,6 +42,12 @@ function* checkFrames({ fw }: ExporterWorld, { attachment }: ReferenceImporter, 
       if (answers[page]?.pfn !== pfn - pgoff + page)
         return fw.breach("getPfn", `page ${pgoff} promises order ${maxOrder}, which page ${page} does not keep`);
   }
-  if (yield* accepted(askFrame(fw, attachment, pages)))
-    fw.breach("getPfn", `tells a frame for page ${pages}, beyond the end`);
+  for (const [pgoff, what] of [
+    [pages, "beyond the end"],
+    [-1, "before the beginning"],
+    [0.5, "none"],
+    [NaN, "none"],
+  ] as const)
+    if (yield* accepted(askFrame(fw, attachment, pgoff)))
+      return fw.breach("getPfn", `tells a frame for page ${pgoff}, ${what}: refuse what is no page of the buffer`);
 }

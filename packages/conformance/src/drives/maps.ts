@@ -1,8 +1,9 @@
 /** Mapping: all of it, again, two tables at once, and for an importer without operations. */
-import type { DmaBuf, Op, Run } from "@dma-buf/core";
+import { type DmaBuf, hex, type Op, type Run } from "@dma-buf/core";
 import { accepted } from "../accepted.js";
 import { ReferenceImporter } from "../reference-importer.js";
 import { staticUse } from "../try-out.js";
+import { placeOf } from "../witness.js";
 import { accessOf, can, checkGivenBack, deviceOf, type ExporterWorld, importerFor } from "../world.js";
 
 export function* used(world: ExporterWorld, buf: DmaBuf): Op<void> {
@@ -11,6 +12,7 @@ export function* used(world: ExporterWorld, buf: DmaBuf): Op<void> {
     yield* importer.attach(buf, deviceOf(world));
     yield* importer.use();
     checkCover(world, buf, importer.runs);
+    checkMapped(world, importer.runs);
     yield* importer.detach();
     checkGivenBack(world);
   }
@@ -54,4 +56,15 @@ function checkCover(world: ExporterWorld, buf: DmaBuf, runs: readonly Run[]): vo
     next += run.sizeBytes;
   }
   if (next !== buf.sizeBytes) fw.breach(call, `the runs cover ${next} of ${buf.sizeBytes} bytes`);
+}
+
+/** Each run leads somewhere, from its first byte to its last. */
+function checkMapped({ fw, host }: ExporterWorld, runs: readonly Run[]): void {
+  for (const run of runs)
+    for (const address of [run.address, run.address + run.sizeBytes - 1])
+      if (placeOf(host, { ...run, address } as Run) === null)
+        return fw.breach(
+          "mapDmaBuf",
+          `FAULT: nothing is mapped at ${hex(address)}, which was told as ${run.kind} address: map it by device.dma`,
+        );
 }

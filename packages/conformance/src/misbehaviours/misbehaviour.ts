@@ -1,6 +1,7 @@
 /** What the importers that lie or break their promise share, and how the exporter's waiting is watched. */
-import { type DmaBuf, type DmaBufAttachment, type DmaBufAttachOps, type Op, until } from "@dma-buf/core";
+import type { DmaBuf, DmaBufAttachment, DmaBufAttachOps, Op } from "@dma-buf/core";
 import { accepted } from "../accepted.js";
+import { patiently } from "../patiently.js";
 import { deviceOf, type ExporterWorld, type Way } from "../world.js";
 
 /** One importer that does wrong, against an exporter that must not. */
@@ -15,9 +16,6 @@ export interface Misbehaviour {
 /** Who is awaited, and must be named. */
 export const LIAR = "importer that lies";
 
-/** Modelled ticks in which whoever can run has run: what is not over by then hangs. */
-const PATIENCE_TICKS = 10_000;
-
 /** Attached, with a callback that does nothing unless told otherwise. */
 export function liar(
   w: ExporterWorld,
@@ -29,19 +27,16 @@ export function liar(
 }
 
 /** Nobody amends what is wrong until all is quiet: by then the exporter must still wait, and say for whom. */
-export function* waits({ fw, exporter }: ExporterWorld, way: Way, wrong: string, amend: Op<void>): Op<void> {
-  const { scheduler } = fw;
-  const op = exporter[way]?.call(exporter);
-  if (!op) return;
-  const task = scheduler.spawn("exporter", accepted(op));
-  const over = (): boolean => task.state !== "runnable";
-  yield* until("kit.patience", over, () => `${way}()`, scheduler.now + PATIENCE_TICKS);
-  const says = task.wait?.blockedOn?.() ?? "nothing";
+export function* waits(w: ExporterWorld, way: Way, wrong: string, amend: Op<void>): Op<void> {
+  const { fw, exporter } = w;
+  const begun = yield* patiently(w, way, accepted);
+  if (!begun) return;
+  const { task, over, says, join } = begun;
   if (task.result === true) fw.breach("invalidate", `${way}() returns although ${wrong}: wait for it`);
-  else if (!over() && !says.includes(LIAR))
-    fw.breach("invalidate", `${way}() waits for ${says}: name who is awaited, ${LIAR}`);
+  else if (!over() && !says().includes(LIAR))
+    fw.breach("invalidate", `${way}() waits for ${says()}: name who is awaited, blockedOn must contain "${LIAR}"`);
   yield* amend;
-  yield* until("kit.join", over, () => `${way}()`);
+  yield* join();
   if (task.state === "failed") fw.breach("invalidate", `${way}() fails: ${String(task.error)}`);
   if (way === "revoke" && exporter.restore) yield* exporter.restore();
 }

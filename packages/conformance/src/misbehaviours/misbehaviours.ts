@@ -6,6 +6,7 @@ import { messages } from "../recorder.js";
 import type { ExporterSubject } from "../subject.js";
 import { accessOf, checkNothingLeft, deviceOf, freshWorld, importerFor, lifeOf, WAYS } from "../world.js";
 import { callbackFenceOf, fenceOf } from "./fences.js";
+import { asksInCallback } from "./in-callback.js";
 import { keptMap, leftMap, secondMap } from "./maps.js";
 import type { Misbehaviour } from "./misbehaviour.js";
 import { noPeer } from "./no-peer.js";
@@ -25,6 +26,7 @@ function metBy({ contract, capabilities }: ExporterSubject): Misbehaviour[] {
     list.push(leftMap);
     if (capabilities.includes("revoke") && drain.includes("unmap")) list.push(keptMap, secondMap);
   }
+  if (capabilities.includes("revoke")) list.push(...asksInCallback(capabilities, contract));
   if (drain.includes("fences"))
     for (const way of WAYS) if (capabilities.includes(way)) list.push(fenceOf(way), callbackFenceOf(way));
   return list;
