@@ -29,6 +29,7 @@ const vram: MapPlace = function* (gpu, place, at, direction) {
 
 const variant = (tellsFrames: boolean): Variant => ({
   settles: false,
+  posted: false,
   ops(gpu, bo) {
     const door = attachable(gpu, bo, { whyNoPeer: whyNotByAddress, refusesHere: false });
     const attach = (at: DmaBufAttachment): ReturnType<NonNullable<typeof door.attach>> =>

@@ -1,6 +1,6 @@
 import { DeviceFabric } from "@dma-buf/machine";
 import { describe, expect, it } from "vitest";
-import { MAPPED, Nic, PAGE, refused, rig, type RigOptions, type VariantId } from "./testing/rig.js";
+import { BAR, MAPPED, Nic, PAGE, refused, rig, type RigOptions, type VariantId } from "./testing/rig.js";
 
 function attached(id: VariantId, options: RigOptions = {}, nicOptions: ConstructorParameters<typeof Nic>[1] = {}) {
   const r = rig(id, options);
@@ -20,12 +20,20 @@ describe("peer2peer", () => {
     ["no route, page frames", "pfn-locked", NO_ROUTE, false],
     ["a bus with an offset", "linux-7.3", { busOffsetBytes: 2 ** 30 }, true],
     ["a bus with an offset, page frames", "pfn-locked", { busOffsetBytes: 2 ** 30 }, false],
+    ["no route, mapped by the exporter", "annotated-address", NO_ROUTE, false],
     ["no BAR", "linux-7.3", { windowPages: 0 }, false],
     ["no BAR, page frames", "pfn-locked", { windowPages: 0 }, false],
   ])("%s, %s: as it is after attach", (_name, id, options, expected) => {
     const { nic, fw } = attached(id, options);
     expect(nic.attachment.peer2peer).toBe(expected);
     if (!expected) expect(fw.trace.events.some((e) => e.text.includes("nic is no peer"))).toBe(true);
+  });
+
+  it.each(MAPPED)("%s: the GPU's own function, at distance 0, is a peer", (id) => {
+    const r = rig(id);
+    const nic = new Nic(r, {}, r.machine.device(r.memory.name));
+    r.run(nic.attach(r.shared(1).buf));
+    expect(nic.attachment.peer2peer).toBe(true);
   });
 
   it("is not raised for who does not take it", () => {
@@ -122,6 +130,28 @@ describe("memory that only VRAM can be", () => {
     r.run(nic.attach(buf));
     expect(refused(r, () => r.run(nic.use()))).toBe(expected);
   });
+
+  it.each(MAPPED)("%s: a peer attaches, and is given VRAM", (id) => {
+    const { r, buf, nic } = vramOnly(id, {});
+    r.run(nic.attach(buf));
+    r.run(nic.use());
+    expect(nic.runs[0]?.address).toBe(BAR);
+  });
+
+  it.each(["pfn", "pfn-locked", "annotated-address"] as const)(
+    "%s: nothing was posted, and nothing is as posted",
+    (id) => {
+      const r = rig(id, { exporter: { asPosted: true } });
+      const { bo, buf } = r.shared(1);
+      const nic = new Nic(r);
+      r.run(nic.attach(buf));
+      r.run(nic.use());
+      r.exporter.close(bo);
+      // As posted, the closed handle would keep it from being told.
+      r.run(r.exporter.evict(bo));
+      expect(nic.told).toBe(1);
+    },
+  );
 
   it("as posted amdgpu refuses nobody at attach; the map does", () => {
     const { r, buf, nic } = vramOnly("linux-7.3", { ...NO_ROUTE, exporter: { asPosted: true } });

@@ -11,6 +11,8 @@ import {
 } from "@dma-buf/core";
 import type { Domain, Place } from "./host.js";
 
+const DOMAINS: readonly Domain[] = ["vram", "gtt"];
+
 /** How a buffer object is made. Linux: `struct drm_amdgpu_gem_create_in`. */
 export interface BufferObjectOptions {
   /** Whole pages, at least one. */
@@ -56,11 +58,14 @@ export type OwnedBo = { -readonly [K in keyof BufferObject]: BufferObject[K] } &
   moves: number;
   /** Are importers being told of a move? */
   moving: boolean;
+  /** What was taken away, until nobody has it any more. */
+  lost: Place | null;
 };
 
 /**
  * The options with what was left out.
- * @throws DmaBufError `EINVAL` a size that is not whole pages, or a preferred domain that is not allowed. Stage `export`
+ * @throws DmaBufError `EINVAL` a size that is not whole pages, what is no domain, a preferred one that is not allowed, or
+ * VRAM for a process's own pages. Stage `export`
  */
 export function completed(options: BufferObjectOptions): Required<BufferObjectOptions> {
   const { sizeBytes, userptr = false, vmAlwaysValid = false, noCpuAccess = false } = options;
@@ -69,6 +74,11 @@ export function completed(options: BufferObjectOptions): Required<BufferObjectOp
     refuse("EINVAL", "amdgpu_gem_create_ioctl", "export", message, { sizeBytes, preferred, allowed });
   if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || !isPageAligned(sizeBytes))
     bad(`${sizeBytes} bytes: give at least one page, and whole pages of ${PAGE_SIZE} bytes`);
+  if (!Array.isArray(allowed)) bad(`allowed is ${String(allowed)}: give a list of domains`);
+  for (const domain of [preferred, ...allowed])
+    if (!DOMAINS.includes(domain)) bad(`${String(domain)} is no domain: there are ${DOMAINS.join(" and ")}`);
+  if (userptr && allowed.includes("vram"))
+    bad("vram is allowed for a process's own pages, which are RAM: leave it out");
   if (!allowed.includes(preferred))
     bad(`${preferred} is preferred and not allowed: allow it, or prefer another domain`);
   return { sizeBytes, preferred, allowed, userptr, vmAlwaysValid, noCpuAccess };
@@ -89,6 +99,7 @@ export function newBo(options: Required<BufferObjectOptions>, place: Place, env:
     closed: false,
     moves: 0,
     moving: false,
+    lost: null,
   };
 }
 

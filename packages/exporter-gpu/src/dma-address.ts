@@ -4,6 +4,6 @@ import { plainOps } from "./plain.js";
 import { factory, type GpuFactory, type GpuPlugin, plugin } from "./variant.js";
 
 /** `gpuExporter(options)(framework, host)`. */
-export const gpuExporter: GpuFactory<GpuOptions> = factory(() => ({ settles: false, ops: plainOps }));
+export const gpuExporter: GpuFactory<GpuOptions> = factory(() => ({ settles: false, posted: true, ops: plainOps }));
 
 export const dmaBufPlugin: GpuPlugin<GpuOptions> = plugin(gpuExporter, "dma-address", "map", "pin", "static");

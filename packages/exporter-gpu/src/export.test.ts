@@ -1,7 +1,7 @@
 import { type DmaBuf, type Op, point, Scheduler, seeded, Usage } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import { ALL, allQuiet, job, Nic, PAGE, refused, rig, type Rig } from "./testing/rig.js";
-import type { BufferObject } from "./index.js";
+import type { BufferObject, BufferObjectOptions, GpuExporter } from "./index.js";
 
 const ID = "linux-7.3";
 
@@ -17,8 +17,22 @@ describe("create", () => {
       { sizeBytes: PAGE, preferred: "gtt", allowed: ["vram"] } as const,
       /gtt/,
     ],
-  ])("%s: EINVAL@export", (_name, options, message) => {
+    ["no domain preferred", { sizeBytes: PAGE, preferred: "foo" }, /foo is no domain/],
+    ["nothing preferred", { sizeBytes: PAGE, preferred: null }, /null is no domain/],
+    ["no domain allowed", { sizeBytes: PAGE, allowed: ["vram", "foo"] }, /foo is no domain/],
+    ["no domain preferred, and that allowed", { sizeBytes: PAGE, preferred: "foo", allowed: ["foo"] }, /vram and gtt/],
+    ["null for the list", { sizeBytes: PAGE, allowed: null }, /allowed is null: give a list/],
+    ["a string for the list", { sizeBytes: PAGE, allowed: "vram" }, /allowed is vram: give a list/],
+    ["an empty list", { sizeBytes: PAGE, allowed: [] }, /vram is preferred and not allowed/],
+    ["a process's own pages in VRAM", { sizeBytes: PAGE, userptr: true, allowed: ["gtt", "vram"] }, /leave it out/],
+    [
+      "a process's own pages, VRAM preferred",
+      { sizeBytes: PAGE, userptr: true, preferred: "vram" },
+      /vram is preferred/,
+    ],
+  ])("%s: EINVAL@export", (_name, given, message) => {
     const r = rig(ID);
+    const options = given as BufferObjectOptions;
     expect(refused(r, () => r.exporter.create(options))).toBe("EINVAL@export");
     expect(() => r.exporter.create(options)).toThrow(message);
   });
@@ -101,6 +115,39 @@ describe("export", () => {
     const { bo } = r.shared(1);
     expect(refused(r, () => r.exporter.close(bo))).toBe("EINVAL@export");
     expect(refused(r, () => r.exporter.export(bo))).toBe("ENOENT@export");
+  });
+});
+
+describe("what this GPU did not make", () => {
+  it.each<[string, string, (exporter: GpuExporter, bo: BufferObject) => Op<void> | DmaBuf | void]>([
+    ["export", "ENOENT@export", (exporter, bo) => exporter.export(bo)],
+    ["close", "ENOENT@export", (exporter, bo) => exporter.close(bo)],
+    ["move", "ENOENT@map", (exporter, bo) => exporter.move(bo, "gtt")],
+    ["evict", "ENOENT@map", (exporter, bo) => exporter.evict(bo)],
+    ["pin", "ENOENT@pin", (exporter, bo) => exporter.pin(bo)],
+    ["unpin", "ENOENT@pin", (exporter, bo) => exporter.unpin(bo)],
+    ["lose", "ENOENT@map", (exporter, bo) => exporter.lose(bo)],
+  ])("%s: %s, and neither GPU is touched", (_call, answer, call) => {
+    const [r, other] = [rig(ID), rig(ID)];
+    const { bo } = other.shared(1);
+    const before = other.counts();
+    for (const foreign of [bo, { ...bo }, {}, null] as BufferObject[]) {
+      const act = (): unknown => {
+        const called = call(r.exporter, foreign);
+        return called && "next" in called ? r.run(called) : called;
+      };
+      expect(refused(r, act)).toBe(answer);
+      expect(act).toThrow(/0000:.*create\(\)/);
+    }
+    expect([other.counts(), bo.place?.domain]).toEqual([before, "vram"]);
+  });
+
+  it("what it made stays its own when it is gone: closing again is EINVAL, moving ENODEV", () => {
+    const r = rig(ID);
+    const bo = r.exporter.create({ sizeBytes: PAGE });
+    r.exporter.close(bo);
+    expect(refused(r, () => r.exporter.close(bo))).toBe("EINVAL@export");
+    expect(refused(r, () => r.run(r.exporter.evict(bo)))).toBe("ENODEV@map");
   });
 });
 

@@ -15,12 +15,15 @@ export interface GpuLedger {
   readonly tables: number;
 }
 
-/** The exporter for one GPU. What sleeps takes the reservation of its buffer: call it without. */
+/**
+ * The exporter for one GPU. What sleeps takes the reservation of its buffer: call it without. What its `create()` did not make
+ * is refused with `ENOENT`, at the stage of the call; {@link GpuExporter.lose} has stage `map`.
+ */
 export interface GpuExporter {
   readonly ledger: GpuLedger;
   /**
    * A buffer object with one reference, the caller's, in the preferred domain if there is room, else in another allowed one.
-   * @throws DmaBufError `EINVAL` · `ENOMEM` · `ENODEV` removed. Stage `export`
+   * @throws DmaBufError `EINVAL` a size, a domain or a choice of domains that cannot be · `ENOMEM` · `ENODEV` removed. Stage `export`
    */
   create(options: BufferObjectOptions): BufferObject;
   /**
@@ -35,8 +38,10 @@ export interface GpuExporter {
    */
   close(bo: BufferObject): void;
   /**
-   * Moves. Importers are told; when it returns, the bytes are there and the old place is overwritten.
-   * @throws DmaBufError `EBUSY` pinned · `EINVAL` not allowed there · `ENOMEM` no room · `ENODEV` gone. Stage `map`
+   * Moves, unless it is there: then nothing is copied. Importers are told; when it returns, the bytes are there and the old
+   * place is overwritten.
+   * @throws DmaBufError `EBUSY` pinned · `EINVAL` not allowed there · `ENOMEM` no room · `ENODEV` gone · `EIO` the copy
+   * failed: it has moved, and its bytes are undefined. Stage `map`
    */
   move(bo: BufferObject, to: Domain): Op<void>;
   /** To RAM. As {@link move}. */
@@ -47,7 +52,7 @@ export interface GpuExporter {
   /**
    * Takes the memory away for good, pinned or not: importers are told, and what the contract drains is waited for, and
    * the end of kernel mappings; as posted the fences only. Who maps after that gets `ENODEV`. An importer that never unmaps
-   * keeps it waiting for ever.
+   * keeps it waiting for ever; ended meanwhile, the memory comes back with the last reference.
    */
   lose(bo: BufferObject): Op<void>;
   /** The GPU is pulled out: {@link lose}s every buffer. As posted nobody is told. */

@@ -45,14 +45,17 @@ describe.each(FRAMES)("%s", (id) => {
     const hole = exporter.create({ sizeBytes: PAGE });
     const keep = exporter.create({ sizeBytes: PAGE });
     exporter.close(hole);
+    run(exporter.evict(bo));
+    exporter.create({ sizeBytes: 4 * PAGE });
     run(exporter.move(bo, "vram"));
     expect(keep.place?.domain).toBe("vram");
     expect([0, 1, 2, 3].map(at).map((a) => a.maxOrder)).toEqual([0, 1, 1, 0]);
   });
 
-  it("beyond the end: EINVAL@query, and nothing moves", () => {
+  it.each([-1, 0.5, Number.NaN, 4])("page %d is none of the buffer's: EINVAL@query, and nothing moves", (pgoff) => {
     const r = world({ windowPages: 8 }, { noCpuAccess: true });
-    expect(refused(r, () => r.ask(4))).toBe("EINVAL@query");
+    expect(refused(r, () => r.ask(pgoff))).toBe("EINVAL@query");
+    expect(() => r.ask(pgoff)).toThrow(`page ${pgoff} is none`);
     expect(r.bo.place?.blocks[0]?.start).toBe(12 * PAGE);
   });
 

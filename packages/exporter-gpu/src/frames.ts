@@ -15,6 +15,7 @@ import { mappable, plainVram, ramTable } from "./tables.js";
  */
 export const framesVariant: Variant = {
   settles: true,
+  posted: false,
   ops: (gpu, bo) => ({
     ...attachable(gpu, bo, { whyNoPeer: whyNotByFrame, refusesHere: false }),
     ...pinnable(gpu, bo),
@@ -28,8 +29,8 @@ function tellsFrames(gpu: Gpu, bo: OwnedBo): Pick<DmaBufOps, "getPfn"> {
   return {
     *getPfn(at, pgoff, held): Op<PfnAnswer> {
       const pages = bo.sizeBytes / PAGE_SIZE;
-      if (pgoff >= pages)
-        refuse("EINVAL", "get_pfn", "query", `page ${pgoff} is beyond the ${pages} pages of the buffer: ask below`);
+      if (!Number.isSafeInteger(pgoff) || pgoff < 0 || pgoff >= pages)
+        refuse("EINVAL", "get_pfn", "query", `page ${pgoff} is none of the buffer's: ask for one of 0 to ${pages - 1}`);
       const place = yield* placeFor(gpu, bo, at, held, "frame");
       // Who is told a frame has no fence to wait for: the bytes must be there.
       yield* held.resv.waitTimeout(Usage.KERNEL);

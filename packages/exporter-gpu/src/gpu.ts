@@ -40,6 +40,8 @@ export interface Gpu {
 export interface Variant {
   /** See `MoveOptions`. */
   readonly settles: boolean;
+  /** Did anybody post a driver for it? Else there is no `asPosted`. */
+  readonly posted: boolean;
   /** The operations besides `release`. */
   ops(gpu: Gpu, bo: OwnedBo): Omit<DmaBufOps, "release">;
 }

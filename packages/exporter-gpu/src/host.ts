@@ -23,7 +23,7 @@ export interface GpuHost {
   /** Whole pages. */
   readonly vramBytes: number;
   /**
-   * What of VRAM, from its beginning, CPUs and PCI peers see through a BAR; `null`: nothing. A small BAR shows less than
+   * Visible VRAM: what of it, from its beginning, CPUs and PCI peers see through a BAR; `null`: nothing. A small BAR shows less than
    * there is.
    */
   readonly window: { readonly physical: PhysAddr; readonly sizeBytes: number } | null;
@@ -49,7 +49,11 @@ export interface GpuHost {
   vmap(blocks: readonly Block[]): number;
   vunmap(address: number): void;
 
-  /** The copy engine: as many bytes as `from` has. Sleeps until all are written. */
+  /**
+   * The copy engine: as many bytes as `from` has. Sleeps until all are written. When it throws, the copy has failed: as with
+   * TTM the buffer is at `to` all the same, since importers may have its addresses already, and its bytes are undefined;
+   * `from` is given back, the fence of the move has the errno, and who moved gets `EIO` with what was thrown as the cause.
+   */
   copy(from: Place, to: Place): Op<void>;
   /** Overwrites what is given up, so that nobody reads what was there. Linux: `AMDGPU_GEM_CREATE_VRAM_WIPE_ON_RELEASE`. */
   wipe(place: Place): void;

@@ -2,6 +2,7 @@
 import { type DmaBuf, type Op, Usage } from "@dma-buf/core";
 import { type OwnedBo, refuse } from "./buffer-object.js";
 import type { Gpu } from "./gpu.js";
+import { freeLost } from "./loss.js";
 
 /** The creator's reference. Linux: `drm_gem_handle_delete()`. @throws DmaBufError `EINVAL` twice. Stage `export` */
 export function closeHandle(gpu: Gpu, bo: OwnedBo): void {
@@ -38,6 +39,7 @@ function destroy({ memory, live }: Gpu, bo: OwnedBo): void {
   // Whoever waits for the reservation of what was freed finds it gone.
   bo.place = null;
   if (place) memory.free(place);
+  freeLost(memory, bo);
   bo.resv.fini();
   live.delete(bo);
 }

@@ -24,6 +24,6 @@ function ops(gpu: Gpu, bo: OwnedBo): Omit<DmaBufOps, "release"> {
 }
 
 /** `gpuExporter(options)(framework, host)`. */
-export const gpuExporter: GpuFactory<GpuOptions> = factory(() => ({ settles: false, ops }));
+export const gpuExporter: GpuFactory<GpuOptions> = factory(() => ({ settles: false, posted: true, ops }));
 
 export const dmaBufPlugin: GpuPlugin<GpuOptions> = plugin(gpuExporter, "linux-7.3", "map", "pin", "static");

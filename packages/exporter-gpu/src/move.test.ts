@@ -1,4 +1,16 @@
-import { type Device, type DmaAddr, DmaFence, type Op, type Run, Scheduler, seeded, Usage, until } from "@dma-buf/core";
+import {
+  type Device,
+  type DmaAddr,
+  DmaFence,
+  ERRNO,
+  type Op,
+  point,
+  type Run,
+  Scheduler,
+  seeded,
+  Usage,
+  until,
+} from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import {
   ALL,
@@ -14,6 +26,7 @@ import {
   type RigOptions,
   type VariantId,
 } from "./testing/rig.js";
+import type { Domain } from "./index.js";
 
 const POISON = Uint8Array.of(0xbe, 0xed, 0xb0, 0xd0);
 
@@ -39,10 +52,71 @@ describe("a move", () => {
     expect(r.exporter.ledger).toMatchObject({ vramBytes: 2 * PAGE, gttBytes: 0 });
   });
 
-  it("in its own domain goes elsewhere, in several blocks if need be", () => {
+  it("to where it is needs no second place: nothing is copied, and nobody is told", () => {
+    const r = rig("linux-7.3");
+    const { bo, buf } = r.shared(15);
+    const nic = new Nic(r);
+    r.run(nic.attach(buf));
+    r.run(nic.use());
+    const { place } = bo;
+    r.run(r.exporter.move(bo, "vram"));
+    expect([bo.place === place, nic.told, bo.resv.getFences(Usage.BOOKKEEP).length]).toEqual([true, 0, 0]);
+    r.run(r.exporter.pin(bo));
+    r.run(r.exporter.move(bo, "vram"));
+    expect(refused(r, () => r.run(r.exporter.evict(bo)))).toBe("EBUSY@map");
+  });
+
+  it("to where another's move is bringing it returns when the bytes are there", () => {
+    for (let seed = 0; seed < 50; seed++) {
+      const r = world("linux-7.3", { framework: { scheduler: new Scheduler(seeded(seed)) } });
+      const seen: Uint8Array[] = [];
+      r.scheduler.spawn("first", r.exporter.evict(r.bo));
+      r.scheduler.spawn(
+        "second",
+        (function* () {
+          yield* r.exporter.evict(r.bo);
+          seen.push(r.memory.read("gtt", r.bo.place?.blocks[0]?.start ?? 0, 8));
+        })(),
+      );
+      expect(r.scheduler.run()).toEqual({ kind: "done" });
+      expect(seen).toEqual([bytes(7)]);
+    }
+  });
+
+  it("whose copy fails hangs nobody: EIO, the fence says so, the buffer is at the new place, and nothing is left over", () => {
+    const r = world("linux-7.3");
+    const cause = new RangeError("the engine hangs");
+    r.memory.copy = function* () {
+      yield* point("gpu.copy");
+      throw cause;
+    };
+    const evict = r.scheduler.spawn("evict", r.exporter.evict(r.bo));
+    const status: number[] = [];
+    r.scheduler.spawn(
+      "look",
+      (function* () {
+        yield* until("moved", () => r.bo.place?.domain === "gtt");
+        const [fence] = r.bo.resv.getFences(Usage.KERNEL);
+        if (!fence) return;
+        yield* fence.wait();
+        status.push(fence.status);
+        fence.put();
+      })(),
+    );
+    expect(r.scheduler.run()).toEqual({ kind: "done" });
+    expect(evict.error).toMatchObject({ code: "EIO", stage: "map", cause });
+    expect(status).toEqual([-ERRNO.EIO]);
+    expect(r.exporter.ledger).toMatchObject({ vramBytes: 0, gttBytes: 2 * PAGE });
+    r.run(r.fw.put(r.buf));
+    expect(Object.values(r.counts()).every((n) => n === 0)).toBe(true);
+  });
+
+  it("brings it back in several blocks if need be", () => {
     const r = world("linux-7.3", { vramPages: 6 });
     const small = r.exporter.create({ sizeBytes: PAGE });
     const keep = r.exporter.create({ sizeBytes: 2 * PAGE });
+    r.run(r.exporter.evict(r.bo));
+    r.exporter.create({ sizeBytes: 2 * PAGE });
     r.exporter.close(small);
     r.run(r.exporter.move(r.bo, "vram"));
     expect(r.bo.place?.blocks).toEqual([
@@ -56,6 +130,14 @@ describe("a move", () => {
     r.run(nic.write(PAGE, bytes(5)));
     expect(contents(r, r.bo, PAGE)).toEqual(bytes(5));
     expect(keep.place?.domain).toBe("vram");
+  });
+
+  it.each(["foo", null, undefined, ["vram"]])("to %j, which is no domain: EINVAL@map, pinned or not", (to) => {
+    const r = world("linux-7.3");
+    const move = (): string => refused(r, () => r.run(r.exporter.move(r.bo, to as Domain)));
+    expect(move()).toBe("EINVAL@map");
+    r.run(r.exporter.pin(r.bo));
+    expect(move()).toBe("EINVAL@map");
   });
 
   it("where it may not be: EINVAL@map; where there is no room: ENOMEM@map", () => {
@@ -218,7 +300,7 @@ describe("fences", () => {
       const r = world("linux-7.3", { framework: { scheduler: new Scheduler(seeded(seed)) } });
       r.scheduler.spawn("evict", r.exporter.evict(r.bo));
       r.scheduler.spawn("back", r.exporter.move(r.bo, "vram"));
-      r.scheduler.spawn("elsewhere", r.exporter.move(r.bo, "vram"));
+      r.scheduler.spawn("again", r.exporter.evict(r.bo));
       expect(r.scheduler.run()).toEqual({ kind: "done" });
       expect(contents(r, r.bo)).toEqual(bytes(7));
     }

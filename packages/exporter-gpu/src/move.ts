@@ -4,6 +4,7 @@
  */
 import {
   type DmaBuf,
+  DmaBufError,
   DmaFence,
   type Framework,
   type Held,
@@ -35,6 +36,8 @@ export interface Move {
   readonly fence: DmaFence;
   /** What the copy waits for. */
   readonly before: readonly DmaFence[];
+  /** Why the copy failed, once the fence has signalled. */
+  failure: DmaBufError | null;
 }
 
 export class Mover {
@@ -103,8 +106,9 @@ export class Mover {
     const fence = this.#newFence(bo);
     held.resv.addFence(held, fence, Usage.KERNEL);
     bo.place = next;
-    this.#fw.scheduler.spawn(`${this.#host.name} sdma`, this.#copy(from, next, before, fence));
-    return { fence, before };
+    const move: Move = { fence, before, failure: null };
+    this.#fw.scheduler.spawn(`${this.#host.name} sdma`, this.#copy(from, next, move));
+    return move;
   }
 
   #newFence(bo: OwnedBo): DmaFence {
@@ -113,20 +117,36 @@ export class Mover {
   }
 
   /** The job: the reservation's fences before the copy, so that no write comes after the byte was read. */
-  *#copy(from: Place, to: Place, before: readonly DmaFence[], fence: DmaFence): Op<void> {
-    for (const other of before) {
+  *#copy(from: Place, to: Place, move: Move): Op<void> {
+    const { fence } = move;
+    for (const other of move.before) {
       yield* other.wait();
       other.put();
     }
-    yield* this.#host.copy(from, to);
+    try {
+      yield* this.#host.copy(from, to);
+    } catch (cause) {
+      // Whoever waits for the fence must not wait for ever.
+      move.failure = failed(cause);
+      fence.setError(move.failure.errno);
+    }
     fence.signal();
     this.#memory.free(from);
     fence.put();
   }
 }
 
-/** Waits until the bytes are there and the old place is given up; says for whom. */
-export function* copied({ fence, before }: Move): Op<void> {
+function failed(cause: unknown): DmaBufError {
+  const message = "the copy engine failed, and the buffer's bytes are undefined: write them anew";
+  return new DmaBufError("EIO", { op: "amdgpu_copy_buffer", stage: "map", message, cause });
+}
+
+/**
+ * Waits until the bytes are there and the old place is given up; says for whom.
+ * @throws DmaBufError `EIO` the copy failed
+ */
+export function* copied(move: Move): Op<void> {
+  const { fence, before } = move;
   const pending = (): readonly DmaFence[] => [...before, fence].filter((f) => !f.signaledFlag);
   yield* until(
     "ttm_bo_wait",
@@ -136,6 +156,7 @@ export function* copied({ fence, before }: Move): Op<void> {
         .map((f) => f.describe())
         .join(", then "),
   );
+  if (move.failure) throw move.failure;
 }
 
 /** The rule under which an allocation is told to fail. */

@@ -13,6 +13,7 @@ import {
   rig,
   type Rig,
   type RigOptions,
+  type VariantId,
 } from "./testing/rig.js";
 import type { BufferObject, BufferObjectOptions } from "./index.js";
 
@@ -56,7 +57,7 @@ describe("map", () => {
     run(nic.use());
     expect(bo.place?.domain).toBe("gtt");
     exporter.close(other);
-    run(exporter.evict(bo));
+    for (const to of ["vram", "gtt"] as const) run(exporter.move(bo, to));
     run(nic.use());
     expect(bo.place?.domain).toBe("vram");
   });
@@ -148,7 +149,40 @@ describe("map", () => {
       r.run(r.exporter.evict(buf.priv as never));
       return refused(r, () => r.run(nic.use()));
     };
-    expect([false, true].map(answer)).toEqual(["ENOMEM@map", "EBUSY@map"]);
+    expect([false, true].map(answer)).toEqual(["EIO@map", "EBUSY@map"]);
+  });
+
+  it("as posted, what is no refusal but a mistake of the DMA API's stays what it is", () => {
+    const { buf, ...r } = world({ exporter: { asPosted: true } });
+    const nic = nicOf(r, buf, { peer2peer: false });
+    const broken = (): never => {
+      throw new TypeError("a mistake");
+    };
+    Object.assign(r.device.dma, { mapPhys: broken });
+    expect(() => r.run(nic.use())).toThrow(TypeError);
+  });
+
+  describe("S60a: a device that does not reach RAM", () => {
+    const narrow = (id: VariantId, asPosted: boolean) => {
+      const r = rig(id, { ramBase: 2 ** 30, machine: { dmaMaskBits: 30 }, exporter: { asPosted } });
+      const shared = r.shared(2);
+      const nic = nicOf(r, shared.buf, { peer2peer: false });
+      r.run(r.exporter.evict(shared.bo));
+      return { ...r, ...shared, nic };
+    };
+
+    it.each(MAPPED)("%s: is refused, and nothing bounces: EIO@map", (id) => {
+      const r = narrow(id, false);
+      expect(refused(r, () => r.run(r.nic.use()))).toBe("EIO@map");
+    });
+
+    it.each(["dma-address", "linux-7.3"] as const)("%s as posted: it writes to a copy that nobody reads", (id) => {
+      const r = narrow(id, true);
+      r.run(r.nic.use());
+      expect(r.nic.runs[0]?.address).toBeLessThan(2 ** 30);
+      expect(r.run(r.nic.write(0, bytes(9)))).toMatchObject({ kind: "done" });
+      expect(contents(r, r.bo)).toEqual(bytes(0));
+    });
   });
 
   it.each([false, true])("RAM is mapped as RAM, VRAM as device memory (as posted: %s)", (asPosted) => {

@@ -105,7 +105,6 @@ function usable(gpu: Gpu, bo: OwnedBo, at: DmaBufAttachment, by: "address" | "fr
  * the only one, where it is possible at all.
  */
 export function pinDomains({ options }: Gpu, { preferred, allowed }: OwnedBo, vram: boolean): readonly Domain[] {
-  const [first, ...others] = [preferred, ...allowed.filter((d) => d !== preferred)].filter((d) => d === "gtt" || vram);
-  if (!first) return [];
-  return options.asPosted && first === preferred ? [first] : [first, ...others];
+  const domains = [preferred, ...allowed.filter((d) => d !== preferred)].filter((d) => d === "gtt" || vram);
+  return options.asPosted ? domains.slice(0, 1) : domains;
 }

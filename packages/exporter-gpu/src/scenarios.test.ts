@@ -64,6 +64,11 @@ describe("S08c: an exporter that does not look, and memory that only a fabric re
     expect([arrived, machine.memory.read(PAGE, 8)]).toEqual([false, bytes(7)]);
   });
 
+  it.each(["dma-address", "linux-7.3"] as const)("%s: where the BAR shows it, the BAR's address is given", (id) => {
+    const { arrived, nic } = written(id, { inFabric: true, exporter: { checksImporter: false } });
+    expect([arrived, nic.runs[0]?.address]).toEqual([true, BAR]);
+  });
+
   it("annotated-address: the address says whose it is", () => {
     const r = rig("annotated-address", options);
     const nic = new Nic(r);

@@ -6,12 +6,8 @@ import {
   type DmaBufOps,
   type Direction,
   type Op,
-  type PhysAddr,
-  pfnOf,
-  PAGE_SIZE,
-  addr,
 } from "@dma-buf/core";
-import { type Common, mapPhysVecs, type PhysVec, type PhysVecTable, ScatterList } from "@dma-buf/scatterlist";
+import { type Common, mapPhysVecs, pfnsOf, type PhysVec, type PhysVecTable, ScatterList } from "@dma-buf/scatterlist";
 import { type OwnedBo, refuse } from "./buffer-object.js";
 import { type Gpu, overFabric } from "./gpu.js";
 import type { Place } from "./host.js";
@@ -45,13 +41,20 @@ export function mappable(
 
 /**
  * RAM by `dma_map_sgtable()`. `attributes` where runs say their space.
- * @throws DmaBufError what the DMA API says; as posted `EBUSY`, whatever that was
+ * @throws DmaBufError `EIO` it would bounce; else what the DMA API says; as posted it bounces, and what fails is `EBUSY`, whatever that was
  */
 export const ramTable = (attributes: Attributes | null = null): MapPlace =>
   function* (gpu, place, at, direction) {
     const vecs = visible(gpu, place);
     try {
-      const options = { provider: null, mmio: false, attributes, pages: framesOf(vecs) };
+      const options = {
+        provider: null,
+        mmio: false,
+        // A bounce buffer would come between the device and everybody else, and nobody syncs it.
+        requireCoherent: !gpu.options.asPosted,
+        attributes,
+        pages: pfnsOf(vecs),
+      };
       return yield* mapPhysVecs(at.device, vecs, direction, options);
     } catch (cause) {
       if (!(gpu.options.asPosted && cause instanceof DmaBufError)) throw cause;
@@ -90,11 +93,5 @@ export function visible({ host, memory }: Gpu, place: Place): readonly PhysVec[]
   return (
     memory.physVecs(place) ??
     refuse("EOPNOTSUPP", OP, "map", `a part of it is where the BAR of ${host.name} does not show VRAM: unpin it first`)
-  );
-}
-
-function framesOf(vecs: readonly PhysVec[]): ReturnType<typeof pfnOf>[] {
-  return vecs.flatMap(({ physical, sizeBytes }) =>
-    Array.from({ length: sizeBytes / PAGE_SIZE }, (_, i) => pfnOf(addr<PhysAddr>(physical + i * PAGE_SIZE))),
   );
 }

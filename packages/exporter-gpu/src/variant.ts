@@ -15,8 +15,12 @@ export type GpuPlugin<Options extends GpuOptions> = PluginModule<Options, GpuHos
 export const factory =
   <Options extends GpuOptions>(variant: (options: Partial<Options>) => Variant): GpuFactory<Options> =>
   (options) =>
-  (framework, host) =>
-    gpuEngine(framework, host, options ?? {}, variant(options ?? {}));
+  (framework, host) => {
+    const made = variant(options ?? {});
+    // The types leave `asPosted` out where nothing was posted; who calls from JavaScript may bring it all the same.
+    const { asPosted = false, ...others }: GpuOptions = options ?? {};
+    return gpuEngine(framework, host, { ...others, asPosted: asPosted && made.posted }, made);
+  };
 
 /** What its module offers. */
 export const plugin = <Options extends GpuOptions>(

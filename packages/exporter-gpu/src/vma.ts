@@ -4,6 +4,6 @@ import type { GpuOptions } from "./gpu.js";
 import { factory, type GpuFactory, type GpuPlugin, plugin } from "./variant.js";
 
 /** `gpuExporter(options)(framework, host)`. A move clears the entries by the same call that tells importers. */
-export const gpuExporter: GpuFactory<GpuOptions> = factory(() => ({ settles: false, ops: cpuSide }));
+export const gpuExporter: GpuFactory<GpuOptions> = factory(() => ({ settles: false, posted: true, ops: cpuSide }));
 
 export const dmaBufPlugin: GpuPlugin<GpuOptions> = plugin(gpuExporter, "vma");

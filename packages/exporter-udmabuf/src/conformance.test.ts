@@ -26,4 +26,5 @@ const udmabuf = ({ name, contract, module }: Variant, movable: boolean, order: n
 });
 
 for (const variant of VARIANTS)
-  for (const movable of [false, true]) conformance({ describe, it }, udmabuf(variant, movable, movable ? 0 : 1));
+  for (const movable of [false, true])
+    conformance({ describe, it }, udmabuf(variant, movable, movable ? 0 : 1), { stepsMax: 150_000 });

@@ -2,7 +2,7 @@
  * Pages that may move. Nobody posted this: it is what an exporter of RAM would have to do if it did not pin. Importers are
  * told, and nothing moves before they let go.
  */
-import { type DmaBuf, type Op, perform } from "@dma-buf/core";
+import { type DmaBuf, type Op, perform, type ResvGuard, until, Usage } from "@dma-buf/core";
 import { type Backing, each, type Hold, merged, type World } from "./backing.js";
 import type { PageFollower } from "./host.js";
 import { memfdOf } from "./items.js";
@@ -53,10 +53,24 @@ function* leave(backing: Backing, buf: DmaBuf, state: State): Op<void> {
     state.isTold = false;
     yield* fw.invalidate(buf, held);
     if (backing.beforeMove) yield* perform(backing.beforeMove(held));
-    yield* fw.drain(buf, held);
+    yield* letGo(backing.world, buf, held, state);
   } finally {
     yield* fw.fput(buf);
   }
+}
+
+/**
+ * What the contract has a move wait for. `Framework.drain()` would also wait for who maps anew meanwhile, who was never told
+ * to let go: as soon as somebody is told where the pages are, they are told again instead.
+ */
+function* letGo({ fw }: World, buf: DmaBuf, held: ResvGuard, state: State): Op<void> {
+  const { drain } = fw.contract.policy;
+  if (drain.includes("fences")) yield* buf.resv.waitTimeout(Usage.BOOKKEEP);
+  held[Symbol.dispose]();
+  if (!drain.includes("unmap")) return;
+  const mapped = (): string[] => buf.attachments.flatMap((at) => (at.liveMaps > 0 ? [at.importerName] : []));
+  const isOver = (): boolean => state.isTold || mapped().length === 0;
+  yield* until("dma_buf.unmap", isOver, () => `unmap by ${mapped().join(", ")}`);
 }
 
 /** The reservation, if it is free and nobody was told anything since: while unmaps are waited for, others may ask. */

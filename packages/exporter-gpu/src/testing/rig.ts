@@ -68,6 +68,8 @@ export interface RigOptions extends CatalogueOptions {
   readonly vramPages?: number;
   readonly windowPages?: number;
   readonly ramPages?: number;
+  /** @defaultValue {@link RAM} */
+  readonly ramBase?: number;
   readonly inFabric?: boolean;
   readonly exporter?: annotatedAddress.GpuAnnotatedOptions & GpuOptions;
 }
@@ -93,7 +95,7 @@ export function contractOf(id: VariantId): Contract {
 }
 
 export function rig(id: VariantId, options: RigOptions = {}): Rig {
-  const { base = "T1", vramPages = 16, windowPages = vramPages, ramPages = 16 } = options;
+  const { base = "T1", vramPages = 16, windowPages = vramPages, ramPages = 16, ramBase = RAM } = options;
   const { topology, exporter: address, importers } = base === "T1" ? t1(options) : t2(options);
   const scheduler = options.framework?.scheduler ?? new Scheduler();
   const fw = new Framework({ contract: contractOf(id), ...options.framework, scheduler });
@@ -114,7 +116,7 @@ export function rig(id: VariantId, options: RigOptions = {}): Rig {
   const memory = new GpuMemory(machine, address, {
     vramBytes: vramPages * PAGE,
     windowBytes: windowPages * PAGE,
-    ram: { base: addr<PhysAddr>(RAM), sizeBytes: ramPages * PAGE },
+    ram: { base: addr<PhysAddr>(ramBase), sizeBytes: ramPages * PAGE },
     ...(options.inFabric ? { fabric } : {}),
   });
   const host: GpuHost = memory;
