@@ -18,34 +18,34 @@ const ORDERS: Record<VariantId, Record<Act, string>> = {
   "dma-address": {
     lose: "zap 628, fenced 614, faulting 719, pinned-revocable 800/, static 800/, put 20, close 20, vmap 300",
     remove: "zap 316, fenced 314, faulting 329, pinned-revocable 473, static 800/, put 20, close 20, vmap 138",
-    move: "put 256, close 256, vmap 800/",
+    move: "put 83, close 83, vmap 800/",
   },
   "linux-7.3": {
     lose: "zap 628, fenced 719, faulting 719, pinned 800/, pinned-revocable 800/, static 800/, put 20, close 20, vmap 300",
     remove:
       "zap 316, fenced 329, faulting 329, pinned 322, pinned-revocable 473, static 800/, put 20, close 20, vmap 138",
-    move: "put 256, close 256, vmap 800/",
+    move: "put 83, close 83, vmap 800/",
   },
   "annotated-address": {
     lose: "zap 628, fenced 719, faulting 719, pinned 800/, pinned-revocable 800/, static 800/, put 20, close 20, vmap 300",
     remove:
       "zap 316, fenced 329, faulting 329, pinned 322, pinned-revocable 473, static 800/, put 20, close 20, vmap 138",
-    move: "put 256, close 256, vmap 800/",
+    move: "put 83, close 83, vmap 800/",
   },
   vma: {
     lose: "zap 264, faulting 250, put 20, close 20, vmap 300",
     remove: "zap 188, faulting 182, put 20, close 20, vmap 138",
-    move: "put 256, close 256, vmap 800/",
+    move: "put 83, close 83, vmap 800/",
   },
   pfn: {
     lose: "zap 510, fenced 737, faulting 540, pinned-revocable 800/, static 672, put 20, close 20, vmap 300",
     remove: "zap 258, fenced 335, faulting 264, pinned-revocable 613, static 498, put 20, close 20, vmap 138",
-    move: "put 190, close 190, vmap 800/",
+    move: "put 85, close 85, vmap 455",
   },
   "pfn-locked": {
     lose: "zap 298, fenced 305, faulting 312, pinned-revocable 800/, static 108, put 20, close 20, vmap 300",
     remove: "zap 202, fenced 203, faulting 204, pinned-revocable 383, static 108, put 20, close 20, vmap 138",
-    move: "put 190, close 190, vmap 800/",
+    move: "put 85, close 85, vmap 455",
   },
 };
 
