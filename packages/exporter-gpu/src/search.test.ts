@@ -1,9 +1,8 @@
 /** Every order of what takes memory away or moves it, against an importer of each class, the CPU, and the end. */
 import { type ClassImporter, classImporter, classesOf, type ImporterClass, RecordingHost } from "@dma-buf/conformance";
-import { type DmaBuf, explore, Framework, type Op, PAGE_SIZE, point, type Run } from "@dma-buf/core";
-import type { Scheduler } from "@dma-buf/core";
+import { type DmaBuf, explore, Framework, type Op, PAGE_SIZE, point, type Run, type Scheduler } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
-import { onlyRefused } from "./testing/actors.js";
+import { tried } from "./testing/actors.js";
 import { gpuOf } from "./testing/kit.js";
 import { ALL, contractOf, type VariantId, VARIANTS } from "./testing/rig.js";
 import type { BufferObject, GpuExporter } from "./index.js";
@@ -158,14 +157,4 @@ function* vmap({ fw, host, buf, vmapped, wrong }: Stage): Op<void> {
   yield* point("cpu");
   if (vmapped.some((page) => host.isFreed(page))) wrong.push("the CPU reaches what was given up");
   yield* fw.vunmapBufferUnlocked(buf, map);
-}
-
-function* tried(op: Op<void>): Op<boolean> {
-  try {
-    yield* op;
-    return true;
-  } catch (error) {
-    onlyRefused(error);
-    return false;
-  }
 }

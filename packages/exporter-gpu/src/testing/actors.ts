@@ -130,7 +130,8 @@ function* pinsOnce(r: Rig, at: DmaBufAttachment, held: Held): Op<void> {
   yield* r.fw.unpinAttachment(at, held);
 }
 
-function* tried(op: Op<unknown>): Op<boolean> {
+/** Was it done, rather than refused? Anything else that is thrown goes on. */
+export function* tried(op: Op<unknown>): Op<boolean> {
   try {
     yield* op;
     return true;
