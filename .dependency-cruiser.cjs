@@ -11,9 +11,10 @@ const uses = {
   "exporter-vfio": ["core", "scatterlist"],
   "exporter-udmabuf": ["core", "scatterlist"],
   "exporter-gpu": ["core", "scatterlist"],
-  "importer-iommufd": ["core", "page-table"],
-  "importer-kvm": ["core", "page-table"],
-  "importer-gpu": ["core"],
+  "importer-iommufd": ["core", "page-table", "scatterlist"],
+  "importer-kvm": ["core", "page-table", "scatterlist"],
+  "importer-gpu": ["core", "page-table", "scatterlist"],
+  "importer-rdma": ["core", "scatterlist"],
   compare: [
     "core",
     "page-table",
@@ -23,6 +24,7 @@ const uses = {
     "importer-iommufd",
     "importer-kvm",
     "importer-gpu",
+    "importer-rdma",
   ],
   cli: ["compare", "core", "pci"],
 };

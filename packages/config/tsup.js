@@ -19,8 +19,8 @@ export function library(entry) {
   return defineConfig({ ...shared, platform: "neutral", external, entry, format: ["esm", "cjs"], splitting: true });
 }
 
-/** An exporter: its types, and one entry a contract. What it uses of scatterlist goes in, as all development dependencies do. */
-export function exporter() {
+/** A plugin: its types, and one entry a contract. What it uses of scatterlist goes in, as all development dependencies do. */
+export function plugin() {
   const contracts = ["dma-address", "vma", "pfn", "pfn-locked", "annotated-address", "linux-7.3"];
   return library(["index", ...contracts].map((name) => `src/${name}.ts`));
 }

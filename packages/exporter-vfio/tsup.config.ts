@@ -1,3 +1,3 @@
-import { exporter } from "@dma-buf/config/tsup";
+import { plugin } from "@dma-buf/config/tsup";
 
-export default exporter();
+export default plugin();

@@ -1,3 +1,3 @@
-import { library } from "@dma-buf/config/tsup";
+import { plugin } from "@dma-buf/config/tsup";
 
-export default library(["src/index.ts", "src/dma-address.ts", "src/pfn.ts"]);
+export default plugin();

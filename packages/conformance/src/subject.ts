@@ -1,5 +1,5 @@
 /** What is checked: a plugin, the contract it claims, and what it says it can do. */
-import type { Contract, DmaBuf, ExporterCall, Framework, MaySleep, Op } from "@dma-buf/core";
+import type { Contract, DmaBuf, ErrnoName, ExporterCall, Framework, MaySleep, Op, Stage } from "@dma-buf/core";
 import type { RecordingHost } from "./recording-host.js";
 
 /** What an exporter may declare. What it does not declare must be absent, or refuse. */
@@ -63,6 +63,11 @@ export interface ImporterUnderTest {
   use(): Op<void>;
   /** How many runs it has installed now. */
   holds(): number;
+  /**
+   * Where an access to byte `offset` of the buffer would end now, by what is installed: the address that its device or
+   * guest would put out, or, where it has a table of its own, what that leads to. `null`: it would fault.
+   */
+  reaches?(offset: number): number | null;
   detach(): Op<void>;
 }
 
@@ -70,5 +75,10 @@ export interface ImporterUnderTest {
 export interface ImporterSubject extends Subject {
   readonly kind: "importer";
   readonly capabilities: readonly ImporterCapability[];
+  /**
+   * Its contract cannot serve it: what it must refuse with, and where. Nothing else is tried then.
+   * @defaultValue it serves
+   */
+  readonly refuses?: { readonly code: ErrnoName; readonly stage: Stage };
   create(framework: Framework, host: RecordingHost): ImporterUnderTest;
 }

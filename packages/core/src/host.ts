@@ -91,6 +91,12 @@ export interface DmaIovaState {
   destroy(mappedBytes: number): Op<void>;
 }
 
+/** What the kernel knows of CPU-physical addresses. */
+export interface SystemMemory {
+  /** Is it RAM, which has a `struct page` and is cached? Else it is device memory. Linux: `pfn_valid()`, `kvm_is_mmio_pfn()`. */
+  isRam(physical: PhysAddr): boolean;
+}
+
 /**
  * How a device's access ended. Errors of posted writes never reach software: `lost` is an event, not an errno. A read
  * that was answered as unsupported carries the `bytes` that hardware makes of it: all ones.

@@ -77,6 +77,7 @@ export type {
   P2pProvider,
   P2pVerdict,
   TableMemory,
+  SystemMemory,
 } from "./host.js";
 export type { Ledger } from "./ledger.js";
 export type { Config } from "./mappings.js";

@@ -4,6 +4,9 @@
  *
  * @packageDocumentation
  */
+export { checkedWindow } from "./checked-window.js";
 export { type MapOptions, mapPhysVecs, type PhysVecTable, whyNotByPfn } from "./map.js";
 export { frameAt, pfnsOf, type PhysVec, sizeOf, sliceOf } from "./phys-vec.js";
+export { clipped, joined } from "./runs.js";
+export { type Reach, reachAnnotated, reachAsMapped, reachByFrame, type Reached } from "./reach.js";
 export { type Common, ScatterList, type ScatterListOptions, SEGMENT_BYTES_MAX } from "./scatter-list.js";

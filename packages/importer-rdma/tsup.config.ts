@@ -1,0 +1,3 @@
+import { plugin } from "@dma-buf/config/tsup";
+
+export default plugin();
