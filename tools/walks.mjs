@@ -40,9 +40,9 @@ function facts({ levels, levelsMax = levels, vaBits, oaBits, leafSizesLog2, memo
     "address bits": `${vaBits} in, ${oaBits} out`,
     "leaf sizes": sizes(leafSizesLog2),
     "memory types": memoryTypes.join(", ") || "none",
-    "set by hardware": [accessed && `accessed ${bitOf(accessed)}`, dirty && `dirty ${bitOf(dirty)}`]
-      .filter(Boolean)
-      .join(", "),
+    "set by hardware":
+      [accessed && `accessed ${bitOf(accessed)}`, dirty && `dirty ${bitOf(dirty)}`].filter(Boolean).join(", ") ||
+      "nothing",
     source,
   };
   return Object.entries(rows)

@@ -25,6 +25,12 @@ export interface Protection {
    * @defaultValue the format's own
    */
   readonly cache?: MemoryType;
+  /**
+   * The address is one of the device's own memory, which the device reaches without its bus: a GPU's VRAM, or a peer's
+   * over their fabric. Refused by formats that cannot say it.
+   * @defaultValue false
+   */
+  readonly deviceMemory?: boolean;
 }
 
 /** What an access asks for. */
@@ -40,7 +46,7 @@ export interface LeafShape {
 
 /** The bits that tell a table from a leaf among the present entries of a level: a table has `value` under `mask`. */
 export interface TableMark {
-  /** Within bits 31:0. */
+  /** Within bits 31:0, or within bits 63:32 at every level. */
   readonly mask: bigint;
   readonly value: bigint;
 }
@@ -84,6 +90,8 @@ export interface Format {
   readonly leafSizesLog2: readonly number[];
   /** Memory types that entries carry. Empty: none. */
   readonly memoryTypes: readonly MemoryType[];
+  /** Can an entry say that its address is one of the device's own memory? @defaultValue false */
+  readonly hasDeviceMemory?: boolean;
   /** The bits that hold the address from bit 12 up. Contiguous. */
   readonly address: bigint;
   /** An entry is present if it has any of these bits. */

@@ -27,7 +27,7 @@ export function refuseProtection(
 }
 
 /** `read, write, uc`. */
-export function describe({ read, write, execute, cache }: Protection): string {
-  const words = [read && "read", write && "write", execute && "execute", cache];
+export function describe({ read, write, execute, cache, deviceMemory }: Protection): string {
+  const words = [read && "read", write && "write", execute && "execute", cache, deviceMemory && "device memory"];
   return words.filter(Boolean).join(", ") || "nothing";
 }

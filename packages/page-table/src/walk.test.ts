@@ -1,8 +1,20 @@
+import { errnoOf } from "@dma-buf/config/refusal";
 import { describe, expect, it } from "vitest";
 import { drawWalk } from "./draw.js";
 import { dump, dumpLine } from "./dump.js";
 import type { Access, Format } from "./format.js";
-import { amdV1, createArmStage2, createEpt, ept, formats, npt, riscvSv48, vtdSecondStage, x86 } from "./index.js";
+import {
+  amdgpuVm,
+  amdV1,
+  createArmStage2,
+  createEpt,
+  ept,
+  formats,
+  npt,
+  riscvSv48,
+  vtdSecondStage,
+  x86,
+} from "./index.js";
 import { BASE, hardwareOf, kit, type Kit, phys, RO, RW } from "./testing.js";
 import { walk } from "./walk.js";
 
@@ -111,6 +123,14 @@ describe("a walk says why it faults", () => {
     expect(k.go("read")).toBe(expected);
   });
 
+  it("GPUVM: a directory entry that is handled as a PTE ends the walk; in the lowest table the bit means nothing", () => {
+    const k = onePage(amdgpuVm);
+    change(k, k.at[3] as number, (e) => e | (1n << 54n));
+    expect(k.go("write")).toBe("hit 5008");
+    change(k, k.at[2] as number, (e) => e | (1n << 54n) | (1n << 5n));
+    expect([k.go("read"), k.go("write")]).toEqual(["hit 10000008", "permission@1"]);
+  });
+
   it("a table that points outside its memory", () => {
     const k = onePage(vtdSecondStage);
     change(k, k.at[1] as number, () => 0x9_9999_9003n);
@@ -128,7 +148,20 @@ describe("a walk says why it faults", () => {
   });
 });
 
-describe.each(formats.map((f) => [f.id, f] as const))("%s: what hardware notes", (_id, format) => {
+const [noting, silent] = [formats.filter((f) => f.accessed !== 0n), formats.filter((f) => f.accessed === 0n)];
+
+it.each(silent.map((f) => [f.id, f] as const))("%s: hardware notes nothing, and nobody may ask", (_id, format) => {
+  const k = kit(format);
+  k.table.map(0, phys(0), K4, RW);
+  const before = [...k.table.leaves()];
+  walk(format, k.hardware, k.table, 8, "write");
+  expect([...k.table.leaves()]).toEqual(before);
+  expect(before.map((l) => [l.accessed, l.dirty])).toEqual([[false, false]]);
+  expect(errnoOf(() => k.table.readAndClearAccessed(0, K4))).toBe("EOPNOTSUPP");
+  expect(errnoOf(() => k.table.readAndClearDirty(0, K4))).toBe("EOPNOTSUPP");
+});
+
+describe.each(noting.map((f) => [f.id, f] as const))("%s: what hardware notes", (_id, format) => {
   it("accessed by any access, dirty by a write, in the one entry it read; software sees it and takes it off", () => {
     const k = kit(format);
     k.table.map(0, phys(0), 0x1_0000, { ...RW, execute: false });

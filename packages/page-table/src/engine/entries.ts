@@ -73,8 +73,9 @@ export class Entries implements Views {
 
   /** Of a present entry: does it lead to a table? */
   isTable(entry: number, level: number): boolean {
-    const { tableMask, tableValue } = this.layout;
-    return level > 0 && ((this.words[2 * entry] as number) & (tableMask[level] as number)) === tableValue[level];
+    const { markHalf, tableMask, tableValue } = this.layout;
+    const word = this.words[2 * entry + markHalf] as number;
+    return level > 0 && (word & (tableMask[level] as number)) === tableValue[level];
   }
 
   /** log2 of the size of a leaf. @throws DmaBufError `EIO` for a code that is no size of its level */

@@ -44,16 +44,18 @@ export class FlagsCache {
 }
 
 /** A small number for what a protection says. Wrong types say what they are taken for. */
-function keyOf({ read, write, execute, cache }: Protection): number {
+function keyOf({ read, write, execute, cache, deviceMemory }: Protection): number {
   const permissions = (read ? 1 : 0) | (write ? 2 : 0) | (execute ? 4 : execute === false ? 8 : 0);
-  return permissions | ((cache === undefined ? 7 : MEMORY_TYPES.indexOf(cache)) << 4);
+  return permissions | (deviceMemory ? 16 : 0) | ((cache === undefined ? 7 : MEMORY_TYPES.indexOf(cache)) << 5);
 }
 
 /** What every format refuses. */
 function checkProtection(format: Format, protection: Protection): void {
-  const { read, write, cache } = protection;
+  const { read, write, cache, deviceMemory } = protection;
   if (!read && !write)
     refuse("EINVAL", "map", `${describe(protection)}: neither readable nor writable, allow one`, { protection });
+  if (deviceMemory && !format.hasDeviceMemory)
+    refuseProtection(format, protection, "its addresses are all on the bus: leave `deviceMemory` out");
   if (cache === undefined) return;
   if (!MEMORY_TYPES.includes(cache))
     refuseProtection(format, protection, `no such memory type: ${MEMORY_TYPES.join(", ")}`);

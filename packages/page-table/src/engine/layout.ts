@@ -1,5 +1,5 @@
 /** A format's facts in halves of 32 bits: what the loops of the engine compare, made once for each page table. */
-import { entryLog2, type Format } from "../format.js";
+import { entryLog2, type Format, type TableMark } from "../format.js";
 import type { LeafRun } from "./leaf-writer.js";
 
 /** 2^32, to split and to join halves. */
@@ -15,7 +15,9 @@ export const POWER: Float64Array = Float64Array.from({ length: 64 }, (_, n) => 2
 export class Layout {
   readonly presentLo: number;
   readonly presentHi: number;
-  /** By level: a present entry is a table if its low half has this value under this mask. */
+  /** Which half tells a table from a leaf: 0 the low one, 1 the high one. */
+  readonly markHalf: 0 | 1;
+  /** By level: a present entry is a table if that half has this value under this mask. */
   readonly tableMask: Int32Array;
   readonly tableValue: Int32Array;
   /** By level: everything but the address of an entry that leads to a table. */
@@ -36,12 +38,12 @@ export class Layout {
     checkFormat(format);
     const levels = Math.max(format.levels, format.levelsMax ?? 0);
     const marks = Array.from({ length: levels }, (_, level) => format.tableMark(level));
-    const bad = marks.find(({ mask, value }) => mask >= 2n ** 32n || (value & ~mask) !== 0n);
-    if (bad) throw new RangeError(`${format.id}: a table mark is a value under a mask within bits 31:0`);
+    this.markHalf = markHalf(format.id, marks);
+    const half = this.markHalf === 0 ? low : high;
     this.presentLo = low(format.present);
     this.presentHi = high(format.present);
-    this.tableMask = Int32Array.from(marks, ({ mask }) => low(mask));
-    this.tableValue = Int32Array.from(marks, ({ value }) => low(value));
+    this.tableMask = Int32Array.from(marks, ({ mask }) => half(mask));
+    this.tableValue = Int32Array.from(marks, ({ value }) => half(value));
     const flags = marks.map((_, level) => format.tableFlags(level));
     this.tableLo = Int32Array.from(flags, low);
     this.tableHi = Int32Array.from(flags, high);
@@ -59,6 +61,15 @@ export class Layout {
     const stride = (POWER[sizeLog2] as number) * this.scale;
     return { lo: flagsLo | address, hi: flagsHi | (address / WORD), stride, copies };
   }
+}
+
+/** The half of an entry that every level's mark is in. @throws RangeError for a mark in both, or a value beside its mask */
+function markHalf(id: string, marks: readonly TableMark[]): 0 | 1 {
+  const bits = marks.reduce((all, { mask }) => all | mask, 0n);
+  const isWithin = marks.every(({ mask, value }) => (value & ~mask) === 0n);
+  if (isWithin && bits < 2n ** 32n) return 0;
+  if (isWithin && bits % 2n ** 32n === 0n) return 1;
+  throw new RangeError(`${id}: a table mark is a value under a mask within bits 31:0, or 63:32`);
 }
 
 /** Refuses what the engine cannot count on. @throws RangeError */

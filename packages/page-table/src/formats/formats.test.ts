@@ -84,12 +84,15 @@ describe.each(formats.map((f) => [f.id, f] as const))("%s", (_id, format) => {
   const all = [true, false].flatMap((read) =>
     [true, false].flatMap((write) =>
       [true, false, undefined].flatMap((execute) =>
-        [...MEMORY_TYPES, undefined].map((cache) => ({
-          read,
-          write,
-          ...(execute === undefined ? {} : { execute }),
-          ...(cache === undefined ? {} : { cache }),
-        })),
+        [...MEMORY_TYPES, undefined].flatMap((cache) =>
+          [true, false].map((deviceMemory) => ({
+            read,
+            write,
+            ...(execute === undefined ? {} : { execute }),
+            ...(cache === undefined ? {} : { cache }),
+            ...(deviceMemory ? { deviceMemory } : {}),
+          })),
+        ),
       ),
     ),
   );
@@ -98,12 +101,25 @@ describe.each(formats.map((f) => [f.id, f] as const))("%s", (_id, format) => {
     for (const protection of all.filter(can)) {
       const { table } = kit(format);
       table.map(0, phys(0x20_0000), K4, protection);
-      const { read, write, execute, cache } = [...table.leaves()][0]?.protection ?? { read: false, write: false };
+      const found: Protection = [...table.leaves()][0]?.protection ?? { read: false, write: false };
+      const { read, write, execute, cache, deviceMemory } = found;
       expect(write).toBe(protection.write);
       expect(read || !protection.read).toBe(true);
       if (protection.execute !== undefined && execute !== undefined) expect(execute).toBe(protection.execute);
       if (protection.cache !== undefined && format.memoryTypes.length > 0) expect(cache).toBe(protection.cache);
+      expect(deviceMemory === true).toBe("deviceMemory" in protection);
     }
+  });
+
+  it("and says the same among leaves of every other protection", () => {
+    const [{ table }, said] = [kit(format), all.filter(can)];
+    for (const [i, protection] of said.entries()) table.map(i * K4, phys(0x20_0000 + i * K4), K4, protection);
+    const alone = said.map((protection) => {
+      const one = kit(format).table;
+      one.map(0, phys(0x20_0000), K4, protection);
+      return [...one.leaves()][0]?.protection;
+    });
+    expect([...table.leaves()].map((l) => l.protection)).toEqual(alone);
   });
 
   it("refuses what it cannot say: EINVAL, and nothing is left", () => {
@@ -112,7 +128,8 @@ describe.each(formats.map((f) => [f.id, f] as const))("%s", (_id, format) => {
       const errno = errnoOf(() => table.map(0, phys(0), K4, protection));
       const typed = protection.cache !== undefined && format.memoryTypes.length > 0;
       const wrongType = typed && !format.memoryTypes.includes(protection.cache as never);
-      if (wrongType || !(protection.read || protection.write)) expect(errno).toBe("EINVAL");
+      const isElsewhere = "deviceMemory" in protection && format.hasDeviceMemory !== true;
+      if (wrongType || isElsewhere || !(protection.read || protection.write)) expect(errno).toBe("EINVAL");
       expect(["ok", "EINVAL"]).toContain(errno);
       if (errno !== "ok") expect([memory.liveTables, [...table.leaves()]]).toEqual([table.tables, []]);
     }
@@ -151,6 +168,7 @@ const HARDWARE: Readonly<Record<string, readonly [number, number, bigint, bigint
   ept: [48, 52, 1n << 8n, 1n << 9n],
   "arm-stage2": [48, 48, 1n << 10n, 0n],
   "riscv-sv48": [47, 53, 1n << 6n, 1n << 7n],
+  "amdgpu-vm": [48, 48, 0n, 0n],
 };
 
 it.each(Object.entries(HARDWARE))("%s: widths, and what hardware sets", (id, expected) => {
@@ -180,11 +198,15 @@ describe("what the engine cannot count on is refused when a page table is made",
     ["address 0x0 is no contiguous field", { ...vtdSecondStage, address: 0n }],
     ["address 0x5000 is no contiguous field", { ...vtdSecondStage, address: 0x5000n }],
     [
-      "a table mark is a value under a mask within bits 31:0",
-      { ...vtdSecondStage, tableMark: () => ({ mask: 1n << 32n, value: 0n }) },
+      "a table mark is a value under a mask within bits 31:0, or 63:32",
+      { ...vtdSecondStage, tableMark: () => ({ mask: 1n | (1n << 32n), value: 0n }) },
     ],
     [
-      "a table mark is a value under a mask within bits 31:0",
+      "a table mark is a value under a mask within bits 31:0, or 63:32",
+      { ...vtdSecondStage, tableMark: (level: number) => ({ mask: level === 1 ? 1n : 1n << 32n, value: 0n }) },
+    ],
+    [
+      "a table mark is a value under a mask within bits 31:0, or 63:32",
       { ...vtdSecondStage, tableMark: () => ({ mask: 1n, value: 2n }) },
     ],
   ])("%s", (message, format) => {
@@ -197,6 +219,7 @@ describe("what only one format refuses", () => {
     ["VT-d has no execute permission", vtdSecondStage, { ...RW, execute: true }],
     ["AMD v1 has none either", amdV1, { ...RW, execute: true }],
     ["EPT: write without read", ept, { read: false, write: true }],
+    ["an IOMMU reaches no device's own memory", amdV1, { ...RW, deviceMemory: true }],
     ["VT-d, parent of a nested domain: read-only", createVtdSecondStage({ forceWritable: true }), RO],
     ["Arm has no write-through", armStage2, { ...RW, cache: "wt" }],
     ["no such type at all", ept, { ...RW, cache: "wx" as never }],
