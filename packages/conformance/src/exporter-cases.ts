@@ -2,7 +2,7 @@
 import { type CallName, rowsOf, Scheduler } from "@dma-buf/core";
 import { exporterDrives } from "./drives/exporter-drives.js";
 import { exporterOrders } from "./exporter-orders.js";
-import type { Case, KitCase, Outcome, Tried } from "./kit-case.js";
+import { type Case, cased, type Tried } from "./kit-case.js";
 import type { CheckOptions } from "./orders.js";
 import { misbehaviours } from "./misbehaviours/misbehaviours.js";
 import { nthFailures } from "./nth-failure.js";
@@ -26,17 +26,10 @@ export function tryExporter(subject: ExporterSubject, options: CheckOptions): Tr
 /** What no single row says: the classes of importers, under the row of invalidate, and the failures. */
 function kitCases(subject: ExporterSubject, options: CheckOptions, sound: boolean): Case[] {
   const { id, rows } = subject.contract;
-  // What is broken in one order would be found again in all.
-  const later: Outcome = { title: "not tried, mend what is broken above first", breaches: [] };
-  const cased = (under: string, cases: readonly KitCase[]): Case[] =>
-    cases.map(({ name, run }) => {
-      const { title, breaches } = sound ? run() : later;
-      return { requirement: `${under}/${name}`, title: `${under}/${name}: ${title}`, breaches };
-    });
   const invalidate = rows.invalidate?.id ?? id;
   return [
-    ...cased(invalidate, exporterOrders(subject, options)),
-    ...cased(id, misbehaviours(subject)),
-    ...cased(id, nthFailures(subject)),
+    ...cased(invalidate, exporterOrders(subject, options), sound),
+    ...cased(id, misbehaviours(subject), sound),
+    ...cased(id, nthFailures(subject), sound),
   ];
 }

@@ -33,3 +33,14 @@ export interface Tried {
   /** Cases that are no row's. */
   readonly more: readonly Case[];
 }
+
+/** What is broken in one order would be found again in all. */
+const LATER: Outcome = { title: "not tried, mend what is broken above first", breaches: [] };
+
+/** Tries `cases`, under the id of a contract or of a row, if what comes before is sound. */
+export function cased(under: string, cases: readonly KitCase[], sound: boolean): Case[] {
+  return cases.map(({ name, run }) => {
+    const { title, breaches } = sound ? run() : LATER;
+    return { requirement: `${under}/${name}`, title: `${under}/${name}: ${title}`, breaches };
+  });
+}

@@ -12,7 +12,7 @@ import {
 import type { Breach, Recorder } from "./recorder.js";
 
 /** How many steps a search goes in turn, unless told, and, if that was not all, at random: long orders cost more. */
-const IN_TURN_STEPS = 40_000;
+export const IN_TURN_STEPS = 40_000;
 const AT_RANDOM_STEPS = 10_000;
 
 /** A plugin against its counterpart, with everything built anew for each order. */
@@ -54,10 +54,18 @@ export function searchOrders(race: Race, { stepsMax = race.stepsMax ?? IN_TURN_S
   };
 }
 
-/** Runs `ops` side by side and waits for all of them. */
-export function* together(scheduler: Scheduler, ops: Readonly<Record<string, Op<void>>>): Op<readonly Task[]> {
+/** Runs `ops` side by side and waits for all of them. `behindEach`: called behind each step that one of them makes. */
+export function* together(
+  scheduler: Scheduler,
+  ops: Readonly<Record<string, Op<void>>>,
+  behindEach: () => void = () => {},
+): Op<readonly Task[]> {
   const tasks = Object.entries(ops).map(([name, op]) => scheduler.spawn(name, op));
-  const over = (): boolean => tasks.every((t) => t.state !== "runnable");
+  // A condition is read again behind each step: that makes no orders of its own, as a task would.
+  function over(): boolean {
+    behindEach();
+    return tasks.every((t) => t.state !== "runnable");
+  }
   yield { site: "join", ready: over, blockedOn: () => Object.keys(ops).join(" and ") };
   return tasks;
 }

@@ -59,7 +59,7 @@ export class Recorder extends Framework {
 
   /** Books a breach of the row of `call`. */
   breach(call: CallName, message: string): void {
-    const { party = "exporter" } = this.contract.rows[call] ?? {};
+    const { party = "framework" } = this.contract.rows[call] ?? {};
     this.report("violation", call, party === "file" ? "framework" : party, message);
   }
 

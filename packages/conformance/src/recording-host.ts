@@ -27,6 +27,8 @@ export interface RecordingHostOptions {
   readonly mapType?: "through-host-bridge" | "bus-address";
   /** Does this mapping fail? Asked with the kernel's name of the call: fault injection. @defaultValue never */
   readonly mapFails?: (op: string) => boolean;
+  /** Does this allocation of page tables fail? Fault injection. @defaultValue never */
+  readonly tableFails?: () => boolean;
 }
 
 /**
@@ -43,6 +45,7 @@ export class RecordingHost {
   readonly #bus: Space = { kind: "pci-bus", bridge: this };
   readonly #states = new Set<DmaIovaState>();
   readonly #mapFails: (op: string) => boolean;
+  readonly #tableFails: () => boolean;
   readonly #freed = new Set<number>();
   #next = IOVA_BASE;
   #tables: TableMemory | null = null;
@@ -55,6 +58,7 @@ export class RecordingHost {
 
   constructor(name = "recording device", options: RecordingHostOptions = {}) {
     this.#mapFails = options.mapFails ?? (() => false);
+    this.#tableFails = options.tableFails ?? (() => false);
     this.provider = providerOf(options.mapType ?? "through-host-bridge");
     this.device = {
       name,
@@ -67,7 +71,12 @@ export class RecordingHost {
 
   /** Made when it is asked for: most that is tried in many orders needs none. */
   get tables(): TableMemory {
-    return (this.#tables ??= tableMemory());
+    return (this.#tables ??= tableMemory(this.#tableFails));
+  }
+
+  /** Page tables handed out and not given back. */
+  get liveTables(): number {
+    return this.#tables?.liveTables ?? 0;
   }
 
   /** DMA mappings made and not given back, and IOVAs that were not destroyed. */
@@ -90,6 +99,11 @@ export class RecordingHost {
     const given = address >= IOVA_BASE && address < this.#next;
     const onBus = this.provider.verdict(this.device).mapType === "bus-address";
     return onBus && !given ? address : this.translate(address);
+  }
+
+  /** Where an access ends that puts out `address`: what the device was given goes through its domain, the rest is a place. */
+  placeOf(address: number): number | null {
+    return address >= IOVA_BASE && address < this.#next ? this.translate(address) : address;
   }
 
   /**

@@ -40,12 +40,15 @@ export interface ReferenceExporter {
 }
 
 /**
- * `change` replaces callbacks: how a broken one is made.
+ * `change` replaces callbacks: how a broken one is made. As a function it is given those that keep the rules.
  * @example
  * const exporter = referenceExporter(framework);
  * exporter.buf.sizeBytes; // 16384
  */
-export function referenceExporter(fw: Framework, change: Partial<DmaBufOps> = {}): ReferenceExporter {
+export function referenceExporter(
+  fw: Framework,
+  change: Partial<DmaBufOps> | ((honest: DmaBufOps) => Partial<DmaBufOps>) = {},
+): ReferenceExporter {
   let revoked = false;
   let first = FIRST_PFN;
   const no = (stage: "attach" | "map"): never => {
@@ -62,7 +65,7 @@ export function referenceExporter(fw: Framework, change: Partial<DmaBufOps> = {}
       });
     return { pfn: addr<Pfn>(first + pgoff), maxOrder: 0 };
   };
-  const all: DmaBufOps = {
+  const honest: DmaBufOps = {
     attach: (at) => void ((self.refuseAttach || isDeaf(at)) && no("attach")),
     pin() {},
     unpin() {},
@@ -71,8 +74,8 @@ export function referenceExporter(fw: Framework, change: Partial<DmaBufOps> = {}
     getPfn: (_at, pgoff) => frame(pgoff),
     mmap: (_buf, vma) => void (vma.fault = (page) => frame(vma.pgoff + page)),
     release() {},
-    ...change,
   };
+  const all: DmaBufOps = { ...honest, ...(typeof change === "function" ? change(honest) : change) };
   const self: ReferenceExporter = {
     buf: fw.export({ exporterName: "reference", ops: known(fw, all), sizeBytes, priv: all }),
     refuseAttach: false,

@@ -2,6 +2,7 @@
 import {
   type DmaBuf,
   type DmaBufAttachment,
+  type DmaBufAttachOps,
   type Framework,
   type Held,
   mappedWindow,
@@ -11,6 +12,7 @@ import {
   type Window,
   withRuns,
 } from "@dma-buf/core";
+import { checkBelievable } from "./believable.js";
 
 /**
  * A dynamic importer that looks through the contract's window, drops at invalidate and looks again at the next use.
@@ -24,8 +26,9 @@ import {
 export class ReferenceImporter {
   readonly #fw: Framework;
   #at: DmaBufAttachment | null = null;
-  #window: Window | null = null;
-  #runs: readonly Run[] = [];
+  protected window: Window | null = null;
+  /** What is installed. */
+  protected kept: readonly Run[] = [];
   #sequence = 0;
 
   constructor(fw: Framework) {
@@ -40,16 +43,21 @@ export class ReferenceImporter {
   }
 
   get runs(): readonly Run[] {
-    return this.#runs;
+    return this.kept;
   }
 
   *attach(buf: DmaBuf, device: DmaBufAttachment["device"]): Op<void> {
-    const ops = {
-      allowPeer2peer: true,
-      invalidateMappings: (_at: DmaBufAttachment, held: Held) => this.#invalidate(held),
-    };
-    this.#at = yield* this.#fw.dynamicAttach(buf, device, { name: "reference importer", ops });
-    this.#window = yield* this.look(this.#fw, this.#at);
+    this.#at = yield* this.#fw.dynamicAttach(buf, device, { name: "reference importer", ops: this.ops() });
+    try {
+      this.window = yield* this.look(this.#fw, this.#at);
+    } catch (error) {
+      yield* this.#fw.detachAttachment(buf, this.#at);
+      throw error;
+    }
+  }
+
+  protected ops(): DmaBufAttachOps {
+    return { allowPeer2peer: true, invalidateMappings: (_at, held) => this.#invalidate(held) };
   }
 
   /** How it comes to see the buffer: as its contract has it. */
@@ -58,33 +66,49 @@ export class ReferenceImporter {
   }
 
   *use(): Op<void> {
-    while (this.#runs.length === 0) {
+    while (this.kept.length === 0) {
       const sequence = this.#sequence;
-      yield* withRuns(this.attachment, this.#window as Window, 0, this.attachment.buf.sizeBytes, (runs) =>
+      yield* withRuns(this.attachment, this.window as Window, 0, this.attachment.buf.sizeBytes, (runs) =>
         this.#install(runs, sequence),
       );
     }
   }
 
   *detach(): Op<void> {
-    this.#runs = [];
-    yield* this.closed(this.#window as Window);
+    this.kept = [];
+    yield* this.closed(this.window as Window);
     yield* this.#fw.detachAttachment(this.attachment.buf, this.attachment);
   }
 
+  /** Does it install what it is told? @throws DmaBufError `EINVAL` what cannot be true */
+  protected believe(runs: readonly Run[]): void {
+    checkBelievable(this.attachment.buf, runs);
+  }
+
   *#install(runs: readonly Run[], sequence: number): Op<void> {
+    this.believe(runs);
+    yield* this.install(runs, () => !this.retries || sequence === this.#sequence);
+  }
+
+  /** `isFresh`: was it not told to stop meanwhile? */
+  protected *install(runs: readonly Run[], isFresh: () => boolean): Op<void> {
     yield* point("reference.install");
-    if (!this.retries || sequence === this.#sequence) this.#runs = runs;
+    if (isFresh()) this.kept = runs;
   }
 
   *#invalidate(held: Held): Op<void> {
     this.#sequence++;
-    if (this.#window) yield* this.dropped(this.#window, held);
+    yield* this.told(held);
+  }
+
+  /** It may be told while it attaches, before there is a window. */
+  protected *told(held: Held): Op<void> {
+    if (this.window) yield* this.dropped(this.window, held);
   }
 
   /** The exporter invalidated: nothing that was seen is used again. */
   protected *dropped(window: Window, held: Held): Op<void> {
-    this.#runs = [];
+    this.kept = [];
     yield* window.drop(held);
   }
 
@@ -94,8 +118,13 @@ export class ReferenceImporter {
   }
 }
 
+/** One that believes what it is told: where the exporter is tried, the kit itself judges. */
+export class BelievingImporter extends ReferenceImporter {
+  protected override believe(): void {}
+}
+
 /** One that maps, whatever its contract offers besides: for an exporter that has no page frames to tell. */
-export class MappingImporter extends ReferenceImporter {
+export class MappingImporter extends BelievingImporter {
   protected override *look(fw: Framework, at: DmaBufAttachment): Op<Window> {
     return mappedWindow(fw, at, "bidirectional", (run) => run);
   }

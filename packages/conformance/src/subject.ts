@@ -57,15 +57,20 @@ export interface ExporterSubject extends Subject {
 
 /** One importer in a fresh world. */
 export interface ImporterUnderTest {
-  /** Attaches, and takes a reference of its own. */
+  /** Attaches, and takes a reference of its own. What is refused leaves nothing, and may be asked again. */
   attach(buf: DmaBuf): Op<void>;
-  /** Gets at the buffer: maps or asks, as its contract has it, and installs what it was told. */
+  /**
+   * Gets at the buffer: maps or asks, as its contract has it, and installs what it was told. What is refused leaves all as
+   * it was, the exporter's mapping and page tables too, and may be asked again. Where the exporter takes the memory away
+   * meanwhile it may refuse, or come back with nothing installed.
+   */
   use(): Op<void>;
-  /** How many runs it has installed now. */
+  /** How many runs it has installed now. Also asked before attach, behind a refusal and behind detach: then none. */
   holds(): number;
   /**
    * Where an access to byte `offset` of the buffer would end now, by what is installed: the address that its device or
-   * guest would put out, or, where it has a table of its own, what that leads to. `null`: it would fault.
+   * guest would put out, or, where it has a table of its own, what that leads to. `null`: it would fault. Asked behind each
+   * step while the exporter takes the memory away, so it must change nothing. Left out, the kit cannot tell a wrong place.
    */
   reaches?(offset: number): number | null;
   detach(): Op<void>;
@@ -80,5 +85,11 @@ export interface ImporterSubject extends Subject {
    * @defaultValue it serves
    */
   readonly refuses?: { readonly code: ErrnoName; readonly stage: Stage };
+  /**
+   * Does it attach with a `struct device`? A contract may want one only of who attaches to an exporter that maps: then the
+   * kit's exporter does not map for an importer that has none.
+   * @defaultValue true
+   */
+  readonly hasDevice?: boolean;
   create(framework: Framework, host: RecordingHost): ImporterUnderTest;
 }

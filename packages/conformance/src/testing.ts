@@ -73,6 +73,10 @@ export function importerOf(contract: Contract, Importer: typeof Plain = Plain, k
         },
         use: () => importer.use(),
         holds: () => importer.runs.length,
+        reaches(offset) {
+          const run = importer.runs.find((r) => r.offset <= offset && offset < r.offset + r.sizeBytes);
+          return run ? run.address + offset - run.offset : null;
+        },
         *detach() {
           yield* importer.detach();
           if (keepsReference) yield* fw.put(buf);

@@ -15,7 +15,7 @@ import {
 import { exporterUnderTest } from "./under-test.js";
 import { Recorder, type RecorderOptions } from "./recorder.js";
 import { RecordingHost, type RecordingHostOptions } from "./recording-host.js";
-import { MappingImporter, ReferenceImporter } from "./reference-importer.js";
+import { BelievingImporter, MappingImporter, type ReferenceImporter } from "./reference-importer.js";
 import type { Counts, ExporterCapability, ExporterSubject, ExporterUnderTest, ImporterSubject } from "./subject.js";
 
 /** How an exporter takes memory away. */
@@ -37,7 +37,7 @@ export interface ExporterWorld extends World {
 }
 
 /** What is made to go wrong in a world. */
-type WorldOptions = EnvOptions & RecordingHostOptions & Pick<RecorderOptions, "injected">;
+export type WorldOptions = EnvOptions & RecordingHostOptions & Pick<RecorderOptions, "injected">;
 
 export function freshWorld(
   scheduler: Scheduler,
@@ -115,7 +115,7 @@ const mapsOnly = (world: ExporterWorld): boolean =>
   world.fw.contract.rows.getPfn !== undefined && !can(world, "get_pfn");
 
 export const importerFor = (world: ExporterWorld): ReferenceImporter =>
-  mapsOnly(world) ? new MappingImporter(world.fw) : new ReferenceImporter(world.fw);
+  mapsOnly(world) ? new MappingImporter(world.fw) : new BelievingImporter(world.fw);
 
 /** How an importer comes to see this exporter's buffers. A static one maps if it can: then it is pinned. */
 export function* lookThrough(world: ExporterWorld, at: DmaBufAttachment): Op<Window> {

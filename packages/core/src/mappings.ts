@@ -47,13 +47,14 @@ export class MappingCalls extends BufferCalls {
     if (at.cached?.table) return this.#cachedTable(at.cached, direction);
     const pins = this.#pinsOnMap(at);
     if (pins) yield* this.#pin(at, held);
+    let table: SgTable | null = null;
     try {
-      const table = yield* this.#makeMap(at, direction, held);
+      table = yield* this.#makeMap(at, direction, held);
       if (buf.ops.cacheSgtMapping && this.policy.cacheSgtMapping) at.cached = { table, direction, pinned: false };
       return table;
-    } catch (error) {
-      if (pins) yield* this.#unpin(at, held);
-      throw error;
+    } finally {
+      // Refused, or ended while the exporter never answers.
+      if (pins && !table) yield* this.#unpin(at, held);
     }
   }
 

@@ -3,90 +3,127 @@
  * hardware: an answer that cannot be true must not get there.
  */
 import {
+  BugSignal,
   type CallName,
   type Direction,
   type DmaBufAttachment,
   DmaBufError,
   type Framework,
   type Held,
-  hex,
   type Op,
-  PAGE_SIZE,
   type Run,
   type Window,
 } from "@dma-buf/core";
+import { whyNot } from "./answer.js";
+import { awaited } from "./awaited.js";
 import { Told } from "./told.js";
+
+/** How often an exporter may tell to stop while it answers. */
+const TRIES = 3;
 
 /**
  * Opens the contract's window on an attachment and checks what comes through it: runs ascend, touch, cover what was asked
  * for, lie inside the buffer, and say of a byte what they said before, until {@link Window.drop}. A lie is a finding
- * against the exporter, and refused. May sleep; the reservation must not be held.
+ * against the exporter, and refused; so is what it throws and is no refusal. A mapping of which nothing is in use goes
+ * back with the refusal. Who never answers is named where the wait shows. May sleep; the reservation must not be held.
  *
- * Where the window is called without the reservation, an answer that a drop overtook is not checked against earlier
+ * Where the window is called with the reservation held, only the exporter itself can tell the importer to stop meanwhile:
+ * it moves, and is asked again. Where it is called without, an answer that a drop overtook is not checked against earlier
  * ones: the importer's own retry throws it away. Frames that come out of a CPU mapping are not compared with earlier
  * ones at all: the mapping changes before its notifier is called.
  * @throws DmaBufError what `framework.open()` refuses with. `runs()` adds `EINVAL`: what the exporter says cannot be true.
  * @example
  * const window = yield* checkedWindow(framework, attachment, "bidirectional");
- * yield* withRuns(attachment, window, 0, buf.sizeBytes, install);
+ * const addresses = yield* withRuns(attachment, window, 0, attachment.buf.sizeBytes, function* (runs) {
+ *   return runs.map((run) => run.address);
+ * });
+ * yield* window.close();
+ * addresses; // [0x4000_0000]
  */
 export function* checkedWindow(fw: Framework, at: DmaBufAttachment, direction: Direction): Op<Window> {
-  const window = yield* fw.open(at, direction);
-  const told = new Told();
-  const call = answering(fw);
-  let drops = 0;
+  return new CheckedWindow(fw, at, yield* fw.open(at, direction));
+}
 
-  function lie(message: string): never {
-    fw.report("violation", call, "exporter", `${at.buf.exporterName}: ${message}`);
-    const { stage } = fw.contract.rows[call] ?? { stage: "map" };
-    throw new DmaBufError("EINVAL", { op: call, stage, message, values: { exporter: at.buf.exporterName } });
+class CheckedWindow implements Window {
+  readonly resv: Window["resv"];
+  readonly #fw: Framework;
+  readonly #at: DmaBufAttachment;
+  readonly #window: Window;
+  readonly #call: CallName;
+  readonly #told = new Told();
+  #drops = 0;
+
+  constructor(fw: Framework, at: DmaBufAttachment, window: Window) {
+    this.#fw = fw;
+    this.#at = at;
+    this.#window = window;
+    this.#call = answering(fw);
+    this.resv = window.resv;
   }
 
-  return {
-    resv: window.resv,
-    *runs(offset: number, sizeBytes: number, held: Held | null): Op<readonly Run[]> {
-      const before = drops;
-      const runs = yield* window.runs(offset, sizeBytes, held);
-      const wrong = whyNot(runs, offset, sizeBytes, at.buf.sizeBytes);
-      if (wrong) lie(wrong);
-      if (call === "mmap" || before !== drops) return runs;
-      for (const run of runs) {
-        const contradiction = told.add(run);
-        if (contradiction) lie(contradiction);
-      }
-      return runs;
-    },
-    drop(held: Held): Op<void> {
-      drops++;
-      told.forget();
-      return window.drop(held);
-    },
-    close: () => window.close(),
-  };
+  *runs(offset: number, sizeBytes: number, held: Held | null): Op<readonly Run[]> {
+    if (this.resv === "held" && !held) return yield* this.#window.runs(offset, sizeBytes, held);
+    for (let tries = 0; tries < TRIES; tries++) {
+      const before = this.#drops;
+      const runs = yield* this.#answer(offset, sizeBytes, held);
+      const wrong = whyNot(runs, { offset, sizeBytes, bufferBytes: this.#at.buf.sizeBytes });
+      if (wrong) return yield* this.#lie(wrong, held);
+      if (before === this.#drops) return yield* this.#note(runs, held);
+      if (!held) return runs;
+    }
+    return yield* this.#lie(`tells to stop in each of ${TRIES} answers`, held);
+  }
+
+  drop(held: Held): Op<void> {
+    this.#drops++;
+    this.#told.forget();
+    return this.#window.drop(held);
+  }
+
+  close(): Op<void> {
+    return this.#window.close();
+  }
+
+  *#answer(offset: number, sizeBytes: number, held: Held | null): Op<readonly Run[]> {
+    const { exporterName } = this.#at.buf;
+    try {
+      return yield* awaited(`an answer of ${exporterName}`, this.#window.runs(offset, sizeBytes, held));
+    } catch (error) {
+      if (error instanceof DmaBufError) throw error;
+      if (!(error instanceof BugSignal)) return yield* this.#lie(`throws ${String(error)}`, held, error);
+      // The end of the task: the core has booked it, under the call alone.
+      if (this.#fw.findings.at(-1)?.party === "exporter") this.#report(error.message);
+      throw error;
+    }
+  }
+
+  /** All or nothing: of an answer that is refused, nothing is held against the next. */
+  *#note(runs: readonly Run[], held: Held | null): Op<readonly Run[]> {
+    if (this.#call === "mmap") return runs;
+    for (const run of runs) {
+      const contradiction = this.#told.contradiction(run);
+      if (contradiction) return yield* this.#lie(contradiction, held);
+    }
+    for (const run of runs) this.#told.add(run);
+    return runs;
+  }
+
+  *#lie(message: string, held: Held | null, cause?: unknown): Op<never> {
+    this.#report(message);
+    if (held && this.#told.isEmpty) yield* this.#window.drop(held);
+    const { stage } = this.#fw.contract.rows[this.#call] ?? { stage: "map" };
+    const { exporterName: exporter } = this.#at.buf;
+    const rule = `${exporter}: ${message}; nothing of it may be used`;
+    throw new DmaBufError("EINVAL", { op: this.#call, stage, message: rule, values: { exporter }, cause });
+  }
+
+  #report(message: string): void {
+    this.#fw.report("violation", this.#call, "exporter", `${this.#at.buf.exporterName}: ${message}`);
+  }
 }
 
 /** The callback whose answers come through the window. */
 function answering({ contract: { rows } }: Framework): CallName {
   if (rows.getPfn) return "getPfn";
   return rows.mapDmaBuf ? "mapDmaBuf" : "mmap";
-}
-
-/** Why those runs cannot be an answer to `[offset, offset + sizeBytes)` of a buffer; `null`: they can. */
-function whyNot(runs: readonly Run[], offset: number, sizeBytes: number, bufferBytes: number): string | null {
-  const end = Math.ceil(bufferBytes / PAGE_SIZE) * PAGE_SIZE;
-  let next: number | null = null;
-  for (const run of runs) {
-    if (!(Number.isSafeInteger(run.sizeBytes) && run.sizeBytes > 0)) return `a run of ${run.sizeBytes} bytes`;
-    if (!(Number.isSafeInteger(run.address) && run.address >= 0)) return `an address of ${run.address}`;
-    if (!(run.offset >= 0 && run.offset + run.sizeBytes <= end))
-      return `a run at offset ${hex(run.offset)} of ${hex(run.sizeBytes)} bytes points outside the buffer of ${hex(bufferBytes)}`;
-    if (next === null && run.offset > offset)
-      return `${hex(offset)} was asked for, and the first run is at ${hex(run.offset)}`;
-    if (next !== null && run.offset !== next)
-      return `a run at offset ${hex(run.offset)} ${run.offset < next ? "overlaps the one before" : "leaves a hole"}, which ends at ${hex(next)}`;
-    next = run.offset + run.sizeBytes;
-  }
-  if ((next ?? offset) < offset + sizeBytes)
-    return `the runs end at ${hex(next ?? offset)} and fall short of ${hex(offset + sizeBytes)}`;
-  return null;
 }

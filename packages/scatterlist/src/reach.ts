@@ -19,7 +19,10 @@ export interface Reached {
   release(): void;
 }
 
-/** @throws DmaBufError at stage `map`: `EOPNOTSUPP` a kind of run that the device cannot use; what its DMA API refuses with */
+/**
+ * How a device comes to reach a run.
+ * @throws DmaBufError at stage `map`: `EOPNOTSUPP` a kind of run that the device cannot use; what its DMA API refuses with
+ */
 export type Reach = (run: Run) => Reached;
 
 function nothing(): void {}

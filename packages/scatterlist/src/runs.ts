@@ -1,6 +1,6 @@
 /** Runs as an importer wants them: whole, and no more of them than it asked for. */
 import type { Run } from "@dma-buf/core";
-import { agree } from "./space.js";
+import { goesOn } from "./space.js";
 
 /**
  * What of `runs` lies in `[offset, offset + sizeBytes)` of the buffer: the first may begin before what was asked for, and
@@ -32,10 +32,4 @@ export function joined(runs: readonly Run[]): Run[] {
     else out.push(run);
   }
   return out;
-}
-
-function goesOn(last: Run, run: Run): boolean {
-  const attributes = ({ kind, ...rest }: Run): unknown =>
-    kind === "dma" ? null : (rest as { attributes?: unknown }).attributes;
-  return last.offset + last.sizeBytes === run.offset && agree(last, run) && attributes(last) === attributes(run);
 }

@@ -2,10 +2,10 @@
 import type { Op } from "@dma-buf/core";
 import { accepted } from "../accepted.js";
 import type { ImporterWorld } from "../importer-world.js";
+import { checkTrue, placeReached } from "../reached.js";
+import { invalidates, takenDrives } from "./taken.js";
 
 type Drive = (world: ImporterWorld) => Op<void>;
-
-const invalidates = ({ subject }: ImporterWorld): boolean => subject.capabilities.includes("invalidate");
 
 /** In each, the kit puts the exporter's reference last: what the importer keeps shows. */
 export const importerDrives: readonly Drive[] = [
@@ -15,6 +15,9 @@ export const importerDrives: readonly Drive[] = [
     if (exporter.buf.refs < 2) fw.breach("get", "attached without a reference of its own: the buffer may go under it");
     for (const _ of ["first", "again"]) yield* importer.use();
     if (importer.holds() === 0) fw.breach("mapAttachment", "use() installs nothing");
+    if (importer.reaches && placeReached(world, 0) === null)
+      fw.breach("mapAttachment", "use() comes back, and an access to the first byte would fault");
+    checkTrue(world, "mapAttachment", "that is not where the exporter has it");
     checkPeer2peer(world);
     const brings = exporter.buf.attachments[0]?.importer?.invalidateMappings !== undefined;
     if (brings !== invalidates(world))
@@ -57,6 +60,7 @@ export const importerDrives: readonly Drive[] = [
     yield* importer.use();
     yield* importer.detach();
   },
+  ...takenDrives,
 ];
 
 function checkPeer2peer({ subject, exporter, fw }: ImporterWorld): void {

@@ -110,7 +110,8 @@ function frameWindow(resv: Window["resv"], ask: (pgoff: number, held: Held | nul
         const pgoff = Math.floor(next / PAGE_SIZE);
         const run = frameRun(pgoff, yield* ask(pgoff, held));
         runs.push(run);
-        next = run.offset + run.sizeBytes;
+        // Whatever was answered, the page that was asked for is over: an exporter may say nonsense, and not for ever.
+        next = Math.max(run.offset + run.sizeBytes, (pgoff + 1) * PAGE_SIZE);
       }
       return runs;
     },

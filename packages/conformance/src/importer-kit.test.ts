@@ -1,0 +1,377 @@
+/** The kit under test, an importer's side: lies, failures, orders and refusals. Each broken importer fails what it breaks. */
+import {
+  addr,
+  contracts,
+  type Contract,
+  dmaAddress,
+  DmaBufError,
+  type DmaBufAttachOps,
+  type Held,
+  linux73,
+  type Op,
+  pfn,
+  pfnLocked,
+  point,
+  type PhysAddr,
+  type Run,
+  vma,
+  type Window,
+} from "@dma-buf/core";
+import { describe, expect, it } from "vitest";
+import { check } from "./check.js";
+import type { RecordingHost } from "./recording-host.js";
+import type { ImporterSubject, ImporterUnderTest } from "./subject.js";
+import { importerOf, Plain } from "./testing.js";
+
+const OPTIONS = { stepsMax: 2000 };
+const verdict = (subject: ImporterSubject): { failing: string[]; said: string } => {
+  const bad = check(subject, OPTIONS).filter((c) => c.breaches.length > 0);
+  return { failing: bad.map((c) => c.requirement), said: bad.flatMap((c) => c.breaches).join("\n") };
+};
+const under = (contract: Contract, ...names: string[]): string[] => names.map((name) => `${contract.id}/${name}`);
+
+/** The reference importer under test, with calls replaced. */
+function changed(
+  contract: Contract,
+  change: (under: ImporterUnderTest, host: RecordingHost) => Partial<ImporterUnderTest>,
+  more: Partial<ImporterSubject> = {},
+): ImporterSubject {
+  const subject = importerOf(contract);
+  return {
+    ...subject,
+    create(fw, host) {
+      const honest = subject.create(fw, host);
+      return { ...honest, ...change(honest, host) };
+    },
+    ...more,
+  };
+}
+
+class Believing extends Plain {
+  protected override believe(): void {}
+}
+
+const TABLE_LIES = ["overlapping-runs", "hole", "short", "no-runs", "beyond-the-end", "before-the-beginning"];
+
+describe("an importer that believes everything", () => {
+  it.each([dmaAddress, linux73])("installs what a table cannot mean: $id", (contract) => {
+    const { failing, said } = verdict(importerOf(contract, Believing));
+    expect(failing).toEqual(expect.arrayContaining(under(contract, "overlapping-runs", "negative-address")));
+    expect(said).toMatch(/reference said so, and it cannot be true: check what you are told/);
+  });
+
+  it.each([pfn, pfnLocked, vma])("installs what a frame cannot mean: $id", (contract) => {
+    const { failing, said } = verdict(importerOf(contract, Believing));
+    expect(failing).toEqual(expect.arrayContaining(under(contract, "beyond-the-end", "before-the-beginning")));
+    expect(said).toMatch(/an access to byte 0x0 reaches 0x90/);
+  });
+
+  it.each([dmaAddress, linux73])("and does not say what it reaches: every lie shows, $id", (contract) => {
+    const { reaches: _reaches, ...rest } = importerOf(contract, Believing).create(null as never, null as never);
+    const blind: ImporterSubject = {
+      ...importerOf(contract, Believing),
+      create(fw, host) {
+        const { reaches: _not, ...mute } = importerOf(contract, Believing).create(fw, host);
+        return mute;
+      },
+    };
+    expect(Object.keys(rest)).not.toContain("reaches");
+    expect(verdict(blind).failing).toEqual(expect.arrayContaining(under(contract, ...TABLE_LIES)));
+  });
+});
+
+describe("an importer that", () => {
+  const rows: [string, ImporterSubject, string[], RegExp][] = [
+    [
+      "asks again at each use, and takes what has changed without a word",
+      importerOf(
+        pfn,
+        class extends Plain {
+          override *use(): Op<void> {
+            this.kept = [];
+            yield* super.use();
+          }
+        },
+      ),
+      under(pfn, "changing-runs"),
+      /reaches 0x900000: reference said so/,
+    ],
+    [
+      "keeps its pieces where it refuses",
+      importerOf(
+        linux73,
+        class extends Plain {
+          protected override believe(runs: readonly Run[]): void {
+            this.kept = runs;
+            super.believe(runs);
+          }
+        },
+      ),
+      under(linux73, "overlapping-runs"),
+      /2 run\(s\) of what was refused are installed: undo what was begun/,
+    ],
+    [
+      "holds the reservation where it is ended",
+      importerOf(
+        linux73,
+        class extends Plain {
+          override *use(): Op<void> {
+            const held = yield* this.attachment.buf.resv.lock();
+            try {
+              const { sizeBytes } = this.attachment.buf;
+              if (this.kept.length === 0) this.kept = yield* (this.window as Window).runs(0, sizeBytes, held);
+            } catch (error) {
+              held[Symbol.dispose]();
+              throw error;
+            }
+            held[Symbol.dispose]();
+          }
+        },
+      ),
+      under(linux73, "no-answer"),
+      /it is ended, and the reservation stays locked/,
+    ],
+    [
+      "installs before it looks at its sequence, and takes it back",
+      importerOf(
+        pfn,
+        class extends Plain {
+          protected override *install(runs: readonly Run[], isFresh: () => boolean): Op<void> {
+            yield* point("broken.install");
+            this.kept = runs;
+            yield* point("broken.look");
+            if (!isFresh()) this.kept = [];
+          }
+        },
+      ),
+      ["use-and-access-against-revoke", "use-and-access-against-move"].map((n) => `pfn/move_notify/${n}`),
+      /STALE: look again before installing/,
+    ],
+    [
+      "trips over a callback before it has looked",
+      importerOf(
+        vma,
+        class extends Plain {
+          protected override *told(held: Held): Op<void> {
+            if (!this.window) throw new TypeError("no window");
+            yield* super.told(held);
+          }
+        },
+      ),
+      [`${vma.rows.invalidateMappings?.id}/attach-and-use-against-revoke`],
+      /threw: TypeError: no window/,
+    ],
+    [
+      "trips over a callback behind its detach",
+      importerOf(
+        linux73,
+        class extends Plain {
+          #gone = false;
+          protected override *told(held: Held): Op<void> {
+            if (this.#gone) throw new TypeError("gone");
+            yield* super.told(held);
+          }
+          protected override *closed(window: Window): Op<void> {
+            this.#gone = true;
+            yield* super.closed(window);
+          }
+        },
+      ),
+      ["linux-7.3/invalidate_mappings/detach-against-revoke"],
+      /threw: TypeError: gone/,
+    ],
+    [
+      "leaves its table where the second one fails",
+      changed(linux73, ({ use, detach }, { tables }) => {
+        let out: PhysAddr[] = [];
+        return {
+          *use() {
+            while (out.length < 2) out.push(tables.allocTable());
+            yield* use();
+          },
+          *detach() {
+            for (const table of out) tables.freeTable(table);
+            out = [];
+            yield* detach();
+          },
+        };
+      }),
+      under(linux73, "no-table", "exporter-refuses"),
+      /page table 2 \(allocTable\) fails: .* a refusal leaves 1 page tables where 0 were/,
+    ],
+    [
+      "cannot be asked again once it was refused",
+      changed(linux73, ({ use }) => {
+        let dead = false;
+        return {
+          *use() {
+            if (dead) throw new DmaBufError("EIO", { op: "x", stage: "map", message: "dead" });
+            dead = true;
+            yield* use();
+            dead = false;
+          },
+        };
+      }),
+      ["linux-7.3/dma_buf_map_attachment"],
+      /EIO/,
+    ],
+    [
+      "cannot be told, and does not pin",
+      changed(linux73, () => ({}), { capabilities: ["peer2peer"] }),
+      ["linux-7.3/dma_buf_dynamic_attach"],
+      /brings the invalidate callback/,
+    ],
+    [
+      "cannot be told, pins nothing",
+      {
+        ...importerOf(
+          linux73,
+          class extends Plain {
+            protected override ops(): DmaBufAttachOps {
+              return { allowPeer2peer: true };
+            }
+          },
+        ),
+        capabilities: ["peer2peer"],
+      },
+      ["linux-7.3/invalidate_mappings", "linux-7.3/dma_buf_pin"],
+      /cannot be told, and does not pin/,
+    ],
+    [
+      "uses another place than it was told",
+      changed(linux73, ({ reaches }) => ({
+        reaches: (offset) => (reaches?.(offset) === null ? null : 0x5000 + offset),
+      })),
+      ["linux-7.3/dma_buf_map_attachment"],
+      /an access to byte 0x0 reaches 0x5000: that is not where the exporter has it/,
+    ],
+    [
+      "installs nothing for the first byte",
+      changed(linux73, () => ({ reaches: () => null })),
+      ["linux-7.3/dma_buf_map_attachment"],
+      /an access to the first byte would fault/,
+    ],
+  ];
+  it.each(rows)("%s", (_name, subject, failing, said) => {
+    const found = verdict(subject);
+    expect(found.said).toMatch(said);
+    expect(found.failing).toEqual(expect.arrayContaining(failing));
+  });
+});
+
+describe("one that its contract cannot serve", () => {
+  const no = (stage: "attach" | "map") => {
+    throw new DmaBufError("EOPNOTSUPP", { op: "x", stage, message: "this contract does not say what is needed" });
+  };
+  const refuses = { code: "EOPNOTSUPP", stage: "map" } as const;
+  const refusing = (more: Partial<ImporterSubject> = {}): ImporterSubject =>
+    changed(
+      linux73,
+      () => ({
+        *use() {
+          no("map");
+        },
+      }),
+      { refuses, ...more },
+    );
+
+  it("refuses as it says: that is all that is tried", () => {
+    const cases = check(refusing());
+    expect(cases.map((c) => [c.title, c.breaches])).toEqual([
+      ["linux-7.3/deadlock: every call comes back", []],
+      ["linux-7.3/refuses: EOPNOTSUPP at map, and nothing is left", []],
+    ]);
+  });
+
+  it("where the contract itself refuses, that passes", () => {
+    const subject = changed(
+      dmaAddress,
+      () => ({
+        // Without a device.
+        *attach(buf) {
+          const { fw } = world;
+          yield* fw.dynamicAttach(buf, null, { name: "x", ops: { allowPeer2peer: true, invalidateMappings() {} } });
+        },
+      }),
+      { refuses: { code: "EINVAL", stage: "attach" } },
+    );
+    const world = {} as { fw: Parameters<ImporterSubject["create"]>[0] };
+    const made: ImporterSubject = { ...subject, create: (fw, host) => ((world.fw = fw), subject.create(fw, host)) };
+    expect(verdict(made)).toEqual({ failing: [], said: "" });
+  });
+
+  it.each<[string, ImporterSubject, RegExp]>([
+    [
+      "serves all the same",
+      { ...importerOf(linux73), refuses },
+      /answers ok to attach and use, and declares EOPNOTSUPP@map/,
+    ],
+    ["with another errno", refusing({ refuses: { code: "ENODEV", stage: "map" } }), /answers EOPNOTSUPP@map/],
+    ["at another stage", refusing({ refuses: { code: "EOPNOTSUPP", stage: "attach" } }), /answers EOPNOTSUPP@map/],
+    [
+      "by what is no refusal",
+      changed(linux73, () => ({ use: () => trips() }), { refuses }),
+      /answers TypeError: no table/,
+    ],
+    [
+      "and keeps a page table",
+      changed(
+        linux73,
+        (_under, { tables }) => ({
+          *use() {
+            tables.allocTable();
+            no("map");
+          },
+        }),
+        { refuses },
+      ),
+      /a refusal leaves 1 page tables where 0 were/,
+    ],
+    [
+      "and has something installed",
+      changed(linux73, () => ({ use: () => refused(), holds: () => 1 }), { refuses }),
+      /1 run\(s\) are installed behind a refusal/,
+    ],
+  ])("%s", (_name, subject, said) => {
+    const found = verdict(subject);
+    expect(found.failing).toEqual(["linux-7.3/refuses"]);
+    expect(found.said).toMatch(said);
+  });
+
+  function* refused(): Op<void> {
+    no("map");
+  }
+  function* trips(): Op<void> {
+    throw new TypeError("no table");
+  }
+});
+
+it.each(contracts)("what was tried with the reference importer under $id says how much", (contract) => {
+  const titles = check(importerOf(contract), OPTIONS).map((c) => c.title);
+  const orders = titles.filter((title) => /against-(revoke|move): /.test(title));
+  expect(orders).toHaveLength(4);
+  for (const title of orders) expect(title).toMatch(/: \d+ orders(, all tried| in turn and \d+ at random, not all)$/);
+  const refusals = titles.find((title) => title.includes("/exporter-refuses: "));
+  expect(refusals).toMatch(/[1-9]\d* exporter's answer\(s\), each failing once/);
+  expect(titles.filter((title) => title.includes("an exporter lies: ")).length).toBeGreaterThan(9);
+});
+
+it("a device's address goes through its domain, what is none is a place", () => {
+  const { host } = recorded();
+  const iova = host.device.dma.mapPhys(addr<PhysAddr>(0x7000), 4096, "bidirectional", { mmio: true });
+  expect([host.placeOf(iova + 8), host.placeOf(0x7008)]).toEqual([0x7008, 0x7008]);
+  host.device.dma.unmapPhys(iova, 4096);
+  expect(host.placeOf(iova)).toBeNull();
+});
+
+function recorded(): { host: RecordingHost } {
+  let host: RecordingHost | null = null;
+  check(
+    changed(linux73, (_under, h) => {
+      host = h;
+      return {};
+    }),
+    { stepsMax: 1 },
+  );
+  return { host: host as unknown as RecordingHost };
+}
