@@ -1,27 +1,18 @@
-/** A DMA address is valid for one device, and an IOAS serves several or none: nothing here can go into its table. */
-import { DmaBufError, type Framework, type PhysAddr, type PluginModule } from "@dma-buf/core";
-import { IommufdImporter, type IommufdOptions, type Resolve } from "./engine.js";
-import type { IommufdHost } from "./host.js";
+/** A DMA address is valid for one device, and an IOAS serves several or none: there is no device to attach with. */
+import { checkedWindow } from "@dma-buf/scatterlist";
+import { type BufferPath, unusable } from "./dma-buf-pages.js";
+import { factory, type IommufdFactory, type IommufdPlugin, plugin } from "./variant.js";
 
-const resolve: Resolve = (run): PhysAddr => {
-  throw new DmaBufError("EOPNOTSUPP", {
-    op: "IOMMU_IOAS_MAP_FILE",
-    stage: "map",
-    message: `a run of kind ${run.kind}: a domain's table holds CPU-physical addresses, and this says none`,
-  });
+const conforming: BufferPath = {
+  device: null,
+  open: ({ fw }, at) => checkedWindow(fw, at, "bidirectional"),
+  // A core that let it attach would still give it nothing that a domain's table can hold.
+  place(_world, run) {
+    throw unusable(run);
+  },
 };
 
-/** `iommufdImporter(options)(framework, host)`. */
-export const iommufdImporter =
-  (options: IommufdOptions = {}) =>
-  (framework: Framework, host: IommufdHost): IommufdImporter =>
-    new IommufdImporter(framework, host, resolve, options);
+/** `iommufdImporter(options)(framework, host)`. Refused with `EINVAL` at attach. */
+export const iommufdImporter: IommufdFactory = factory({ conforming });
 
-export const dmaBufPlugin: PluginModule<IommufdOptions, IommufdHost, IommufdImporter> = {
-  schemaVersion: 1,
-  kind: "importer",
-  name: "iommufd",
-  contracts: ["dma-address"],
-  capabilities: ["invalidate", "peer2peer"],
-  create: iommufdImporter,
-};
+export const dmaBufPlugin: IommufdPlugin = plugin(iommufdImporter, "dma-address");

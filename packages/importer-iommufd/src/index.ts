@@ -1,8 +1,46 @@
 /**
- * IOMMUFD as a dma-buf importer. The variants are `@dma-buf/importer-iommufd/dma-address` and `…/pfn`.
+ * iommufd as a dma-buf importer: IOAS, areas, hardware page tables, access objects. The factory of each contract is a
+ * subpath: `@dma-buf/importer-iommufd/pfn`.
  *
  * @packageDocumentation
  */
-export { IommufdImporter, type IommufdOptions, type Resolve } from "./engine.js";
-export type { IommufdHost } from "./host.js";
-export type { MapFile } from "./validate.js";
+export type { Access, AccessOps } from "./access.js";
+export type { Area, Permissions } from "./area.js";
+export type { IommufdDevice } from "./device.js";
+export type { FillOptions, Filled } from "./fill.js";
+export type {
+  IommufdDomain,
+  IommufdHost,
+  KernelMemory,
+  MemoryFile,
+  OpenFile,
+  Pinned,
+  ReservedIovas,
+  UserMemory,
+} from "./host.js";
+export type { Hwpt } from "./hwpt.js";
+export type { Ioas, MapCopy, MapFile } from "./ioas.js";
+export { iommufdIoctl } from "./ioctl.js";
+export type { IoctlContext } from "./ioctl-commands.js";
+export type { IoasLike, IommufdLike } from "./ioctl-target.js";
+export { IOMMU_HWPT_FLAGS, IOMMU_IOAS_MAP_FLAGS, IOMMU_OPTION_ID, IOMMU_OPTION_OP } from "./flags.js";
+export type { Iommufd } from "./iommufd.js";
+export type { IovaRange } from "./intervals.js";
+export type { AreaPiece, AreaSpan } from "./area-span.js";
+export type { IovaSpace, PlaceRequest } from "./iova-space.js";
+export type { IommufdObject, ObjectTable } from "./objects.js";
+export type { Pages, Piece } from "./pages.js";
+export type { StructLayout } from "./struct-layout.js";
+export {
+  decodeIommu,
+  encodeIommu,
+  type IommuArgument,
+  type IommuArguments,
+  IOMMU_IOCTL,
+  type IommuIoctl,
+  STRUCTS,
+} from "./uapi.js";
+export type { UserCopy } from "./user-copy.js";
+export type { MapArguments } from "./validate.js";
+export type { IommufdFactory, IommufdPlugin } from "./variant.js";
+export type { BufferRange, Guards, ImportBuffer, IommufdOptions, World } from "./world.js";

@@ -1,28 +1,20 @@
-/** The importer maps: a page frame goes into the IOAS's table as it is. */
-import { DmaBufError, type Framework, type PluginModule } from "@dma-buf/core";
-import { IommufdImporter, type IommufdOptions, type Resolve } from "./engine.js";
-import type { IommufdHost } from "./host.js";
+/**
+ * The importer asks for page frames, holding nothing, and maps them. An answer that a revoke overtook is thrown away and
+ * asked for again. Posted by nobody.
+ */
+import { checkedWindow } from "@dma-buf/scatterlist";
+import type { BufferPath } from "./dma-buf-pages.js";
+import { byFrame } from "./place.js";
+import { factory, type IommufdFactory, type IommufdPlugin, plugin } from "./variant.js";
 
-const resolve: Resolve = (run) => {
-  if (run.kind === "cpu-physical") return run.address;
-  throw new DmaBufError("EOPNOTSUPP", {
-    op: "IOMMU_IOAS_MAP_FILE",
-    stage: "map",
-    message: `a run of kind ${run.kind}: a domain's table holds CPU-physical addresses`,
-  });
+const conforming: BufferPath = {
+  device: null,
+  open: ({ fw }, at) => checkedWindow(fw, at, "bidirectional"),
+  place: byFrame,
+  leavesEnd: true,
 };
 
-/** `iommufdImporter(options)(framework, host)`. */
-export const iommufdImporter =
-  (options: IommufdOptions = {}) =>
-  (framework: Framework, host: IommufdHost): IommufdImporter =>
-    new IommufdImporter(framework, host, resolve, options);
+/** `iommufdImporter(options)(framework, host)`. `asPosted` changes nothing but that nothing is asked for again. */
+export const iommufdImporter: IommufdFactory = factory({ conforming });
 
-export const dmaBufPlugin: PluginModule<IommufdOptions, IommufdHost, IommufdImporter> = {
-  schemaVersion: 1,
-  kind: "importer",
-  name: "iommufd",
-  contracts: ["pfn"],
-  capabilities: ["invalidate", "peer2peer"],
-  create: iommufdImporter,
-};
+export const dmaBufPlugin: IommufdPlugin = plugin(iommufdImporter, "pfn");

@@ -1,39 +1,90 @@
-/** The checks of `IOMMU_IOAS_MAP_FILE`, in the kernel's order. Linux 7.3: drivers/iommu/iommufd. */
-import { type DmaBuf, DmaBufError, type ErrnoName, hex, isPageAligned, PAGE_SIZE } from "@dma-buf/core";
+/**
+ * What a command looks at before it looks for its objects: flags, then the width of the values, then what is asked for.
+ * Pure: the ioctl asks before it looks an id up, and an IOAS that is called directly asks itself. Linux 7.3:
+ * drivers/iommu/iommufd/ioas.c.
+ */
+import { DmaBufError, type ErrnoName } from "@dma-buf/core";
+import { IOMMU_IOAS_MAP_FLAGS, MAP_FLAGS_ALL } from "./flags.js";
+import { hex64, isU64, U64_MAX } from "./u64.js";
 
-export interface MapFile {
-  readonly buf: DmaBuf;
-  /** Where in the buffer the area begins, bytes. */
-  readonly start: number;
-  /** Bytes. */
-  readonly length: number;
-  /** 64 bits in the uAPI: converted and checked here, once. */
+/** What MAP, MAP_FILE and COPY have in common. */
+export interface MapArguments {
+  /** `IOMMU_IOAS_MAP_FLAGS`. */
+  readonly flags: number;
+  /** Where, with `FIXED_IOVA`; without, the kernel chooses. */
   readonly iova: bigint;
+  /** Bytes. */
+  readonly length: bigint;
 }
 
-/** An area of the IOAS: occupied until it is unmapped, also while nothing is translated in it. */
-export interface Area {
-  readonly iova: number;
-  readonly sizeBytes: number;
+/** The same, checked. */
+export interface MapAccess {
+  readonly readable: boolean;
+  readonly writeable: boolean;
+  /** null: the kernel chooses. */
+  readonly iova: bigint | null;
 }
 
-const WIDTH_BITS = 48n;
-
-/** @throws DmaBufError at stage `map`. @returns the IOVA as a Number */
-export function checkMapFile({ buf, start, length, iova }: MapFile, areas: readonly Area[]): number {
-  if (length === 0) refuse("EINVAL", "length is 0: map at least one page");
-  if (iova < 0n || iova + BigInt(length) > 1n << WIDTH_BITS)
-    refuse("EOVERFLOW", `0x${iova.toString(16)} + ${hex(length)} is beyond ${WIDTH_BITS} bits`);
-  const at = Number(iova);
-  for (const [name, value] of Object.entries({ iova: at, start, length }))
-    if (!isPageAligned(value)) refuse("EINVAL", `${name} ${hex(value)} is not a multiple of ${PAGE_SIZE}: align it`);
-  if (start + length > buf.sizeBytes)
-    refuse("EINVAL", `start ${hex(start)} + length ${hex(length)} is beyond the buffer of ${hex(buf.sizeBytes)} bytes`);
-  const other = areas.find((a) => at < a.iova + a.sizeBytes && a.iova < at + length);
-  if (other) refuse("EEXIST", `${hex(at)} overlaps the area at ${hex(other.iova)}: unmap it first`);
-  return at;
+/**
+ * @throws DmaBufError at stage `map`: `EOPNOTSUPP` a flag that is none · `EOVERFLOW` an IOVA or a length of all bits, or
+ * more · `EINVAL` neither to be read nor to be written
+ */
+export function checkMap({ flags, iova, length }: MapArguments, op: string): MapAccess {
+  checkFlags(flags, MAP_FLAGS_ALL, op);
+  checkWidth({ iova, length }, op);
+  const readable = (flags & IOMMU_IOAS_MAP_FLAGS.READABLE) !== 0;
+  const writeable = (flags & IOMMU_IOAS_MAP_FLAGS.WRITEABLE) !== 0;
+  if (!readable && !writeable) refuse("EINVAL", op, "neither READABLE nor WRITEABLE: set one or both", { flags });
+  return { readable, writeable, iova: flags & IOMMU_IOAS_MAP_FLAGS.FIXED_IOVA ? iova : null };
 }
 
-function refuse(code: ErrnoName, message: string): never {
-  throw new DmaBufError(code, { op: "IOMMU_IOAS_MAP_FILE", stage: "map", message });
+/** iommufd's own convention: what is unknown is not supported. @throws DmaBufError `EOPNOTSUPP` at stage `map` */
+export function checkFlags(flags: number, known: number, op: string): void {
+  if (!Number.isInteger(flags) || flags < 0 || flags > known)
+    refuse("EOPNOTSUPP", op, `flags ${flags} has bits that mean nothing: clear all above ${known}`, { flags });
+}
+
+/** @throws DmaBufError `EOPNOTSUPP` at stage `map` */
+export function checkReserved(reserved: number, op: string): void {
+  if (reserved !== 0) refuse("EOPNOTSUPP", op, `a reserved field is ${reserved}: give 0`, { reserved });
+}
+
+/**
+ * The same rule for every value that the kernel holds as an `unsigned long`: its greatest value is not an address.
+ * @throws DmaBufError `EOVERFLOW` at stage `map`
+ */
+export function checkWidth(values: Readonly<Record<string, bigint>>, op: string): void {
+  for (const [name, value] of Object.entries(values))
+    if (!isU64(value) || value === U64_MAX)
+      refuse(
+        "EOVERFLOW",
+        op,
+        `${name} ${typeof value === "bigint" ? hex64(value) : value} is 2^64-1 or beyond`,
+        values,
+      );
+}
+
+/** `U64_MAX` bytes from IOVA 0: UNMAP takes everything away, and finds nothing wrong with an empty IOAS. */
+export const isUnmapAll = (iova: bigint, length: bigint): boolean => iova === 0n && length === U64_MAX;
+
+/**
+ * The backing from `start` on. @returns its last byte
+ * @throws DmaBufError at stage `map`: `EINVAL` length 0 · `EOVERFLOW` it ends beyond 64 bits
+ */
+export function checkBacking(start: bigint, length: bigint, op: string): bigint {
+  if (length === 0n) refuse("EINVAL", op, "length is 0: map at least one byte", { start, length });
+  const last = start + length - 1n;
+  if (last > U64_MAX)
+    refuse("EOVERFLOW", op, `${hex64(start)} + ${hex64(length)} is beyond 64 bits`, { start, length });
+  return last;
+}
+
+/** The value of an option that is off or on. @throws DmaBufError `EINVAL` at stage `map` */
+export function checkSwitch(value: bigint): boolean {
+  if (value !== 0n && value !== 1n) refuse("EINVAL", "IOMMU_OPTION", `${value} is neither 0 nor 1`, { value });
+  return value === 1n;
+}
+
+function refuse(code: ErrnoName, op: string, message: string, values: object): never {
+  throw new DmaBufError(code, { op, stage: "map", message, values: { ...values } });
 }

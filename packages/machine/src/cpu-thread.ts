@@ -39,11 +39,11 @@ export class CpuThread {
     init.machine.resources.register("tlbEntries", () => this.#tlb.cached);
   }
 
-  /** Stores `what`, or loads so many bytes; page by page, each of which may fault. */
-  *access(address: number, what: Uint8Array | number): Op<ThreadResult> {
+  /** Stores `what`, or loads so many bytes, to execute them if `load` says so; page by page, each of which may fault. */
+  *access(address: number, what: Uint8Array | number, load: "read" | "execute" = "read"): Op<ThreadResult> {
     const sizeBytes = typeof what === "number" ? what : what.length;
-    const access = typeof what === "number" ? "read" : "write";
-    const loaded = new Uint8Array(access === "read" ? sizeBytes : 0);
+    const access = typeof what === "number" ? load : "write";
+    const loaded = new Uint8Array(access === "write" ? 0 : sizeBytes);
     for (let at = 0; at < sizeBytes; ) {
       const length = Math.min(PAGE_SIZE - ((address + at) % PAGE_SIZE), sizeBytes - at);
       if (this.#stopped) return this.#exit("its page table was destroyed");

@@ -1,6 +1,6 @@
 /** A CPU's TLB: it answers what it once saw until it is flushed, whatever the table says since. */
 import { hex, PAGE_SIZE, type PhysAddr, type Trace } from "@dma-buf/core";
-import { type Format, type Protection, walk, type WalkMemory, type WalkRoot } from "@dma-buf/page-table";
+import { type Access, type Format, type Protection, walk, type WalkMemory, type WalkRoot } from "@dma-buf/page-table";
 
 /** Where an address leads, and who said so. */
 export type CpuTranslation =
@@ -29,10 +29,10 @@ export class CpuTlb {
   }
 
   /** The cache first; then a walk of the entries in memory, whose result is cached. */
-  translate(address: number, access: "read" | "write"): CpuTranslation {
+  translate(address: number, access: Access): CpuTranslation {
     const { name, trace } = this.#init;
     const cached = this.#pages.get(Math.floor(address / PAGE_SIZE));
-    // A page that is cached read-only is walked again for a write: its entry may have changed since.
+    // What a cached page does not allow is walked again: its entry may have changed since.
     if (!cached?.protection[access]) return this.#walk(address, access);
     trace.emit("walk", () => `${name}: ${hex(address)} answered by the TLB`);
     return { kind: "hit", physical: (cached.physical + (address % PAGE_SIZE)) as PhysAddr, from: "tlb" };
@@ -48,7 +48,7 @@ export class CpuTlb {
     return this.#pages.size;
   }
 
-  #walk(address: number, access: "read" | "write"): CpuTranslation {
+  #walk(address: number, access: Access): CpuTranslation {
     const { name, trace, format, memory, root, onFill } = this.#init;
     const found = walk(format, memory, root, address, access);
     if (found.kind === "fault") {

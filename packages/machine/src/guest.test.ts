@@ -2,7 +2,7 @@ import { addr, explore, type Gpa, type Op, type PhysAddr, Scheduler, seeded } fr
 import { npt } from "@dma-buf/page-table";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { type GuestOptions, GuestVm } from "./guest.js";
+import { type GuestOptions, GuestVm, type Vcpu } from "./guest.js";
 import { BAR, bytes, RAM, rig, type Rig } from "./testing.js";
 
 const GPA = addr<Gpa>(0x1_0000_0000);
@@ -151,3 +151,21 @@ it("after its end every access of every vCPU is a violation, and no TLB holds an
   expect(r.machine.memory.read(RAM, 8)).toEqual(bytes(0));
   expect(r.machine.resources.read()).toMatchObject({ tlbEntries: 0 });
 });
+
+it.each<[string, GuestOptions]>([
+  ["EPT", {}],
+  ["NPT", { format: npt }],
+])(
+  "%s: code is fetched where the leaf allows it, and a cached page that does not is walked again",
+  (_name, options) => {
+    const r = rig();
+    const vm = vmOf(r, options);
+    const [only] = vm.vcpus as [Vcpu];
+    vm.table.map(GPA, RAM, 4096, { read: true, write: true, execute: false });
+    expect(r.run(only.read(GPA, 8)).kind).toBe("done");
+    expect(r.run(only.fetch(GPA, 8)).kind).toBe("violation");
+    vm.table.protect(GPA, 4096, { read: true, write: true, execute: true });
+    r.machine.memory.write(RAM, bytes(6));
+    expect(r.run(only.fetch(GPA, 8))).toEqual({ kind: "done", bytes: bytes(6) });
+  },
+);

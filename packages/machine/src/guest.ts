@@ -1,8 +1,9 @@
 /** A guest: vCPUs whose accesses go through one second stage, and what KVM needs of the machine. */
-import { type Gpa, hex, type Op, type PhysAddr, point } from "@dma-buf/core";
+import { type Gpa, hex, type Op, type PhysAddr, point, type SystemMemory, type TableMemory } from "@dma-buf/core";
 import { ept, type Format, type MemoryType, type PageTable, type Protection } from "@dma-buf/page-table";
 import { effectiveEptType, effectiveNptType } from "./attributes.js";
 import { type CpuResult, CpuThread } from "./cpu-thread.js";
+import type { GuestMemory } from "./guest-memory.js";
 import type { Machine } from "./machine.js";
 import { vmPath } from "./private.js";
 
@@ -16,6 +17,8 @@ export interface GuestOptions {
   readonly format?: Format;
   /** The memory type that the guest's own page tables ask for. @defaultValue "wb" */
   readonly guestType?: MemoryType;
+  /** @defaultValue none */
+  readonly guestMemory?: GuestMemory;
 }
 
 export class GuestVm {
@@ -24,13 +27,22 @@ export class GuestVm {
   readonly privateMemory: boolean;
   /** The second stage. KVM owns it and writes it; the vCPUs walk it. */
   readonly table: PageTable;
+  /** Where tables go back to that KVM took out of {@link table}. */
+  readonly tables: Pick<TableMemory, "freeTable">;
+  /** Which page frames are RAM. */
+  readonly memory: SystemMemory;
+  /** Where pages of guest_memfds come from. */
+  readonly guestMemory: GuestMemory | null;
   readonly vcpus: readonly Vcpu[];
 
   constructor(machine: Machine, name: string, privateMemory: boolean, options: GuestOptions = {}) {
-    const { vcpus = 1, format = ept, guestType = "wb" } = options;
+    const { vcpus = 1, format = ept, guestType = "wb", guestMemory = null } = options;
     this.name = name;
     this.privateMemory = privateMemory;
     this.table = machine.pageTable(`${format.title} of ${name}`, format);
+    this.tables = machine.memory.tables;
+    this.memory = machine.memory;
+    this.guestMemory = guestMemory;
     this.vcpus = Array.from({ length: vcpus }, (_, i) => {
       const by = vcpus === 1 ? name : `${name} vCPU ${i}`;
       return new Vcpu(machine, by, { vm: name, format, guestType, table: this.table });
@@ -107,6 +119,13 @@ export class Vcpu {
     yield* point("vcpu.access");
     this.#machine.trace.emit("access", () => `${this.name} reads ${sizeBytes} bytes at GPA ${hex(gpa)}`);
     return this.#ended(yield* this.thread.access(gpa, sizeBytes));
+  }
+
+  /** A load of code: the second stage must allow to execute it. */
+  *fetch(gpa: Gpa, sizeBytes: number): Op<GuestAccess> {
+    yield* point("vcpu.access");
+    this.#machine.trace.emit("access", () => `${this.name} fetches ${sizeBytes} bytes at GPA ${hex(gpa)}`);
+    return this.#ended(yield* this.thread.access(gpa, sizeBytes, "execute"));
   }
 
   #ended(result: CpuResult | { readonly kind: "no-entry"; readonly reason: string }): GuestAccess {

@@ -14,6 +14,7 @@ export type { IommuKind } from "./iommu/kind.js";
 export type { IommuUnit, IovaRange, Translation } from "./iommu/unit.js";
 export type { GpuPlace } from "./gpu-bytes.js";
 export { GpuMemory, type GpuMemoryOptions } from "./gpu-memory.js";
+export { GuestMemory, type GuestMemoryOptions } from "./guest-memory.js";
 export { type GuestAccess, type GuestOptions, GuestVm, type Vcpu } from "./guest.js";
 export {
   type AttributeRecord,
@@ -44,7 +45,9 @@ export type { PageBlock } from "./page-pool.js";
 export { PhysicalMemory, type PhysTarget, type RamRange } from "./physical.js";
 export { isTrusted, PrivateMemory, type PrivateRange, type PrivateSpan, vmPath } from "./private.js";
 export { VfioPciDevice, type VfioPciOptions } from "./vfio.js";
-export { MachineIoas } from "./ioas.js";
+export { MachineIommufd, type MachineIommufdOptions } from "./iommufd.js";
+export { MachineDomain } from "./iommufd-domain.js";
+export { type UserMapping, UserMappings } from "./user-mappings.js";
 export { checkInvariants, type Invariant, type InvariantId, INVARIANTS, type Violation } from "./invariants.js";
 export type { Breach } from "./invariants-access.js";
 export type {

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { Cpu } from "./cpu.js";
 import type { MachineDevice } from "./device.js";
 import { GuestVm } from "./guest.js";
-import { MachineIoas } from "./ioas.js";
+import { MachineDomain } from "./iommufd-domain.js";
 import type { IommuDomain } from "./iommu/domain.js";
 import type { IommuKind } from "./iommu/kind.js";
 import { FORMAT_OF } from "./iommu/kind.js";
@@ -30,7 +30,7 @@ function actors(kind: IommuKind): readonly ((place: number) => Way)[] {
   const captured = (fn: PciFunction): PciFunction => ({ ...fn, ats: { enabled: false, queueDepth: 0 } });
   const r = rig({ base: "T2", iommu: "translated", machine: { iommuKind: kind }, captured });
   const own = r.nic;
-  const ioas = new MachineIoas(r.machine, "IOAS");
+  const ioas = new MachineDomain(r.machine, "IOAS");
   const inIoas = ["0000:03:00.0", "0000:01:00.0"].map((at) => r.machine.device(at));
   for (const device of inIoas) ioas.attachDevice(device);
   r.machine.iommuUnit.enableAts(r.gpu);

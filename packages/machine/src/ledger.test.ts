@@ -3,7 +3,7 @@ import { vtdSecondStage } from "@dma-buf/page-table";
 import { expect, it } from "vitest";
 import { EvidenceLog } from "./invariants-log.js";
 import { checkInvariants } from "./invariants.js";
-import { MachineIoas } from "./ioas.js";
+import { MachineDomain } from "./iommufd-domain.js";
 import { differences, ResourceLedger } from "./ledger.js";
 import { RAM, type Rig, rig } from "./testing.js";
 
@@ -41,13 +41,13 @@ it("the machine counts DMA mappings and table pages", () => {
 const IOVA = addr<DmaAddr>(0x1000);
 const RW = { read: true, write: true };
 
-it.each<[string, (r: Rig, ioas: MachineIoas) => void]>([
+it.each<[string, (r: Rig, ioas: MachineDomain) => void]>([
   ["1 iovas", (r) => r.nic.dma.tryAllocIova(RAM, 4096)],
   ["1 attached", (r, ioas) => ioas.attachDevice(r.nic)],
   ["4096 ioasBytes", (_r, ioas) => ioas.table.map(IOVA, RAM, 4096, RW)],
 ])("whoever leaves %s is seen", (what, leave) => {
   const r = rig({ iommu: "translated" });
-  const ioas = new MachineIoas(r.machine, "IOAS");
+  const ioas = new MachineDomain(r.machine, "IOAS");
   const log = new EvidenceLog(r.machine);
   leave(r, ioas);
   log.close();
@@ -56,7 +56,7 @@ it.each<[string, (r: Rig, ioas: MachineIoas) => void]>([
 
 it("what the IOMMU and devices cache is counted, and no invariant wants it back", () => {
   const r = rig({ iommu: "translated", captured: (fn) => ({ ...fn, ats: { enabled: false, queueDepth: 0 } }) });
-  const ioas = new MachineIoas(r.machine, "IOAS");
+  const ioas = new MachineDomain(r.machine, "IOAS");
   ioas.table.map(IOVA, RAM, 4096, RW);
   ioas.attachDevice(r.nic);
   r.machine.iommuUnit.enableAts(r.nic.fn);

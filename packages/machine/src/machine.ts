@@ -141,7 +141,9 @@ export class Machine {
     return {
       busOffsetBytes: offset,
       verdict: (client) => {
-        const { mapType, distance, reason } = p2pVerdict(this.topology, fn, (client as MachineDevice).fn);
+        const { fn: from } = client as Partial<MachineDevice>;
+        if (!from) return { mapType: "not-supported", distance: -1, reason: `${client.name} is on no PCI bus` };
+        const { mapType, distance, reason } = p2pVerdict(this.topology, fn, from);
         return { mapType, distance, reason };
       },
     };

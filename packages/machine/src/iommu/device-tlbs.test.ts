@@ -1,6 +1,6 @@
 import { addr, type DmaAddr } from "@dma-buf/core";
 import { expect, it } from "vitest";
-import { MachineIoas } from "../ioas.js";
+import { MachineDomain } from "../iommufd-domain.js";
 import { RAM, bytes, type Rig, rig, type RigOptions, upTo } from "../testing.js";
 
 const IOVA = addr<DmaAddr>(0x1_0000_0000);
@@ -23,7 +23,7 @@ it("ATS is enabled once, and not for a device that is not trusted", () => {
 
 it("off and on again, a flush waits for what was under way before", () => {
   const r = capable();
-  const ioas = new MachineIoas(r.machine, "IOAS");
+  const ioas = new MachineDomain(r.machine, "IOAS");
   ioas.attachDevice(r.nic);
   ioas.table.map(IOVA, RAM, 4096, { read: true, write: true });
   const unit = r.machine.iommuUnit;
@@ -44,7 +44,7 @@ it("off and on again, a flush waits for what was under way before", () => {
 
 it("a flush of a part of a large leaf drops the whole leaf", () => {
   const r = capable();
-  const ioas = new MachineIoas(r.machine, "IOAS");
+  const ioas = new MachineDomain(r.machine, "IOAS");
   ioas.attachDevice(r.nic);
   r.machine.iommuUnit.enableAts(r.nic.fn);
   const domain = r.machine.domainOf(r.nic);

@@ -1,28 +1,40 @@
-/** An IOMMU domain that userspace fills through IOMMUFD: a table, and the devices that are attached to it. */
-import { type Device, DmaBufError, type Op } from "@dma-buf/core";
-import type { PageTable } from "@dma-buf/page-table";
+/** An IOMMU domain that IOMMUFD fills, behind VT-d or AMD-Vi: a table, and the devices that are attached to it. */
+import { type Device, DmaBufError, type Op, type TableMemory } from "@dma-buf/core";
+import type { Format, PageTable } from "@dma-buf/page-table";
 import type { MachineDevice } from "./device.js";
 import type { IommuDomain } from "./iommu/domain.js";
 import { FORMAT_OF } from "./iommu/kind.js";
 import type { Machine } from "./machine.js";
 
-export class MachineIoas {
+export class MachineDomain {
+  readonly name: string;
   /** IOMMUFD owns it and writes it; attached devices walk it. */
   readonly table: PageTable;
+  /** Where {@link table} has its tables. */
+  readonly memory: TableMemory;
+  /** The IOVAs that it translates, both included. Linux: `geometry`. */
+  readonly apertureFirst = 0n;
+  readonly apertureLast: bigint;
+  /** Bytes. */
+  readonly pageBytesMin = 4096;
   readonly #machine: Machine;
   readonly #domain: IommuDomain;
   #isDestroyed = false;
 
-  constructor(machine: Machine, name: string) {
+  /** `format`: one that the unit walks. @defaultValue the unit's */
+  constructor(machine: Machine, name: string, format: Format = FORMAT_OF[machine.iommuUnit.kind]) {
+    this.name = name;
     this.#machine = machine;
-    this.table = machine.pageTable(name, FORMAT_OF[machine.iommuUnit.kind]);
+    this.memory = machine.memory.tables;
+    this.table = machine.pageTable(name, format);
+    this.apertureLast = 2n ** BigInt(format.vaBits) - 1n;
     this.#domain = machine.iommuUnit.createDomain(name, this.table);
     machine.resources.registerAll(() => ({ attached: this.#attached, ioasBytes: this.#mappedBytes }));
   }
 
   /**
-   * Takes a device out of the domain it is in, another IOAS's too.
-   * @throws DmaBufError `EBUSY` it is in this one, or blocked for a reset · `EINVAL` the IOAS was destroyed
+   * Takes a device out of the domain it is in, another of IOMMUFD's too.
+   * @throws DmaBufError `EBUSY` it is in this one, or blocked for a reset · `EINVAL` the domain was destroyed
    */
   attachDevice(device: Device): void {
     const own = device as MachineDevice;
@@ -32,7 +44,7 @@ export class MachineIoas {
     this.#machine.attachDomain(own, this.#domain);
   }
 
-  /** The device is in its default domain then. @throws DmaBufError `EINVAL` it is not in this IOAS */
+  /** The device is in its default domain then. @throws DmaBufError `EINVAL` it is not in this domain */
   detachDevice(device: Device): void {
     const own = device as MachineDevice;
     if (!this.#has(own))
@@ -73,6 +85,6 @@ export class MachineIoas {
 
   #refused(code: "EINVAL" | "EBUSY", op: string, why: string): DmaBufError {
     const { name } = this.#domain;
-    return new DmaBufError(code, { op, stage: "attach", message: `${name} ${why}`, values: { ioas: name } });
+    return new DmaBufError(code, { op, stage: "attach", message: `${name} ${why}`, values: { domain: name } });
   }
 }

@@ -1,16 +1,16 @@
 import { addr, type DmaAddr } from "@dma-buf/core";
 import { expect, it } from "vitest";
 import { nameOf } from "./iommu/domain.js";
-import { MachineIoas } from "./ioas.js";
+import { MachineDomain } from "./iommufd-domain.js";
 import { RAM, type Rig, rig } from "./testing.js";
 
 const IOVA = addr<DmaAddr>(0x1000);
 const RW = { read: true, write: true };
 const domainOf = (r: Rig): string => nameOf(r.machine.domainOf(r.nic));
 
-function ioases(): Rig & { a: MachineIoas; b: MachineIoas; own: string } {
+function ioases(): Rig & { a: MachineDomain; b: MachineDomain; own: string } {
   const r = rig({ base: "T2", iommu: "translated" });
-  return { ...r, a: new MachineIoas(r.machine, "A"), b: new MachineIoas(r.machine, "B"), own: domainOf(r) };
+  return { ...r, a: new MachineDomain(r.machine, "A"), b: new MachineDomain(r.machine, "B"), own: domainOf(r) };
 }
 
 it("attaches a device once, and detach gives it its default domain back", () => {

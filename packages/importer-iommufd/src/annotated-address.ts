@@ -1,0 +1,18 @@
+/** The exporter maps for nobody's device, and says: the CPU's addresses, to be reached so. Posted by nobody. */
+import { checkedWindow } from "@dma-buf/scatterlist";
+import { type BufferPath, unusable } from "./dma-buf-pages.js";
+import { factory, type IommufdFactory, type IommufdPlugin, plugin } from "./variant.js";
+
+const conforming: BufferPath = {
+  device: null,
+  open: ({ fw }, at) => checkedWindow(fw, at, "bidirectional"),
+  place(_world, run) {
+    if (run.kind !== "cpu-physical" || !run.attributes) throw unusable(run);
+    return { physical: run.address, cache: run.attributes.cache };
+  },
+};
+
+/** `iommufdImporter(options)(framework, host)`. `asPosted` changes nothing but that nothing is asked for again. */
+export const iommufdImporter: IommufdFactory = factory({ conforming });
+
+export const dmaBufPlugin: IommufdPlugin = plugin(iommufdImporter, "annotated-address");

@@ -1,0 +1,110 @@
+/** Each ioctl: its checks in the kernel's order, and the method of the engine that does it. */
+import { DmaBufError, type ErrnoName, type Op } from "@dma-buf/core";
+import type { IommufdLike, IoasLike } from "./ioctl-target.js";
+import { setOption } from "./ioctl-option.js";
+import { loadAllowed, storeRanges } from "./ioctl-ranges.js";
+import type { IommuArgument, IommuIoctl } from "./uapi.js";
+import type { UserCopy } from "./user-copy.js";
+import { checkFlags, checkMap, checkReserved, checkWidth, isUnmapAll } from "./validate.js";
+
+/** What an ioctl works on. */
+export interface IoctlContext {
+  readonly iommufd: IommufdLike;
+  /** Behind the pointers in its argument. */
+  readonly user: UserCopy;
+  /** May the caller set what needs CAP_SYS_RESOURCE? @defaultValue true */
+  readonly isPrivileged?: boolean;
+}
+
+/** Writes the fields back that the command answers with. */
+type Respond<N extends IommuIoctl> = (values: Partial<IommuArgument<N>>) => void;
+type Command<N extends IommuIoctl> = (context: IoctlContext, arg: IommuArgument<N>, respond: Respond<N>) => Op<void>;
+
+export const COMMANDS: { readonly [N in IommuIoctl]: Command<N> } = {
+  *DESTROY({ iommufd }, { id }) {
+    yield* iommufd.objects.destroy(id);
+  },
+
+  *IOAS_ALLOC({ iommufd }, { flags }, respond) {
+    checkFlags(flags, 0, "IOMMU_IOAS_ALLOC");
+    const ioas = iommufd.createIoas();
+    respond({ outIoasId: iommufd.objects.idOf(ioas) });
+  },
+
+  *IOAS_ALLOW_IOVAS({ iommufd, user }, { ioasId, numIovas, reserved, allowedIovas }) {
+    const op = "IOMMU_IOAS_ALLOW_IOVAS";
+    checkReserved(reserved, op);
+    const ioas = ioasOf(iommufd, ioasId, op);
+    ioas.space.allow(loadAllowed(user, allowedIovas, numIovas));
+  },
+
+  *IOAS_COPY({ iommufd }, { flags, dstIoasId, srcIoasId, length, dstIova, srcIova }, respond) {
+    const op = "IOMMU_IOAS_COPY";
+    const arg = { flags, iova: dstIova, length };
+    checkMap(arg, op);
+    const src = ioasOf(iommufd, srcIoasId, op);
+    src.space.contiguous(srcIova, length);
+    const dst = ioasOf(iommufd, dstIoasId, op);
+    using _dst = iommufd.objects.hold(dst);
+    respond({ dstIova: yield* dst.copy({ ...arg, src, srcIova }) });
+  },
+
+  *IOAS_IOVA_RANGES({ iommufd, user }, { ioasId, numIovas, reserved, allowedIovas }, respond) {
+    const op = "IOMMU_IOAS_IOVA_RANGES";
+    checkReserved(reserved, op);
+    const { space } = ioasOf(iommufd, ioasId, op);
+    const ranges = space.ranges();
+    storeRanges(user, allowedIovas, ranges.slice(0, numIovas));
+    respond({ numIovas: ranges.length, outIovaAlignment: space.alignment });
+    if (ranges.length > numIovas)
+      refuse("EMSGSIZE", op, `there are ${ranges.length} ranges: give room for as many`, { numIovas });
+  },
+
+  *IOAS_MAP({ iommufd }, { flags, ioasId, reserved, userVa, length, iova }, respond) {
+    const op = "IOMMU_IOAS_MAP";
+    const arg = { flags, iova, length };
+    checkReserved(reserved, op);
+    checkMap(arg, op);
+    const ioas = ioasOf(iommufd, ioasId, op);
+    using _ioas = iommufd.objects.hold(ioas);
+    respond({ iova: yield* ioas.map({ ...arg, userVa }) });
+  },
+
+  *IOAS_MAP_FILE({ iommufd }, { flags, ioasId, fd, start, length, iova }, respond) {
+    const op = "IOMMU_IOAS_MAP_FILE";
+    const arg = { flags, iova, length };
+    checkMap(arg, op);
+    const ioas = ioasOf(iommufd, ioasId, op);
+    using _ioas = iommufd.objects.hold(ioas);
+    respond({ iova: yield* ioas.mapFile({ ...arg, file: fd, start }) });
+  },
+
+  *IOAS_UNMAP({ iommufd }, { ioasId, iova, length }, respond) {
+    const op = "IOMMU_IOAS_UNMAP";
+    const ioas = ioasOf(iommufd, ioasId, op);
+    using _ioas = iommufd.objects.hold(ioas);
+    if (!isUnmapAll(iova, length)) checkWidth({ iova, length }, op);
+    respond({ length: yield* ioas.unmap(iova, length) });
+  },
+
+  *OPTION(context, arg, respond) {
+    yield* setOption(context, arg, (val64) => respond({ val64 }));
+  },
+
+  *HWPT_ALLOC({ iommufd }, arg, respond) {
+    respond({ outHwptId: yield* iommufd.hwptAlloc(arg) });
+  },
+
+  *IOAS_CHANGE_PROCESS({ iommufd }, { reserved }) {
+    checkReserved(reserved, "IOMMU_IOAS_CHANGE_PROCESS");
+    yield* iommufd.changeProcess();
+  },
+};
+
+function ioasOf(iommufd: IommufdLike, id: number, op: string): IoasLike {
+  return iommufd.objects.get<IoasLike>(id, "ioas", op);
+}
+
+function refuse(code: ErrnoName, op: string, message: string, values: Record<string, unknown>): never {
+  throw new DmaBufError(code, { op, stage: "map", message, values });
+}

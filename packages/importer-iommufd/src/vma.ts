@@ -1,0 +1,27 @@
+/**
+ * No dma-buf: `IOMMU_IOAS_MAP` over a CPU mapping of the buffer. iommufd pins pages, and a mapping of a BAR has none; one
+ * that followed page frames and listened to the notifier, as KVM does, could take it.
+ */
+import { checkedWindow } from "@dma-buf/scatterlist";
+import { type BufferPath, refused } from "./dma-buf-pages.js";
+import { byFrame } from "./place.js";
+import { unpinnable } from "./unpinnable-pages.js";
+import { factory, type IommufdFactory, type IommufdPlugin, plugin } from "./variant.js";
+
+const conforming: BufferPath = {
+  device: null,
+  open: ({ fw }, at) => checkedWindow(fw, at, "bidirectional"),
+  place(world, run) {
+    const { physical, cache } = byFrame(world, run);
+    // A reading: RAM in a mapping that says no page may be taken of it moves without a notifier.
+    if (cache === null) throw refused("EFAULT", "RAM is mapped by its frames, and nothing holds a page of it");
+    return { physical, cache };
+  },
+  leavesEnd: true,
+  refusal: ({ message, cause }) => refused("EFAULT", message, "map", cause),
+};
+
+/** `iommufdImporter(options)(framework, host)`. As merged: `EFAULT`, from the attach if there is no domain yet. */
+export const iommufdImporter: IommufdFactory = factory({ conforming, asPosted: unpinnable });
+
+export const dmaBufPlugin: IommufdPlugin = plugin(iommufdImporter, "vma");
