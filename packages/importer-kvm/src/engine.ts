@@ -1,187 +1,164 @@
 /**
- * KVM as an importer: a memory slot backed by a dma-buf. A guest's access walks the second stage; where there is no
- * entry, KVM asks for the run and installs it, unless an invalidate came between: the sequence count tells.
+ * KVM as an importer: one VM, its memory slots, and the second stage that faults fill and invalidates empty. Linux 7.3:
+ * virt/kvm/kvm_main.c, arch/x86/kvm/mmu.
  */
-import {
-  type AccessResult,
-  addr,
-  type DmaBufAttachment,
-  DmaBufError,
-  type Framework,
-  type Gpa,
-  type Held,
-  hex,
-  type Op,
-  PAGE_SIZE,
-  type PhysAddr,
-  point,
-  type Run,
-  type Window,
-  withRuns,
-} from "@dma-buf/core";
-import type { GuestAccess, KvmHost } from "./host.js";
-import { checkMemslot, type Memslot } from "./validate.js";
+import type { Framework, Gpa, Op } from "@dma-buf/core";
+import { checkAttributes, setMemoryAttributes } from "./attributes.js";
+import { BufferSlots, type Memslot } from "./buffer-slots.js";
+import type { DmaBufPages } from "./dma-buf-source.js";
+import type { RunResult } from "./exits.js";
+import { GuestMemfd } from "./guest-memfd.js";
+import type { KvmHost } from "./host.js";
+import { beginInvalidate, gfnsOver, invalidateGfns } from "./invalidating.js";
+import { makeVm } from "./make-vm.js";
+import type { SlotBacking } from "./memslot.js";
+import type { KvmOptions } from "./options.js";
+import { preFaultMemory } from "./pre-fault.js";
+import { ProcessFiles } from "./process-files.js";
+import { ProcessMemory } from "./process-memory.js";
+import { refuse } from "./refuse.js";
+import { checkRegion, type RegionRules } from "./region.js";
+import { RwLock } from "./rw-lock.js";
+import { setRegion, type SlotWorld } from "./set-region.js";
+import { slotWorld } from "./slot-world.js";
+import type { CreateGuestMemfd, MemoryAttributesRequest, PreFaultMemory, UserMemoryRegion } from "./uapi.js";
+import type { Contracted } from "./variant.js";
+import { runVcpu, type VcpuAccess, type VcpuOptions } from "./vcpu.js";
+import type { Vm } from "./vm.js";
 
-/** Where a run lies for the CPU. @throws DmaBufError `EOPNOTSUPP` for a kind a second stage cannot hold. */
-export type Resolve = (run: Run) => PhysAddr;
+const STORE = {
+  id: "kvm/attributes",
+  op: "KVM_SET_MEMORY_ATTRIBUTES",
+  stage: "memslot",
+  source: "Linux 7.3, virt/kvm/kvm_main.c",
+} as const;
 
-export interface KvmOptions {
-  /** The importer of the RFC: private-memory VMs only, whole buffers only. @defaultValue false */
-  readonly asPosted?: boolean;
-  /** Look at the sequence count before installing? Without it a revoked page can be installed. @defaultValue true */
-  readonly retry?: boolean;
-  /** Flush the TLB after zapping? @defaultValue true */
-  readonly flush?: boolean;
-}
-
-interface Slot extends Memslot {
-  attachment: DmaBufAttachment;
-  window: Window;
-}
-
-/** One VM with its slots. Every operation may sleep. */
+/**
+ * One VM of one process. Every operation may sleep: call without a reservation. A refused one leaves nothing behind. The
+ * object is the VM's identity: what an exporter binds to a VM is bound to it.
+ * @example
+ * const kvm = kvmImporter()(framework, host);
+ * kvm.name; // "KVM guest"
+ */
 export class KvmImporter {
   readonly name: string;
-  readonly #fw: Framework;
+  /** What the process has mapped: slots without a fd are over that. */
+  readonly process: ProcessMemory;
+  /** What the process has open. */
+  readonly files: ProcessFiles = new ProcessFiles();
   readonly #host: KvmHost;
-  readonly #resolve: Resolve;
-  readonly #options: KvmOptions;
-  readonly #slots: Slot[] = [];
-  /** `mmu_invalidate_seq` and `mmu_invalidate_in_progress`. */
-  #sequence = 0;
-  #inProgress = 0;
+  readonly #vm: Vm;
+  readonly #rules: RegionRules;
+  readonly #world: SlotWorld;
+  readonly #bufferSlots: BufferSlots;
+  readonly #slotsLock = new RwLock("kvm.slots_lock");
 
-  constructor(fw: Framework, host: KvmHost, resolve: Resolve, options: KvmOptions) {
-    this.#fw = fw;
-    this.#host = host;
-    this.#resolve = resolve;
-    this.#options = options;
+  /** @internal A variant makes it. */
+  constructor(fw: Framework, host: KvmHost, { place, slotOver, posted }: Contracted, options: KvmOptions) {
+    const asPosted = posted && (options.asPosted ?? false);
+    const buffers = new Map<SlotBacking, DmaBufPages>();
+    const backings = () => ({ process: this.process, buffers });
     this.name = `KVM ${host.name}`;
+    this.#host = host;
+    this.#rules = { privateMemory: host.privateMemory, asPosted };
+    this.#vm = makeVm({ name: this.name, fw, host, options, asPosted, backings });
+    this.process = new ProcessMemory(fw, this.name, place, (hva, sizeBytes) =>
+      beginInvalidate(this.#vm, gfnsOver(this.#vm.slots, hva, sizeBytes), "shared"),
+    );
+    const { rules, vm, files } = { rules: this.#rules, vm: this.#vm, files: this.files };
+    this.#world = slotWorld({ fw, vm, identity: this, rules, files, buffers, place });
+    const set = (region: UserMemoryRegion): Op<void> => this.setUserMemoryRegion(region);
+    this.#bufferSlots = new BufferSlots({ over: slotOver, slots: vm.slots, process: this.process, files, set });
   }
 
-  /** Adds a slot: attaches without a device, which is all KVM has. @throws DmaBufError; nothing is left behind. */
-  *setMemslot(memslot: Memslot): Op<void> {
-    checkMemslot(memslot, this.#slots, this.#options.asPosted ? { privateMemory: this.#host.privateMemory } : null);
-    const { buf } = memslot;
-    this.#fw.get(buf);
-    try {
-      const slot = { ...memslot } as Slot;
-      const ops = {
-        allowPeer2peer: true,
-        invalidateMappings: (_at: DmaBufAttachment, held: Held) => this.#invalidate(slot, held),
-      };
-      slot.attachment = yield* this.#fw.dynamicAttach(buf, null, { name: this.name, ops });
-      slot.window = yield* this.#fw.open(slot.attachment, "bidirectional");
-      this.#slots.push(slot);
-    } catch (error) {
-      yield* this.#fw.put(buf);
-      throw error;
-    }
+  /**
+   * `KVM_SET_USER_MEMORY_REGION2`, or the older ioctl. Takes `slots_lock`.
+   * @throws DmaBufError at stage `memslot` as `checkRegion` and `setRegion`; for a slot over a dma-buf what attaching and
+   * opening refuse with, at their stages
+   */
+  *setUserMemoryRegion(region: UserMemoryRegion, version: 1 | 2 = 2): Op<void> {
+    const checked = checkRegion(region, version, this.#rules);
+    using _lock = yield* this.#slotsLock.write(this.name);
+    yield* setRegion(this.#world, checked);
   }
 
-  /** The guest writes. @throws DmaBufError `EIO` at stage `vcpu-run` when the exporter does not give the page. */
-  write(gpa: Gpa, bytes: Uint8Array): Op<AccessResult> {
-    return this.#run(gpa, () => this.#host.write(gpa, bytes));
+  /**
+   * A slot over bytes of a buffer, in the way that the contract has: over the buffer itself, or over a mapping that the process
+   * makes of it. It takes a reference to the buffer.
+   * @returns the slot's id
+   * @throws DmaBufError as {@link setUserMemoryRegion} and `process.mapBuffer`
+   */
+  setMemslot(memslot: Memslot): Op<number> {
+    return this.#bufferSlots.add(memslot);
+  }
+
+  /** Undoes {@link setMemslot}. @throws DmaBufError `EINVAL` at stage `memslot`: no such slot */
+  removeMemslot(id: number): Op<void> {
+    return this.#bufferSlots.remove(id);
+  }
+
+  /**
+   * `KVM_SET_MEMORY_ATTRIBUTES`. Takes `slots_lock`; the guest has nothing of the frames in their old view when it returns.
+   * @throws DmaBufError at stage `memslot`: `EINVAL` as `checkAttributes` · `ENOMEM`
+   */
+  *setMemoryAttributes(request: MemoryAttributesRequest): Op<void> {
+    const checked = checkAttributes(request, this.#rules);
+    using _lock = yield* this.#slotsLock.write(this.name);
+    const { attributes, fw } = this.#vm;
+    yield* setMemoryAttributes(attributes, checked, () => fw.env.alloc(STORE), invalidateGfns(this.#vm));
+  }
+
+  /**
+   * `KVM_CREATE_GUEST_MEMFD`. The file holds the VM: close it with `files.close()`.
+   * @returns its fd in {@link files}
+   * @throws DmaBufError at stage `memslot`: `ENOTTY` the host has no memory for it · `EINVAL` flags or size
+   */
+  createGuestMemfd(request: CreateGuestMemfd): number {
+    const host = this.#host.guestMemory;
+    if (!host) return refuse("ENOTTY", "KVM_CREATE_GUEST_MEMFD", `${this.name} has no guest_memfd: map memory instead`);
+    const of = { vm: this, host, invalidate: invalidateGfns(this.#vm), released() {} };
+    return this.files.install({ kind: "guest-memfd", gmem: new GuestMemfd(of, request) });
+  }
+
+  /** The guest writes. Sleeps at `mmu_lock` and wherever the page is looked for. @throws DmaBufError at stage `vcpu-run` as `tdpFault` */
+  write(gpa: Gpa, bytes: Uint8Array, options: VcpuOptions = {}): Op<RunResult> {
+    return this.#run({ access: "write", gpa, what: bytes }, options);
   }
 
   /** The guest reads. Errors as {@link write}. */
-  read(gpa: Gpa, sizeBytes: number): Op<AccessResult> {
-    return this.#run(gpa, () => this.#host.read(gpa, sizeBytes));
+  read(gpa: Gpa, sizeBytes: number, options: VcpuOptions = {}): Op<RunResult> {
+    return this.#run({ access: "read", gpa, what: sizeBytes }, options);
   }
 
-  /** Removes every slot: zaps, flushes, detaches, gives the references back. */
+  /** The guest fetches code. Errors as {@link write}. */
+  fetch(gpa: Gpa, sizeBytes: number, options: VcpuOptions = {}): Op<RunResult> {
+    return this.#run({ access: "execute", gpa, what: sizeBytes }, options);
+  }
+
+  /**
+   * `KVM_PRE_FAULT_MEMORY`.
+   * @returns bytes that were faulted in, fewer than asked where a later page was refused
+   * @throws DmaBufError at stage `vcpu-run`, if there was not one: `EINVAL` flags, an empty, wrapping or unaligned range ·
+   * `ENOENT` no slot · `EAGAIN` the slot is being changed · as {@link write}
+   */
+  preFaultMemory(request: PreFaultMemory): Op<number> {
+    return preFaultMemory(this.#vm, request);
+  }
+
+  /** The process ends: slots, attachments, references, files and mappings go. The second stage stays, empty: it is the host's. */
   *destroy(): Op<void> {
-    for (const slot of this.#slots.splice(0)) {
-      yield* this.#zap(slot);
-      yield* slot.window.close();
-      yield* this.#fw.detachAttachment(slot.buf, slot.attachment);
-      yield* this.#fw.put(slot.buf);
+    for (const { id, addressSpace } of this.#vm.slots.all) {
+      const slot = addressSpace * 0x1_0000 + id;
+      yield* this.setUserMemoryRegion({ slot, flags: 0, guestPhysAddr: 0n, memorySize: 0n, userspaceAddr: 0n });
     }
+    yield* this.files.closeAll();
+    yield* this.process.unmapAll();
   }
 
-  /** `KVM_RUN` until the access is through: an exit for a missing entry faults it in and tries again. */
-  *#run(gpa: Gpa, access: () => Op<GuestAccess>): Op<AccessResult> {
-    for (;;) {
-      const result = yield* access();
-      if (result.kind !== "violation") return result;
-      const slot = this.#slots.find((s) => s.gpa <= gpa && gpa < s.gpa + s.sizeBytes);
-      if (!slot) return { kind: "fault", by: this.name, reason: `no memory slot at ${hex(gpa)}` };
-      yield* this.#fault(slot, gpa);
-    }
+  #run(access: VcpuAccess, options: VcpuOptions): Op<RunResult> {
+    const { vcpu = 0 } = options;
+    const host = this.#host.vcpus[vcpu];
+    if (!host) throw new RangeError(`vCPU ${vcpu} of ${this.#host.vcpus.length}: they are counted from 0`);
+    return runVcpu(this.#vm, host, access, options);
   }
-
-  *#fault(slot: Slot, gpa: Gpa): Op<void> {
-    const page = gpa - (gpa % PAGE_SIZE);
-    const offset = page - slot.gpa + slot.offset;
-    for (let installed = false; !installed; ) {
-      const sequence = this.#sequence;
-      try {
-        installed = yield* withRuns(slot.attachment, slot.window, offset, PAGE_SIZE, (runs) =>
-          this.#install(slot, page, offset, runs, sequence),
-        );
-      } catch (error) {
-        throw this.#exit(gpa, error);
-      }
-    }
-  }
-
-  /** Under `mmu_lock`: one step, so nothing comes between the check and the store. */
-  *#install(slot: Slot, page: number, offset: number, runs: readonly Run[], sequence: number): Op<boolean> {
-    yield* point("kvm.mmu_lock");
-    const retry = this.#options.retry ?? true;
-    if (retry && (this.#inProgress > 0 || sequence !== this.#sequence)) return false;
-    const run = runs[0] as Run;
-    const physical = addr<PhysAddr>(this.#resolve(run) + offset - run.offset);
-    const leaf = leafSize(slot, run, page, physical, this.#host.table.format.leafSizesLog2);
-    const within = page % leaf;
-    this.#host.table.map(page - within, addr<PhysAddr>(physical - within), leaf, {
-      read: true,
-      write: true,
-      execute: false,
-      cache: "uc",
-    });
-    return true;
-  }
-
-  /** The exporter's callback, reservation held: begin, zap, flush, end. */
-  *#invalidate(slot: Slot, held: Held): Op<void> {
-    this.#fw.trace.emit("callback", () => `${this.name}: invalidate zaps the slot at ${hex(slot.gpa)}`);
-    yield* this.#zap(slot);
-    yield* slot.window.drop(held);
-  }
-
-  *#zap(slot: Slot): Op<void> {
-    yield* point("kvm.mmu_lock");
-    this.#inProgress++;
-    for (const leaf of Array.from(this.#host.table.leaves(slot.gpa, slot.sizeBytes)))
-      this.#host.table.unmap(leaf.va, leaf.sizeBytes);
-    if (this.#options.flush ?? true) yield* this.#host.flushTlb();
-    this.#sequence++;
-    this.#inProgress--;
-  }
-
-  /** Any error of the exporter ends `KVM_RUN` with EIO: EFAULT would ask userspace to convert the page's attributes. */
-  #exit(gpa: Gpa, cause: unknown): unknown {
-    if (!(cause instanceof DmaBufError)) return cause;
-    return new DmaBufError("EIO", {
-      op: "KVM_RUN",
-      stage: "vcpu-run",
-      message: `no page for ${hex(gpa)}: ${cause.message}`,
-      cause,
-    });
-  }
-}
-
-/** The largest leaf that lies inside slot and run and is congruent in both. */
-function leafSize(slot: Memslot, run: Run, page: number, physical: number, sizesLog2: readonly number[]): number {
-  for (const log2 of sizesLog2.toSorted((a, b) => b - a)) {
-    const size = 2 ** log2;
-    const start = page - (page % size);
-    const runStart = slot.gpa - slot.offset + run.offset;
-    const inside =
-      start >= Math.max(slot.gpa, runStart) &&
-      start + size <= Math.min(slot.gpa + slot.sizeBytes, runStart + run.sizeBytes);
-    if (inside && page % size === physical % size) return size;
-  }
-  return PAGE_SIZE;
 }

@@ -1,17 +1,34 @@
-/** What KVM needs of the machine under it: a guest whose vCPU walks a second stage that KVM writes. */
-import type { AccessResult, Gpa, Op } from "@dma-buf/core";
+/** What KVM needs of the machine under it: vCPUs that walk a second stage, which KVM alone writes. */
+import type { AccessResult, Gpa, Op, SystemMemory, TableMemory } from "@dma-buf/core";
 import type { PageTable } from "@dma-buf/page-table";
+import type { GuestMemfdHost } from "./gmem-pages.js";
 
-/** How a guest's access ended: like any other, or with an exit because the second stage had no entry for it. */
+/** How a guest's access ended: like any other, or with an exit because the second stage does not allow it. */
 export type GuestAccess = AccessResult | { readonly kind: "violation"; readonly reason: string };
 
-export interface KvmHost {
-  readonly name: string;
-  readonly privateMemory: boolean;
-  /** The second stage; KVM alone writes it. */
-  readonly table: PageTable;
+/** One vCPU in its guest. Each access lies in one page. All sleep; each may answer from what the vCPU has cached. */
+export interface KvmVcpuHost {
   write(gpa: Gpa, bytes: Uint8Array): Op<GuestAccess>;
   read(gpa: Gpa, sizeBytes: number): Op<GuestAccess>;
-  /** Returns when no vCPU can use a translation that was cached before the call. */
+  /** Reads bytes to execute them. */
+  fetch(gpa: Gpa, sizeBytes: number): Op<GuestAccess>;
+}
+
+/** One VM on the machine. */
+export interface KvmHost {
+  readonly name: string;
+  /** Has this VM private memory? Linux: `kvm_arch_has_private_mem()`. */
+  readonly privateMemory: boolean;
+  /** The second stage: EPT, NPT. */
+  readonly table: PageTable;
+  /** Where tables go back to that were taken out of {@link table}. */
+  readonly tables: Pick<TableMemory, "freeTable">;
+  /** Says of a page frame whether it is RAM. Linux: `kvm_is_mmio_pfn()`. */
+  readonly memory: SystemMemory;
+  /** Where pages of guest_memfds come from; `null`: there are none. */
+  readonly guestMemory: GuestMemfdHost | null;
+  /** At least one. */
+  readonly vcpus: readonly KvmVcpuHost[];
+  /** Kicks every vCPU; returns when none can use a translation that was cached before the call. Linux: `kvm_flush_remote_tlbs()`. */
   flushTlb(): Op<void>;
 }

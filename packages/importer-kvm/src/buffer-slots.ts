@@ -1,0 +1,99 @@
+/** Slots over a buffer, without the bookkeeping of ids, fds and addresses that a VMM has. */
+import type { DmaBuf, Gpa, Op } from "@dma-buf/core";
+import type { ProcessFiles } from "./process-files.js";
+import type { ProcessMemory } from "./process-memory.js";
+import type { SlotTable } from "./slots.js";
+import { KVM_MEM, type UserMemoryRegion } from "./uapi.js";
+
+/** Bytes of a buffer as guest memory. */
+export interface Memslot {
+  readonly gpa: Gpa;
+  /** Bytes. */
+  readonly sizeBytes: number;
+  readonly buf: DmaBuf;
+  /** Where in the buffer the slot begins, bytes. */
+  readonly offset: number;
+  /** More flags: `KVM_MEM.READONLY`. @defaultValue 0 */
+  readonly flags?: number;
+}
+
+/** What a slot for a buffer is over: the buffer itself, or a mapping of it in the process. */
+export type SlotOver = "buffer" | "mapping";
+
+export interface BufferSlotsInit {
+  readonly over: SlotOver;
+  readonly slots: SlotTable;
+  readonly process: ProcessMemory;
+  readonly files: ProcessFiles;
+  readonly set: (region: UserMemoryRegion) => Op<void>;
+}
+
+const GIB = 2 ** 30;
+
+export class BufferSlots {
+  readonly #init: BufferSlotsInit;
+  /** Where the process has a slot's buffer mapped. */
+  readonly #mapped = new Map<number, number>();
+  #next = 0;
+
+  constructor(init: BufferSlotsInit) {
+    this.#init = init;
+  }
+
+  /** @returns the slot's id */
+  *add(memslot: Memslot): Op<number> {
+    while (this.#init.slots.byId(0, this.#next)) this.#next++;
+    const id = this.#next++;
+    if (this.#init.over === "mapping") yield* this.#overMapping(id, memslot);
+    else yield* this.#overBuffer(id, memslot);
+    return id;
+  }
+
+  *remove(id: number): Op<void> {
+    const { process, set } = this.#init;
+    yield* set({ slot: id, flags: 0, guestPhysAddr: 0n, memorySize: 0n, userspaceAddr: 0n });
+    const hva = this.#mapped.get(id);
+    this.#mapped.delete(id);
+    if (hva !== undefined) yield* process.unmap(hva);
+  }
+
+  /** The fd is open as long as the ioctl needs it: the slot keeps the buffer. */
+  *#overBuffer(id: number, { gpa, sizeBytes, buf, offset, flags = 0 }: Memslot): Op<void> {
+    const { files, set } = this.#init;
+    const guestMemfd = files.installBuffer(buf);
+    try {
+      yield* set({
+        // Nothing is mapped there, but only an address that is congruent leaves the slot its large pages.
+        ...placed(id, { gpa, sizeBytes }, gpa % GIB),
+        flags: KVM_MEM.VFIO_DMABUF | flags,
+        guestMemfd,
+        guestMemfdOffset: BigInt(offset),
+      });
+    } finally {
+      files.remove(guestMemfd);
+    }
+  }
+
+  *#overMapping(id: number, memslot: Memslot): Op<void> {
+    const { process, set } = this.#init;
+    const { buf, offset, sizeBytes, flags = 0 } = memslot;
+    const hva = process.freeAt(memslot.gpa, sizeBytes);
+    yield* process.mapBuffer(hva, buf, offset, sizeBytes);
+    try {
+      yield* set({ ...placed(id, memslot, hva), flags });
+    } catch (error) {
+      yield* process.unmap(hva);
+      throw error;
+    }
+    this.#mapped.set(id, hva);
+  }
+}
+
+function placed(id: number, { gpa, sizeBytes }: Pick<Memslot, "gpa" | "sizeBytes">, hva: number) {
+  return {
+    slot: id,
+    guestPhysAddr: BigInt(gpa),
+    memorySize: BigInt(sizeBytes),
+    userspaceAddr: BigInt(hva),
+  };
+}

@@ -1,0 +1,21 @@
+/** What Linux 7.3.4 answered, line by line: section f of the first run, and the second run that looked at KVM alone. */
+export const OBSERVED: readonly string[] = [
+  "f|VFIO BAR mmap: SET_USER_MEMORY_REGION|0",
+  "f|VFIO BAR mmap: overlapping slot|-EEXIST",
+  "f|VFIO BAR mmap: misaligned userspace_addr|-EINVAL",
+  "f|VFIO BAR mmap: KVM_RUN|0|exit_reason=5 byte=0x42 GUEST WRITE VISIBLE",
+  "f|VFIO BAR mmap: delete slot|0",
+  "f|VFIO BAR mmap: run after slot delete|0|exit_reason=6",
+  "x|KVM unmapped-HVA slot create|0",
+  "x|KVM_CREATE_GUEST_MEMFD flags 0|26",
+  "x|KVM_CREATE_GUEST_MEMFD flags MMAP|INIT_SHARED|27",
+  "x|mmap guest_memfd|mapped",
+  "x|SET_USER_MEMORY_REGION2 guest_memfd|0",
+  "x|SET_USER_MEMORY_REGION2 guest_memfd=udmabuf fd|-EINVAL",
+  "x|slot BAR|0",
+  "x|run BAR|0 exit=5|42",
+  "x|run BAR slot while memory disabled|-EFAULT exit=0",
+  "x|run BAR slot after re-enable|0 exit=5|42",
+  "x|run BAR slot after RESET|0 exit=5|42",
+  "x|run after munmap BAR|-EFAULT exit=0",
+];

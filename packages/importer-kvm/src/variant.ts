@@ -1,0 +1,47 @@
+/** How the files that stand beside each other are made: one variant of the importer each, by its contract. */
+import { DmaBufError, type Framework, type PhysAddr, type PluginModule, type Run } from "@dma-buf/core";
+import type { SlotOver } from "./buffer-slots.js";
+import type { Place } from "./dma-buf-source.js";
+import { KvmImporter } from "./engine.js";
+import type { KvmHost } from "./host.js";
+import type { KvmOptions } from "./options.js";
+
+/** What one contract makes of KVM. */
+export interface Contracted {
+  readonly place: Place;
+  readonly slotOver: SlotOver;
+  /** Did anybody post a KVM for it that differs? Else there is no `asPosted`. */
+  readonly posted: boolean;
+}
+
+/** `kvmImporter(options)(framework, host)`: one VM. */
+export type KvmFactory = (options?: KvmOptions) => (framework: Framework, host: KvmHost) => KvmImporter;
+
+export const factory =
+  (contracted: Contracted): KvmFactory =>
+  (options = {}) =>
+  (framework, host) =>
+    new KvmImporter(framework, host, contracted, options);
+
+/** What the door is shown. */
+export type KvmPlugin = PluginModule<KvmOptions, KvmHost, KvmImporter>;
+
+export const plugin = (create: KvmFactory, contract: string): KvmPlugin => ({
+  schemaVersion: 1,
+  kind: "importer",
+  name: "kvm",
+  contracts: [contract],
+  capabilities: ["invalidate", "peer2peer"],
+  create,
+});
+
+/** A second stage holds the CPU's addresses. @throws DmaBufError `EOPNOTSUPP` for a run of another space */
+export function physicalOf(run: Run): PhysAddr {
+  if (run.kind === "cpu-physical") return run.address;
+  throw new DmaBufError("EOPNOTSUPP", {
+    op: "KVM_RUN",
+    stage: "map",
+    message: `a run of kind ${run.kind}: a second stage holds CPU-physical addresses, let the exporter offer one`,
+    values: { kind: run.kind },
+  });
+}
