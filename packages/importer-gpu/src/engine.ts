@@ -1,165 +1,167 @@
 /**
- * A device that does DMA to a buffer in its own default domain: a GPU's engine, or a NIC with on-demand paging. It
- * keeps a small table of its own from buffer offsets to DMA addresses, drops it when the exporter invalidates, and
- * fills it again at the next access. How a run becomes a DMA address is the variant's.
+ * A GPU driver as an importer: buffers appear in address spaces of the GPU, are mapped when a submission lists them, and
+ * are let go when their exporter says so. The variants say only how the device comes to an address, and what was posted.
  */
-import {
-  type AccessResult,
-  addr,
-  type Device,
-  type DmaAddr,
-  type DmaBuf,
-  type DmaBufAttachment,
-  type DmaBufAttachOps,
-  type Framework,
-  type Held,
-  type Op,
-  point,
-  type Run,
-  type Window,
-  withRuns,
-} from "@dma-buf/core";
+import { type DmaBuf, type Framework, hex, type Op, type Run, until } from "@dma-buf/core";
+import { attach, detach } from "./attach.js";
+import { ImportedBo } from "./buffer-object.js";
+import { Gpu, type GpuOptions, type Variant } from "./gpu.js";
+import type { GpuHost } from "./host.js";
+import type {
+  Command,
+  GpuImporter,
+  GpuImporterLedger,
+  GpuJob,
+  GpuVm,
+  ImportedBuffer,
+  Listed,
+  Submission,
+} from "./importer.js";
+import { refuse } from "./refuse.js";
+import { Cs, type Request } from "./submit.js";
+import { fencedOnBuffer } from "./take-down.js";
+import { Vm } from "./vm.js";
+import { completed } from "./vm-mapping.js";
 
-/** A DMA address that stands for a run, and how to give it back. */
-export interface Resolved {
-  readonly address: DmaAddr;
-  release(): void;
-}
+/** Makes the importer of one GPU in one variant. */
+export const gpuEngine = (fw: Framework, host: GpuHost, options: GpuOptions, variant: Variant): GpuImporter =>
+  new GpuDriver(new Gpu(fw, host, options, variant, fencedOnBuffer), variant);
 
-/** What a contract's runs are to a device. */
-export type Resolve = (device: Device, run: Run) => Resolved;
-
-export interface GpuOptions {
-  /** For the trace and findings. @defaultValue the device's name */
-  readonly name?: string;
-  /** Ask again when the exporter invalidated between asking and installing? @defaultValue true */
-  readonly retry?: boolean;
-}
-
-interface Entry extends Resolved {
-  readonly run: Run;
-}
-
-/** One device with its imports. Every operation may sleep. */
-export class GpuImporter {
+class GpuDriver implements GpuImporter {
   readonly name: string;
-  readonly #fw: Framework;
-  readonly #device: Device;
-  readonly #resolve: Resolve;
-  readonly #retry: boolean;
-  #attachment: DmaBufAttachment | null = null;
-  #window: Window | null = null;
-  #entries: Entry[] = [];
-  #sequence = 0;
+  readonly #gpu: Gpu;
+  readonly #variant: Variant;
+  readonly #bos = new Set<ImportedBo>();
+  readonly #vms = new Set<Vm>();
+  #importing = false;
+  #jobs = 0;
+  #vmsMade = 0;
 
-  constructor(fw: Framework, device: Device, resolve: Resolve, options: GpuOptions) {
-    this.#fw = fw;
-    this.#device = device;
-    this.#resolve = resolve;
-    this.#retry = options.retry ?? true;
-    this.name = options.name ?? device.name;
+  constructor(gpu: Gpu, variant: Variant) {
+    this.#gpu = gpu;
+    this.#variant = variant;
+    this.name = gpu.name;
   }
 
-  /** Attaches, dynamic and with peer-to-peer. Takes a reference of its own. @throws what the framework or exporter says. */
-  *attach(buf: DmaBuf): Op<void> {
-    this.#fw.get(buf);
+  get ledger(): GpuImporterLedger {
+    const vms = [...this.#vms];
+    const borrowed = vms.flatMap((vm) => Array.from(vm.mappings.values(), (m) => m.borrowed?.pieces.length ?? 0));
+    const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+    return {
+      buffers: this.#bos.size,
+      vms: vms.length,
+      runs: sum(Array.from(this.#bos, (bo) => bo.live)) + sum(borrowed),
+      ranges: sum(vms.map((vm) => vm.mappings.size)),
+      tables: sum(vms.map((vm) => vm.table.tables - vm.table.idleTables)),
+      jobs: this.#jobs,
+    };
+  }
+
+  *import(buf: DmaBuf): Op<ImportedBuffer> {
+    this.#variant.refuses?.();
+    // The same dma-buf is the same object, also where two come with it at once. Linux: the file's prime lock.
+    yield* until(
+      "drm.prime",
+      () => !this.#importing,
+      () => "another import",
+    );
+    this.#importing = true;
     try {
-      const ops: DmaBufAttachOps = { allowPeer2peer: true, invalidateMappings: (_at, held) => this.#invalidate(held) };
-      this.#attachment = yield* this.#fw.dynamicAttach(buf, this.#device, { name: this.name, ops });
-      this.#window = yield* this.#fw.open(this.#attachment, "bidirectional");
+      const known = [...this.#bos].find((bo) => bo.buf === buf && !bo.closed);
+      if (known) {
+        known.refs++;
+        return known;
+      }
+      const bo = yield* attach(this.#gpu, buf);
+      this.#bos.add(bo);
+      return bo;
+    } finally {
+      this.#importing = false;
+    }
+  }
+
+  *close(named: ImportedBuffer): Op<void> {
+    const bo = this.#needBo(named, "drm_gem_handle_delete");
+    if (--bo.refs > 0) return;
+    yield* detach(this.#gpu, bo);
+    this.#bos.delete(bo);
+  }
+
+  createVm(): GpuVm {
+    const need = (bo: ImportedBuffer, op: string): ImportedBo => this.#needBo(bo, op);
+    const vm = new Vm(this.#gpu, ++this.#vmsMade, need, (gone) => this.#vms.delete(gone));
+    this.#vms.add(vm);
+    return vm;
+  }
+
+  *validate(vm: GpuVm, buffers: readonly Listed[]): Op<void> {
+    yield* new Cs(this.#gpu, this.#request(vm, buffers)).run(null);
+  }
+
+  *submit({ vm, buffers, commands, sync }: Submission): Op<GpuJob> {
+    const request = this.#request(vm, buffers);
+    checkCommands(commands);
+    const job = (yield* new Cs(this.#gpu, request).run(commands, sync)) as GpuJob;
+    this.#jobs++;
+    job.fence.addCallback({ run: () => void this.#jobs-- });
+    return job;
+  }
+
+  borrow(named: GpuVm, va: number, runs: readonly Run[]): void {
+    const vm = this.#needVm(named, "amdgpu_vm_bo_map");
+    const sizeBytes = Math.max(0, ...runs.map((run) => run.offset + run.sizeBytes));
+    const range = completed({ va }, sizeBytes);
+    for (const run of runs) this.#checkBorrowed(run);
+    const borrowed = this.#gpu.reachAll(runs);
+    const mapping = { ...range, vm, bo: null, borrowed, isWritten: false };
+    try {
+      vm.add(mapping);
+      vm.write(mapping, borrowed);
     } catch (error) {
-      yield* this.#fw.put(buf);
+      if (vm.mappings.get(va) === mapping) vm.mappings.delete(va);
+      for (const { release } of borrowed.pieces) release();
       throw error;
     }
   }
 
-  /** Fills the table if it is empty: what happens at the first access after attach or invalidate. */
-  *validate(): Op<void> {
-    while (this.#entries.length === 0) {
-      const at = this.#need();
-      const window = this.#window as Window;
-      const sequence = this.#sequence;
-      yield* withRuns(at, window, 0, at.buf.sizeBytes, (runs) => this.#install(runs, sequence));
+  #checkBorrowed(run: Run): void {
+    if (run.kind !== "dma") return;
+    const message = `${this.name} uses ${hex(run.address)}, a DMA address that was mapped for another device`;
+    this.#gpu.fw.report("violation", "mapAttachment", "importer", message);
+  }
+
+  #request(vm: GpuVm, listed: readonly Listed[]): Request {
+    if (!Array.isArray(listed))
+      refuse("EINVAL", "amdgpu_cs_ioctl", "fd", "no list of buffers: give one, or an empty one");
+    const buffers = new Map<ImportedBo, boolean>();
+    for (const { bo, write = true } of listed) {
+      const own = this.#needBo(bo, "amdgpu_cs_ioctl");
+      buffers.set(own, write || (buffers.get(own) ?? false));
     }
+    return { vm: this.#needVm(vm, "amdgpu_cs_ioctl"), buffers };
   }
 
-  /** A DMA write at `offset` of the buffer. */
-  *write(offset: number, bytes: Uint8Array): Op<AccessResult> {
-    yield* this.validate();
-    return yield* this.#device.write(this.addressOf(offset), bytes);
+  #needBo(bo: ImportedBuffer, op: string): ImportedBo {
+    if (bo instanceof ImportedBo && this.#bos.has(bo) && !bo.closed) return bo;
+    return refuse("ENOENT", op, "fd", `no buffer of ${this.name}, or closed: import it first`);
   }
 
-  /** A DMA read at `offset` of the buffer. */
-  *read(offset: number, sizeBytes: number): Op<AccessResult> {
-    yield* this.validate();
-    return yield* this.#device.read(this.addressOf(offset), sizeBytes);
+  #needVm(vm: GpuVm, op: string): Vm {
+    if (vm instanceof Vm && this.#vms.has(vm) && !vm.destroyed) return vm;
+    return refuse("ENOENT", op, "fd", `no address space of ${this.name}, or destroyed: make one`);
   }
+}
 
-  /** The runs that this device holds now: what it could tell another device. */
-  get runs(): readonly Run[] {
-    return this.#entries.map((e) => e.run);
-  }
+const isWhole = (n: unknown): boolean => Number.isSafeInteger(n) && (n as number) >= 0;
 
-  /**
-   * Uses runs that another device was given, without an attachment of its own: invalidate will not reach it. Under a
-   * contract that maps for one device this breaks a rule, and is a finding.
-   */
-  borrow(runs: readonly Run[]): void {
-    for (const run of runs) {
-      if (run.kind === "dma")
-        this.#fw.report(
-          "violation",
-          "mapAttachment",
-          "importer",
-          `${this.name} uses a DMA address that was mapped for another device`,
-        );
-      this.#entries.push({ run, ...this.#resolve(this.#device, run) });
-    }
-  }
-
-  /** Gives everything back; a table that was borrowed too. */
-  *detach(): Op<void> {
-    const at = this.#attachment;
-    this.#clear();
-    if (!at) return;
-    this.#attachment = null;
-    yield* (this.#window as Window).close();
-    yield* this.#fw.detachAttachment(at.buf, at);
-    yield* this.#fw.put(at.buf);
-  }
-
-  *#install(runs: readonly Run[], sequence: number): Op<void> {
-    const entries = runs.map((run) => ({ run, ...this.#resolve(this.#device, run) }));
-    yield* point("gpu.install");
-    if (this.#retry && sequence !== this.#sequence) {
-      for (const entry of entries) entry.release();
-      return;
-    }
-    this.#entries = entries;
-    this.#fw.trace.emit("store", () => `${this.name}: ${entries.length} run(s) installed`);
-  }
-
-  *#invalidate(held: Held): Op<void> {
-    this.#sequence++;
-    this.#fw.trace.emit("callback", () => `${this.name}: invalidate drops ${this.#entries.length} run(s)`);
-    this.#clear();
-    if (this.#window) yield* this.#window.drop(held);
-  }
-
-  #clear(): void {
-    for (const entry of this.#entries) entry.release();
-    this.#entries = [];
-  }
-
-  /** The DMA address that stands for `offset` now. @throws RangeError where nothing is installed */
-  addressOf(offset: number): DmaAddr {
-    const entry = this.#entries.find((e) => e.run.offset <= offset && offset < e.run.offset + e.run.sizeBytes);
-    if (!entry) throw new RangeError(`${this.name}: offset ${offset} is in no run: it is beyond the buffer`);
-    return addr<DmaAddr>(entry.address + offset - entry.run.offset);
-  }
-
-  #need(): DmaBufAttachment {
-    if (!this.#attachment) throw new RangeError(`${this.name} is not attached: call attach() first`);
-    return this.#attachment;
+function checkCommands(commands: readonly Command[]): void {
+  const bad = (what: string): never => refuse("EINVAL", "amdgpu_cs_ioctl", "fd", what, { commands });
+  if (!Array.isArray(commands)) bad("no list of commands: give one");
+  for (const command of commands) {
+    if (command.do === "wait") continue;
+    if (command.do !== "read" && command.do !== "write")
+      bad(`a command to ${String((command as { do: unknown }).do)}: read, write or wait`);
+    const sizeBytes = command.do === "write" ? command.bytes.length : command.sizeBytes;
+    if (!isWhole(command.va) || !isWhole(sizeBytes)) bad(`${sizeBytes} bytes at ${command.va}: give whole numbers`);
   }
 }

@@ -1,0 +1,107 @@
+/** An RDMA driver as a dma-buf importer: memory regions, their keys, and the device that uses them. */
+import type { DmaBufError, Framework, Op } from "@dma-buf/core";
+import type { Conduct } from "./conduct.js";
+import type { Driver } from "./driver.js";
+import { Hca } from "./hca.js";
+import type { RdmaFunction, RdmaHost } from "./host.js";
+import type { MemoryRegion, RdmaCosts, RdmaImporter, RdmaLedger, RdmaResult, RdmaTarget } from "./importer.js";
+import { Mr } from "./memory-region.js";
+import { Mkey } from "./mkey.js";
+import { ALL_GUARDS, type RdmaOptions } from "./options.js";
+import { refusal } from "./refuse.js";
+import { checked, type RegMr } from "./request.js";
+
+/** 4 KiB, 2 MiB, 1 GiB: those of irdma. */
+const PAGE_SIZES: readonly number[] = [12, 21, 30];
+
+/** Makes the importer of one device in one variant. */
+export const rdmaEngine = (fw: Framework, host: RdmaHost, options: RdmaOptions, conduct: Conduct): RdmaImporter =>
+  new RdmaDevice(fw, host, options, conduct);
+
+class RdmaDevice implements RdmaImporter {
+  readonly name: string;
+  readonly #driver: Driver;
+  readonly #hca: Hca;
+  readonly #issuesFrom: number | undefined;
+  /** Registered. One without its key guard keeps its key longer. */
+  readonly #regions = new Set<MemoryRegion>();
+  readonly #byKey = new Map<number, Mr>();
+  /** An index, and in the low byte the variant that mlx5 counts. */
+  #keys = 0;
+
+  constructor(fw: Framework, host: RdmaHost, options: RdmaOptions, conduct: Conduct) {
+    const { pageSizesLog2 = PAGE_SIZES, guards, issuesFrom } = options;
+    this.name = options.name ?? host.functions[0]?.name ?? "RDMA device";
+    this.#driver = {
+      fw,
+      host,
+      conduct,
+      pageSizesLog2,
+      name: this.name,
+      guards: { ...ALL_GUARDS, ...guards },
+      costs: { entriesWritten: 0, zaps: 0, pageFaults: 0, callbacks: 0 },
+    };
+    this.#issuesFrom = issuesFrom;
+    this.#hca = new Hca({ syncs: conduct.syncs, fault: (mkey) => this.#fault(mkey) });
+  }
+
+  get costs(): RdmaCosts {
+    return { ...this.#driver.costs };
+  }
+
+  get ledger(): RdmaLedger {
+    const segments = Array.from(this.#regions).reduce((n, mr) => n + mr.segments, 0);
+    return { memoryRegions: this.#regions.size, keys: this.#hca.keys, segments };
+  }
+
+  *regMr(request: RegMr): Op<MemoryRegion> {
+    const { host, guards } = this.#driver;
+    const whole = checked(request, host.functions.length);
+    const issuer = host.functions[this.#issuesFrom ?? whole.dmaDevice] as RdmaFunction;
+    const mkey = new Mkey(++this.#keys * 0x100, whole, issuer, guards);
+    const mr = new Mr(this.#driver, mkey);
+    let done = false;
+    try {
+      yield* mr.init();
+      done = true;
+    } finally {
+      if (!done) yield* mr.release();
+    }
+    this.#hca.add(mkey);
+    this.#byKey.set(mkey.key, mr);
+    this.#regions.add(mr);
+    return mr;
+  }
+
+  *deregMr(mr: MemoryRegion): Op<void> {
+    if (!this.#regions.delete(mr))
+      throw refusal("EINVAL", "ib_dereg_mr", `not registered with ${this.name}: do it once`);
+    const { mkey } = mr as Mr;
+    if (this.#driver.guards.key) {
+      this.#hca.remove(mkey);
+      mkey.stopped = true;
+      yield* mkey.faultless();
+      yield* mkey.zap();
+    }
+    yield* (mr as Mr).release();
+  }
+
+  *prefetch(mr: MemoryRegion): Op<void> {
+    if (!this.#regions.has(mr) || mr.kind !== "on-demand")
+      throw refusal("ENOENT", "ib_advise_mr", `not an on-demand region of ${this.name}: register one`);
+    const cause = yield* (mr as Mr).fault();
+    if (cause) throw cause;
+  }
+
+  write(to: RdmaTarget, bytes: Uint8Array): Op<RdmaResult> {
+    return this.#hca.write(to, bytes);
+  }
+
+  read(from: RdmaTarget, sizeBytes: number): Op<RdmaResult> {
+    return this.#hca.read(from, sizeBytes);
+  }
+
+  *#fault(mkey: Mkey): Op<DmaBufError | null> {
+    return yield* (this.#byKey.get(mkey.key) as Mr).fault();
+  }
+}

@@ -1,0 +1,28 @@
+/** How the files that stand beside each other are made: one variant of the importer each, by its contract. */
+import type { Framework, PluginModule } from "@dma-buf/core";
+import type { Conduct } from "./conduct.js";
+import { rdmaEngine } from "./engine.js";
+import type { RdmaHost } from "./host.js";
+import type { RdmaImporter } from "./importer.js";
+import type { RdmaOptions } from "./options.js";
+
+/** `rdmaImporter(options)(framework, host)`: the importer of one device. */
+export type RdmaFactory = (options?: RdmaOptions) => (framework: Framework, host: RdmaHost) => RdmaImporter;
+
+export const variant =
+  (conduct: Conduct): RdmaFactory =>
+  (options = {}) =>
+  (framework, host) =>
+    rdmaEngine(framework, host, options, conduct);
+
+/** What the door is shown. */
+export type RdmaPlugin = PluginModule<RdmaOptions, RdmaHost, RdmaImporter>;
+
+export const plugin = (create: RdmaFactory, contract: string): RdmaPlugin => ({
+  schemaVersion: 1,
+  kind: "importer",
+  name: "rdma",
+  contracts: [contract],
+  capabilities: ["invalidate", "peer2peer"],
+  create,
+});
