@@ -36,11 +36,8 @@ function check(name) {
   const load = entries.map((e) => `await load(${JSON.stringify(manifest.name + e.slice(1))});`).join("\n");
   writeFileSync(join(at, "load.mjs"), `${LOAD}\n${load}\n`);
   execFileSync(process.execPath, ["load.mjs"], { cwd: at, stdio: "inherit" });
-  // An importer's example is a sketch: its host has page tables, and stands in no README.
-  if (name.startsWith("exporter-")) {
-    writeFileSync(join(at, "example.mjs"), example(name));
-    execFileSync(process.execPath, ["example.mjs"], { cwd: at, stdio: "inherit" });
-  }
+  writeFileSync(join(at, "example.mjs"), example(name));
+  execFileSync(process.execPath, ["example.mjs"], { cwd: at, stdio: "inherit" });
   mentions(join(at, "node_modules", manifest.name, "dist"), [manifest.name, ...needs]);
   return entries.length;
 }

@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { costPages } from "./costs.mjs";
 import { peerPages } from "./peers.mjs";
 import { referencePages } from "./reference.mjs";
 import { walkPages } from "./walks.mjs";
@@ -22,7 +23,13 @@ function readme() {
   return `${before}${begin}\n\n\`\`\`text\n${table}\n\`\`\`\n\n${end}${after}`;
 }
 
-const pages = { "README.md": readme(), ...walkPages(), ...peerPages(), ...(await referencePages(root)) };
+const pages = {
+  "README.md": readme(),
+  ...walkPages(),
+  ...peerPages(),
+  ...(await costPages()),
+  ...(await referencePages(root)),
+};
 const stale = Object.entries(pages).filter(([path, text]) => {
   const file = join(root, path);
   return !existsSync(file) || readFileSync(file, "utf8") !== text;

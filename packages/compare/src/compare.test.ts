@@ -120,7 +120,10 @@ describe("a verdict changes when its mechanism is broken", () => {
       "an unmap",
       {
         ...pfn,
-        gpu: (o) => (fw, device) => pfn.gpu(o)(fw, { ...bound(device), dma: { ...bound(device.dma), unmapPhys() {} } }),
+        gpu: (o) => (fw, gpu) => {
+          const device = { ...bound(gpu.device), dma: { ...bound(gpu.device.dma), unmapPhys() {} } };
+          return pfn.gpu(o)(fw, { ...gpu, device });
+        },
       },
       "S01a",
       "OK",

@@ -9,13 +9,14 @@ import {
   hex,
   type Op,
   PAGE_SIZE,
+  type Run,
   type Scheduler,
 } from "@dma-buf/core";
 import type { VfioExporter } from "@dma-buf/exporter-vfio";
-import type { GpuImporter } from "@dma-buf/importer-gpu";
-import type { IommufdImporter } from "@dma-buf/importer-iommufd";
+import type { Command, GpuImporter, GpuVm, ImportedBuffer, Listed } from "@dma-buf/importer-gpu";
+import type { Iommufd } from "@dma-buf/importer-iommufd";
 import type { KvmImporter } from "@dma-buf/importer-kvm";
-import { GuestVm, Machine, MachineIoas, VfioPciDevice } from "@dma-buf/machine";
+import { GuestVm, Machine, MachineIommufd, VfioPciDevice } from "@dma-buf/machine";
 import type { Binding } from "./binding.js";
 import type { Column } from "./columns.js";
 import { Judge } from "./judge.js";
@@ -53,7 +54,8 @@ interface Player {
   /** The address it used for `offset`, in words. */
   via(offset: number): string;
   readonly name: string;
-  readonly gpu?: GpuImporter;
+  /** What its device was told. */
+  readonly runs?: readonly Run[];
 }
 
 export class World {
@@ -186,30 +188,58 @@ export class World {
 
   #player(actor: Actor, column: Column, cast: Cast, scenario: Scenario, device: () => string): Player {
     const retry = actor.retry ?? true;
-    if (actor.kind === "gpu") return gpuPlayer(column.gpu({ retry })(this.framework, this.machine.device(device())));
+    if (actor.kind === "gpu") {
+      const { memory } = this.machine;
+      const host = { device: this.machine.device(device()), memory, tables: memory.tables };
+      return gpuPlayer(column.gpu({ retry, asPosted: cast.importerAsPosted })(this.framework, host));
+    }
     if (actor.kind === "kvm") {
       const vm = new GuestVm(this.machine, "guest", scenario.topology.privateMemory ?? false);
       return kvmPlayer(column.kvm({ asPosted: cast.importerAsPosted, retry })(this.framework, vm));
     }
-    const ioas = new MachineIoas(this.machine, "IOAS");
-    const assigned = this.machine.device(device());
-    const importer = column.iommufd({})(this.framework, ioas);
-    importer.attachDevice(assigned);
-    return iommufdPlayer(importer, assigned);
+    const iommufd = column.iommufd({ asPosted: cast.importerAsPosted })(
+      this.framework,
+      new MachineIommufd(this.machine),
+    );
+    return iommufdPlayer(iommufd, this.machine.device(device()));
   }
 }
 
+/** A device with one address space and one buffer in it, at its beginning. */
 function gpuPlayer(gpu: GpuImporter): Player {
+  let vm: GpuVm | null = null;
+  let bo: ImportedBuffer | null = null;
+  const space = (): GpuVm => (vm ??= gpu.createVm());
+  const listed = (): readonly Listed[] => (bo ? [{ bo }] : []);
+  function* job(command: Command): Op<AccessResult> {
+    const { fence, results } = yield* gpu.submit({ vm: space(), buffers: listed(), commands: [command] });
+    yield* fence.wait();
+    fence.put();
+    return results[0] as AccessResult;
+  }
   return {
     name: gpu.name,
-    gpu,
-    import: (buf) => gpu.attach(buf),
-    validate: () => gpu.validate(),
-    borrow: (from) => gpu.borrow(from.gpu?.runs ?? []),
-    write: (offset, bytes) => gpu.write(offset, bytes),
-    read: (offset, sizeBytes) => gpu.read(offset, sizeBytes),
-    close: () => gpu.detach(),
-    via: (offset) => `DMA address ${hex(gpu.addressOf(offset))}`,
+    get runs() {
+      return bo?.runs ?? [];
+    },
+    *import(buf) {
+      const imported = yield* gpu.import(buf);
+      bo = imported;
+      space().map(imported, { va: 0 });
+    },
+    validate: () => gpu.validate(space(), listed()),
+    borrow: (from) => gpu.borrow(space(), 0, from.runs ?? []),
+    write: (va, bytes) => job({ do: "write", va, bytes }),
+    read: (va, sizeBytes) => job({ do: "read", va, sizeBytes }),
+    *close() {
+      if (vm) yield* vm.destroy();
+      if (bo) yield* gpu.close(bo);
+      [vm, bo] = [null, null];
+    },
+    via(va) {
+      const address = vm?.reaches(va) ?? null;
+      return address === null ? `GPU address ${hex(va)}` : `DMA address ${hex(address)}`;
+    },
   };
 }
 
@@ -217,7 +247,9 @@ function kvmPlayer(kvm: KvmImporter): Player {
   const gpa = (offset: number): Gpa => addr<Gpa>(GPA_BASE + offset);
   return {
     name: kvm.name,
-    import: (buf, offset, sizeBytes) => kvm.setMemslot({ gpa: gpa(offset), sizeBytes, buf, offset }),
+    *import(buf, offset, sizeBytes) {
+      yield* kvm.setMemslot({ gpa: gpa(offset), sizeBytes, buf, offset });
+    },
     *validate() {},
     borrow: cannotBorrow,
     write: (offset, bytes) => kvm.write(gpa(offset), bytes),
@@ -227,19 +259,28 @@ function kvmPlayer(kvm: KvmImporter): Player {
   };
 }
 
-function iommufdPlayer(iommufd: IommufdImporter, device: ReturnType<Machine["device"]>): Player {
+function iommufdPlayer(iommufd: Iommufd, device: ReturnType<Machine["device"]>): Player {
   const iova = (offset: number): Parameters<typeof device.write>[0] => addr(IOVA_BASE + offset);
+  const ioas = iommufd.createIoas();
+  const bound = iommufd.bind(device);
   return {
     name: `${device.name} in the IOAS`,
-    import: (buf, start, length) => iommufd.mapFile({ buf, start, length, iova: BigInt(IOVA_BASE + start) }),
-    *validate() {},
+    *import(buf, start, length) {
+      if (!bound.hwpt) yield* bound.attach(ioas);
+      const what = { file: buf, start: BigInt(start), length: BigInt(length), iova: BigInt(iova(start)) };
+      yield* ioas.mapFile({ ...what, flags: FIXED_READ_WRITE });
+    },
+    validate: () => ioas.revalidate(),
     borrow: cannotBorrow,
     write: (offset, bytes) => device.write(iova(offset), bytes),
     read: (offset, sizeBytes) => device.read(iova(offset), sizeBytes),
-    close: () => iommufd.destroy(),
+    close: () => iommufd.close(),
     via: (offset) => `IOVA ${hex(iova(offset))}`,
   };
 }
+
+/** `IOMMU_IOAS_MAP_FIXED_IOVA`, `WRITEABLE` and `READABLE`. */
+const FIXED_READ_WRITE = 7;
 
 function cannotBorrow(): never {
   throw new TypeError("only a device that does DMA in its own domain can borrow an address");

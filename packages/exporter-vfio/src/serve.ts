@@ -29,9 +29,14 @@ export function needRevocable(at: DmaBufAttachment, { owner }: VfioDmaBuf): void
     );
 }
 
-/** Is there a route at all? Asked at attach, so that the errno comes before anybody maps. */
+/**
+ * Is there a route at all? Asked at attach, so that the errno comes before anybody maps. A device that is on no bus does no
+ * DMA: iommufd attaches with one, and asks for the range in private. Should it map, it is refused then.
+ */
 export function needRoute(at: DmaBufAttachment, { owner, provider }: VfioDmaBuf): void {
-  const { mapType, reason } = provider.verdict(at.device as Device);
+  const device = at.device as Device;
+  if (device.spaces.length === 0) return;
+  const { mapType, reason } = provider.verdict(device);
   if (mapType === "not-supported")
     refuse("EOPNOTSUPP", "attach", `${at.importerName} cannot reach ${owner.host.name}: ${reason}`);
 }
