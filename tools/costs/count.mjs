@@ -75,7 +75,34 @@ export function countCalls(framework, counts) {
 function watched(ops, counts) {
   const wrap = (name, call) => (typeof call === "function" ? counted(call, ops, `asked ${name}`, counts) : call);
   const priv = ops.interfaces && new Map([...ops.interfaces].map(([key, call]) => [key, wrap("interface", call)]));
-  return new Proxy(ops, { get: (target, name) => (name === "interfaces" ? priv : wrap(String(name), target[name])) });
+  const own = { interfaces: priv, mmap: ops.mmap && filling(wrap("mmap", ops.mmap), counts) };
+  return new Proxy(ops, { get: (target, name) => own[name] ?? wrap(String(name), target[name]) });
+}
+
+/** A mapping is asked page by page, when it faults: by the handler that was left in it. */
+function filling(mmap, counts) {
+  return (buf, area) => {
+    const result = mmap(buf, area);
+    if (typeof result?.next === "function") throw new TypeError("mmap sleeps: count its faults behind it");
+    if (area.fault) area.fault = counted(area.fault, area, "asked fault", counts);
+    return result;
+  };
+}
+
+/** @returns how many DMA mappings of the device there are, whoever made them */
+export function countMappings({ dma }) {
+  const { mapPhys, unmapPhys } = dma;
+  let live = 0;
+  dma.mapPhys = (...args) => {
+    const address = mapPhys.apply(dma, args);
+    live++;
+    return address;
+  };
+  dma.unmapPhys = (...args) => {
+    live--;
+    return unmapPhys.apply(dma, args);
+  };
+  return () => live;
 }
 
 function counted(call, self, name, counts) {

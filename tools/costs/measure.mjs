@@ -3,8 +3,8 @@ import { DmaBufError } from "@dma-buf/core";
 import { entryDiff } from "./count.mjs";
 import { rig, scatteredFile } from "./rig.mjs";
 
-/** What is kept. An entry of a list is Linux's `struct scatterlist`. */
-const [TABLE_BYTES, ENTRY_BYTES, SG_BYTES] = [4096, 8, 32];
+/** What is kept. An entry of a list is Linux's `struct scatterlist`; of a mapping, its address and its size. */
+const [TABLE_BYTES, ENTRY_BYTES, SG_BYTES, MAPPING_BYTES] = [4096, 8, 32, 16];
 
 /** @returns what it cost by phase, or the errno and stage with which the variant refused */
 export async function measure({ importer, variant, sizeBytes, backing }) {
@@ -12,7 +12,7 @@ export async function measure({ importer, variant, sizeBytes, backing }) {
   const { export: buffer, revoke } = await exporterOf(world, variant, backing, sizeBytes);
   const atFirst = world.machine.memory.tables.liveTables;
   const player = importer.make(world, await importer.load(variant));
-  const { counts, run, framework, machine } = world;
+  const { counts, run, framework, machine, mappings } = world;
   const pool = player.pool ?? machine.memory.tables;
   const entries = player.present ? presentDiff(player.present) : entryDiff(pool);
   const buf = run("vmm", buffer());
@@ -32,7 +32,10 @@ export async function measure({ importer, variant, sizeBytes, backing }) {
   result.tables = tables;
   result.leaves = player.leaves();
   result.listed = result.use.listed;
-  result.keptBytes = tables * TABLE_BYTES + (player.present?.() ?? 0) * ENTRY_BYTES + result.listed * SG_BYTES;
+  // Where frames are told, nobody but the importer maps; what an exporter maps is in its list.
+  result.mapped = framework.contract.rows.getPfn ? mappings() : 0;
+  const entryBytes = (player.present?.() ?? 0) * ENTRY_BYTES;
+  result.keptBytes = tables * TABLE_BYTES + entryBytes + result.listed * SG_BYTES + result.mapped * MAPPING_BYTES;
   if (revoke) result.revoke = phase(revoke);
   result.close = phase(player.close);
   run("vmm", framework.put(buf));

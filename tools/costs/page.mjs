@@ -74,8 +74,9 @@ stands outside.
   the private one of iommufd.
 - **reservation held**: how often the buffer's or an address space's reservation was locked, by anybody.
 - **told**: calls of the importer's invalidate. **flushes**: of the IOTLB, the guest's, the GPU's, the device's cache.
-- **bytes kept**, once everything was used: table pages, 8 bytes for each entry of a translation table, and 32 for each
-  entry of a list that the exporter made, which is Linux's \`struct scatterlist\`.
+- **bytes kept**, once everything was used: table pages, 8 bytes for each entry of a translation table, 32 for each entry
+  of a list that the exporter made, which is Linux's \`struct scatterlist\`, and 16 for each DMA mapping that the importer
+  made out of page frames: it must know address and size to undo it. What else an importer notes for itself is not counted.
 
 Both devices are below one switch, and default domains are identity: the DMA API writes no table. IOVAs and guest addresses
 are aligned as the buffer is. Contracts in one row cost the same.`;
@@ -108,6 +109,8 @@ export function reading({ bar, ram }) {
   must(free.use.asked === 512 && held.use.asked === 512 && list.use.asked === 1, "512 questions or one");
   must(free.use.locked - held.use.locked >= 511, "a lock a page");
   must(list.keptBytes - held.keptBytes === 512 * 32, "a list is kept");
+  const [gpu, rdma] = ["gpu", "rdma"].map((name) => row(ram, name, 2 ** 21, "pfn-locked"));
+  must(gpu.mapped === 512 && rdma.mapped === 512, "who does DMA keeps its mappings");
   return `## What one reads out of it
 
 A revoke is one callback and one flush, whatever the buffer's size, the importer and the contract. Where memory is in one
@@ -116,7 +119,8 @@ piece, the table is as small under each contract: the leaves follow from alignme
 What a contract costs shows where memory is scattered. For 2 MiB, iommufd asks \`pfn\` and \`pfn-locked\` for 512 page frames,
 ${number(free.use.locked)} and ${number(held.use.locked)} times with the lock taken: a call that takes the lock itself takes it for
 each page. An exporter that maps is asked once, and its list of 512 entries is kept, ${bytes(list.keptBytes - held.keptBytes)}, for as long as the
-importer has the buffer.${splitByList(row(bar, "kvm", 2 ** 36, "annotated-address"))}`;
+importer has the buffer. Who does DMA is not rid of a list by page frames: it maps each for its device, and GPU and RDMA keep
+${number(gpu.mapped)} mappings, ${bytes(gpu.mapped * 16)}, to undo them.${splitByList(row(bar, "kvm", 2 ** 36, "annotated-address"))}`;
 }
 
 function isWhole({ use, leaves, tables }) {

@@ -2,7 +2,7 @@
 import { addr, contracts, Framework, Scheduler } from "@dma-buf/core";
 import { t1, Topology } from "@dma-buf/pci";
 import { Machine, MachineMemfds, VfioPciDevice } from "../../packages/machine/dist/index.js";
-import { Counts, countCalls, countSites, noTrace } from "./count.mjs";
+import { Counts, countCalls, countMappings, countSites, noTrace } from "./count.mjs";
 
 const TIB = 2 ** 40;
 /** Aligned to the largest BAR, so that each leaf is as large as the format allows. */
@@ -32,6 +32,7 @@ export function rig(contractId, barBytes) {
   countCalls(framework, counts);
   const machine = new Machine({ topology, trace, iommu: "identity", rootComplexForwards: true, tablesMax: TABLES_MAX });
   const tables = nameTables(machine);
+  const device = machine.device(importers[0]);
   const run = (name, op) => scheduler.complete(name, op);
   return {
     framework,
@@ -40,7 +41,8 @@ export function rig(contractId, barBytes) {
     tables,
     run,
     vfio: new VfioPciDevice(machine, exporter),
-    device: machine.device(importers[0]),
+    device,
+    mappings: countMappings(device),
   };
 }
 

@@ -56,7 +56,7 @@ describe("the catalogue", () => {
   });
 
   it("explains: the trace has the call, the callback, the store and the access, in order", () => {
-    const { trace, replayToken } = explain({ capture, scenario: "S34a", contract: "pfn" });
+    const { trace, replayToken } = explain({ capture, scenario: "S41a", contract: "pfn" });
     const kinds = trace.map((e) => e.kind);
     for (const kind of ["call", "lock", "callback", "store", "access", "event"]) expect(kinds).toContain(kind);
     expect(trace.map((e) => e.step)).toEqual(trace.map((e) => e.step).toSorted((a, b) => a - b));

@@ -1,6 +1,7 @@
 /** The kit under test, an importer's side: lies, failures, orders and refusals. Each broken importer fails what it breaks. */
 import {
   addr,
+  annotatedAddress,
   contracts,
   type Contract,
   dmaAddress,
@@ -95,6 +96,32 @@ describe("an importer that", () => {
       ),
       under(pfn, "changing-runs"),
       /reaches 0x900000: reference said so/,
+    ],
+    [
+      "installs the exporter's own list, and not what it has checked",
+      importerOf(
+        annotatedAddress,
+        class extends Plain {
+          protected override copied(runs: readonly Run[]): readonly Run[] {
+            return runs;
+          }
+        },
+      ),
+      under(annotatedAddress, "rewritten-runs"),
+      /reference said so, and it cannot be true/,
+    ],
+    [
+      "is told, and never gives its mapping back",
+      importerOf(
+        linux73,
+        class extends Plain {
+          protected override *dropped(): Op<void> {
+            this.kept = [];
+          }
+        },
+      ),
+      ["linux-7.3/invalidate_mappings"],
+      /the exporter waits for .*: let go when you are told/,
     ],
     [
       "keeps its pieces where it refuses",
@@ -257,6 +284,18 @@ describe("an importer that", () => {
     expect(found.said).toMatch(said);
     expect(found.failing).toEqual(expect.arrayContaining(failing));
   });
+});
+
+it("a CPU mapping that changes before its notifier is called is no lie: whoever asks again may install it", () => {
+  const again = class extends Plain {
+    override *use(): Op<void> {
+      this.kept = [];
+      yield* super.use();
+    }
+  };
+  const cases = check(importerOf(vma, again), OPTIONS);
+  expect(cases.filter(({ breaches }) => breaches.length > 0)).toEqual([]);
+  expect(cases.map(({ requirement }) => requirement)).not.toContain("vma/changing-runs");
 });
 
 describe("one that its contract cannot serve", () => {

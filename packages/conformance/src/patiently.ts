@@ -1,6 +1,6 @@
 /** An exporter's call, watched: what is not over when all is quiet hangs. */
 import { type Op, type Task, until } from "@dma-buf/core";
-import type { ExporterWorld, Way } from "./world.js";
+import type { Way, World } from "./world.js";
 
 /** Modelled ticks in which whoever can run has run: what is not over by then hangs. */
 const PATIENCE_TICKS = 10_000;
@@ -17,7 +17,10 @@ export interface Begun {
 
 /** Begins the call, and comes back when it is over or when all is quiet. `null`: the exporter has no such call. */
 export function* patiently(
-  { fw: { scheduler }, exporter }: ExporterWorld,
+  {
+    fw: { scheduler },
+    exporter,
+  }: Pick<World, "fw"> & { readonly exporter: { readonly [way in Way]?: () => Op<void> } },
   way: Way,
   watch: (op: Op<void>) => Op<unknown>,
 ): Op<Begun | null> {

@@ -85,9 +85,15 @@ export class ReferenceImporter {
     checkBelievable(this.attachment.buf, runs);
   }
 
-  *#install(runs: readonly Run[], sequence: number): Op<void> {
+  *#install(told: readonly Run[], sequence: number): Op<void> {
+    const runs = this.copied(told);
     this.believe(runs);
     yield* this.install(runs, () => !this.retries || sequence === this.#sequence);
+  }
+
+  /** What is checked must be what is installed: the list is the exporter's, who may write in it. */
+  protected copied(runs: readonly Run[]): readonly Run[] {
+    return runs.map((run) => ({ ...run }));
   }
 
   /** `isFresh`: was it not told to stop meanwhile? */

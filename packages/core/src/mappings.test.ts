@@ -10,7 +10,7 @@ import { pfnLocked } from "./contracts/pfn-locked.js";
 import { vma } from "./contracts/vma.js";
 import { addr, type Pfn } from "./address.js";
 import type { DmaBufAttachOps, DmaBufOps } from "./dma-buf.js";
-import { type Op } from "./op.js";
+import { type Op, until } from "./op.js";
 import { asks, device, importer, type Kit, kit, maps, moves, refuse, table } from "./testing.js";
 import { BugSignal } from "./finding.js";
 import { Framework } from "./framework.js";
@@ -130,6 +130,16 @@ describe("map", () => {
       0,
       0,
     ]);
+  });
+
+  it("who is ended while the exporter never answers holds no pin and no lock", () => {
+    const log: string[] = [];
+    const k = kit(linux73);
+    const buf = k.exported({ ...logging(log), mapDmaBuf: () => until("hardware", () => false) as never });
+    const at = k.attach(buf, device, null);
+    k.scheduler.spawn("map", k.fw.mapAttachmentUnlocked(at, "to-device"));
+    expect(k.scheduler.run().kind).toBe("deadlock");
+    expect([log, at.liveMaps, at.pins, buf.resv.locked]).toEqual([["pin", "unpin"], 0, 0, false]);
   });
 
   it("with CONFIG_DMABUF_DEBUG the importer gets no pages, and the exporter gets its own table back", () => {
@@ -360,6 +370,17 @@ describe("who needs a device", () => {
     expect([k.complete(window.runs(4096, 4096, null))[0]?.address, buf.refs]).toEqual([0x201000, 2]);
     k.complete(window.close());
     expect(buf.refs).toBe(1);
+  });
+
+  it("a frame that ends before the page that was asked for does not make the window ask for ever", () => {
+    const k = kit(pfn);
+    const asked: number[] = [];
+    const getPfn = (_at: unknown, pgoff: number) => (
+      asked.push(pgoff), { pfn: addr<Pfn>(0x200 + pgoff), maxOrder: -1 }
+    );
+    const window = k.complete(k.fw.open(k.attach(k.exported({ ...asks, getPfn })), "to-device"));
+    expect(k.complete(window.runs(0, 16384, null))).toHaveLength(4);
+    expect(asked).toEqual([0, 1, 2, 3]);
   });
 
   it("annotated-address: a run that says nothing of its space is a finding", () => {

@@ -1,12 +1,12 @@
 /** Every errno that `importer.ts` names, and nothing left behind by any of them. */
 import { refusal } from "@dma-buf/config/refusal";
-import { addr, DmaBufError, DmaFence, type Op, type PhysAddr, type Run, until, Usage } from "@dma-buf/core";
+import { addr, DmaBufError, DmaFence, DmaResv, type Op, type PhysAddr, type Run, until, Usage } from "@dma-buf/core";
 import { createTableMemory } from "@dma-buf/page-table";
 import { describe, expect, it } from "vitest";
 import { gpuImporter } from "./linux-7.3.js";
 import type { Command, GpuVm, ImportedBuffer } from "./index.js";
 import { Light } from "./testing/light.js";
-import { passing } from "./testing/races.js";
+import { passing } from "./testing/search.js";
 import { does, leave, PAGE, type Rig, rig, type RigOptions, seated, VA, write } from "./testing/rig.js";
 import { SERVING } from "./testing/variants.js";
 
@@ -146,10 +146,28 @@ describe("submissions", () => {
     expect(r.answer(() => r.gpu.submit({ vm, buffers: null as never, commands: [] }))).toBe("EINVAL@fd");
   });
 
-  it("EALREADY stays inside: a buffer twice on the list, and two dma-bufs of one reservation", () => {
-    const { r, vm, bo } = open();
-    r.run(r.gpu.submit({ vm, buffers: [{ bo }, { bo, write: false }], commands: [write(1)] }));
-    expect(r.fw.findings).toEqual([]);
+  it("EALREADY stays inside: a buffer twice on the list, and two dma-bufs of one reservation, which has one fence", () => {
+    const { r, vm } = open();
+    const { env } = r.fw;
+    const resv = new DmaResv("shared", env);
+    const at = (n: number): Run => ({ kind: "dma", offset: 0, sizeBytes: PAGE, address: addr(0x40_0000_0000 + n) });
+    const ops = (n: number) => ({ mapDmaBuf: () => ({ runs: [at(n)] }), unmapDmaBuf() {}, release() {} });
+    const [a, b] = [0, PAGE].map((n) =>
+      r.run(r.gpu.import(r.fw.export({ exporterName: "twin", ops: ops(n), priv: {}, sizeBytes: PAGE, resv }))),
+    ) as [ImportedBuffer, ImportedBuffer];
+    const gate = new DmaFence(env, { driverName: () => "x", timelineName: () => "y" }, env.allocContexts(1), 1);
+    const buffers = [{ bo: a }, { bo: b, write: false }, { bo: a, write: false }];
+    const usages = r.run(
+      (function* () {
+        const { fence } = yield* r.gpu.submit({ vm, buffers, commands: [{ do: "wait", fence: gate }] });
+        using held = yield* resv.lock();
+        const slots = resv.forEach(held, Usage.BOOKKEEP).map(({ usage }) => usage);
+        gate.signal();
+        fence.put();
+        return slots;
+      })(),
+    );
+    expect([usages, r.fw.findings]).toEqual([[Usage.WRITE], []]);
   });
 
   it("ENODEV: revoked; the list's other buffers are as they were", () => {
@@ -217,7 +235,7 @@ describe("submissions", () => {
 
   it("EAGAIN: what is not listed was revoked between the look at it and the queue; again it goes", () => {
     const scheduler = passing("amdgpu.notifier_lock");
-    const light = new Light(scheduler, "linux-7.3");
+    const light = new Light(scheduler, "linux-7.3", {});
     const seat = light.run(seated(light.gpu, light.bar()));
     light.run(does(light.gpu, seat, write(1)));
     const nothing = () => light.gpu.submit({ vm: seat.vm, buffers: [], commands: [] });

@@ -9,7 +9,7 @@ import { Light } from "./testing/light.js";
 /** A kernel with a GPU that imports, and a buffer. */
 examples(join(import.meta.dirname, ".."), () => {
   const scheduler = new core.Scheduler();
-  const light = new Light(scheduler, "linux-7.3");
+  const light = new Light(scheduler, "linux-7.3", {});
   return {
     ...core,
     ...pageTable,

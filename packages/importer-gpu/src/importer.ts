@@ -36,7 +36,8 @@ export interface GpuVm {
    * Notes that the buffer is to appear at `va`; entries are written by the next submission or {@link GpuImporter.validate}
    * that lists it. The mapping goes with {@link unmap}, with the buffer's close, or with the address space.
    * @throws DmaBufError at stage `map`: `EINVAL` not whole pages, empty, beyond the buffer or the GPU's 48 bits, or
-   * something is there already · `ENOENT` the buffer was closed (stage `fd`), or the address space destroyed, or the address space destroyed
+   * something is there already · `ENOENT` the buffer was closed (stage `fd`), or the address space
+   * destroyed
    */
   map(bo: ImportedBuffer, range: VmRange): void;
   /**
@@ -139,7 +140,7 @@ export interface GpuImporter {
    * @throws DmaBufError `ENOENT` a closed or foreign buffer or address space, stage `fd` · `EINVAL` a command or a list
    * that is none, stage `fd` · `EAGAIN` a buffer of the address space that is not listed was invalidated meanwhile: submit
    * again, stage `map` · `EINTR` a signal, stage `lock` · `ENOMEM` · what the exporter refuses to map with (`ENODEV` it was
-   * revoked, `EINVAL` no route) · what the DMA API or the page table refuses with
+   * revoked, `EINVAL` no route) · `EOPNOTSUPP` an address of a space that this device is not in · what the DMA API or the page table refuses with
    */
   submit(what: Submission): Op<GpuJob>;
   /**

@@ -1,5 +1,5 @@
 /** A submission: lock everything, map what is not mapped, write entries, look again, queue. Linux: `amdgpu_cs_ioctl()`. */
-import { type DmaFence, type Held, type Op, point, type Run, Usage, usageRw } from "@dma-buf/core";
+import { type DmaFence, type DmaResv, type Held, type Op, point, type Run, Usage, usageRw } from "@dma-buf/core";
 import { clipped, joined } from "@dma-buf/scatterlist";
 import type { ImportedBo } from "./buffer-object.js";
 import { Exec } from "./exec.js";
@@ -7,7 +7,6 @@ import type { Gpu } from "./gpu.js";
 import type { Command, Submission } from "./importer.js";
 import { Job } from "./job.js";
 import { refuse } from "./refuse.js";
-
 import type { Vm } from "./vm.js";
 
 /** A submission whose names were looked up. A buffer stands here once. */
@@ -133,17 +132,19 @@ export class Cs {
     const { vm, buffers } = this.#request;
     const { fw, options } = this.#gpu;
     const { waitsForMoves = true, fences = true } = options;
-    const all = Array.from(buffers.keys(), (bo) => bo.buf.resv);
+    // Two buffers may share one: it has one fence of the job, the stronger.
+    const resvs = new Map<DmaResv, boolean>();
+    for (const [{ buf }, write] of buffers) resvs.set(buf.resv, write || (resvs.get(buf.resv) ?? false));
     // Not when they were locked: an exporter that moved a buffer meanwhile has used room.
-    for (const resv of [vm.root, ...all]) resv.reserveFences(this.#exec.held(resv), 1);
+    for (const resv of [vm.root, ...resvs.keys()]) resv.reserveFences(this.#exec.held(resv), 1);
     this.#before.push(...vm.root.getFences(Usage.BOOKKEEP));
-    for (const [bo, write] of waitsForMoves ? buffers : [])
-      this.#before.push(...bo.buf.resv.getFences(explicit ? Usage.KERNEL : usageRw(write)));
+    for (const [resv, write] of waitsForMoves ? resvs : [])
+      this.#before.push(...resv.getFences(explicit ? Usage.KERNEL : usageRw(write)));
     const job = new Job(this.#gpu, vm);
     vm.root.addFence(this.#exec.held(vm.root), job.fence, Usage.BOOKKEEP);
-    for (const [bo, write] of fences ? buffers : []) {
+    for (const [resv, write] of fences ? resvs : []) {
       const usage = write ? Usage.WRITE : Usage.READ;
-      bo.buf.resv.addFence(this.#held(bo), job.fence, explicit ? Usage.BOOKKEEP : usage);
+      resv.addFence(this.#exec.held(resv), job.fence, explicit ? Usage.BOOKKEEP : usage);
     }
     job.fence.get();
     fw.scheduler.spawn(`${vm.name} job ${job.fence.seqno}`, job.run(this.#before.splice(0), commands));

@@ -1,5 +1,5 @@
 /** Access objects: the kernel suite's tests by their names, and what each is refused with. facts §8. */
-import type { Op } from "@dma-buf/core";
+import { type Op, until } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import type { Access, AccessOps } from "./access.js";
 import type { Ioas } from "./ioas.js";
@@ -103,6 +103,53 @@ it("an IOVA that begins inside a page is read and written by who does not pin", 
   r.run(r.ioas.map({ flags: MAP.FIXED_RW, iova, length: 100n, userVa: VA + 77n }));
   r.run(r.access.write(iova + 1n, pattern(6)));
   expect(r.file.read(78, 16)).toEqual(pattern(6));
+});
+
+it("pins are given back by another task, soon after the callback: the unmap waits", () => {
+  let asked = false;
+  const r = rig({ needsPinPages: true, unmap: () => void (asked = true) });
+  r.run(r.access.pinPages(IOVA, 0x1000n, READ));
+  const unmap = r.scheduler.spawn("unmap", r.ioas.unmap(IOVA, LENGTH));
+  r.scheduler.spawn(
+    "driver",
+    (function* (): Op<void> {
+      yield* until("driver.work", () => asked);
+      yield* r.access.unpinPages(IOVA, 0x1000n);
+    })(),
+  );
+  expect([r.scheduler.run().kind, unmap.result, r.fw.findings]).toEqual(["done", LENGTH, []]);
+});
+
+it("unpin: of the range that was pinned, as often as it was; of a part of it, EINVAL and nothing happens", () => {
+  const r = rig();
+  const hwpt = r.run(r.ioas.allocHwpt(r.nic));
+  for (let i = 0; i < 2; i++) r.run(r.access.pinPages(IOVA, 0x2000n, WRITE));
+  expect(r.answer(r.access.unpinPages(IOVA, 0x1000n))).toBe("EINVAL@map");
+  expect(r.answer(r.access.unpinPages(IOVA + 0x1000n, 0x2000n))).toBe("EINVAL@map");
+  r.run(r.access.unpinPages(IOVA, 0x2000n));
+  r.run(r.iommufd.objects.destroy(r.iommufd.objects.idOf(hwpt)));
+  expect(r.locked()).toBe(2);
+  r.run(r.access.unpinPages(IOVA, 0x2000n));
+  expect([r.locked(), r.answer(r.access.unpinPages(IOVA, 0x2000n))]).toEqual([0, "EINVAL@map"]);
+});
+
+it("a write through an area that may be read alone, of a backing that may be written: allowed, as Linux has it", () => {
+  const r = rig();
+  const copied = { flags: MAP.FIXED | MAP.READ, iova: 0x10_0000n, length: LENGTH, src: r.ioas, srcIova: IOVA };
+  r.run(r.ioas.copy(copied));
+  r.run(r.access.write(0x10_0000n, pattern(4)));
+  expect(r.file.read(0, 16)).toEqual(pattern(4));
+});
+
+it("a replace that is refused leaves it, and its pins, in the old IOAS", () => {
+  const r = rig();
+  r.run(r.access.pinPages(IOVA, 0x1000n, READ));
+  const other = r.iommufd.createIoas();
+  r.run(other.map({ flags: MAP.FIXED_RW, iova: 0x1001n, length: 100n, userVa: VA }));
+  expect(r.answer(r.access.replace(other))).toBe("EADDRINUSE@attach");
+  expect([r.access.ioas === r.ioas, other.users]).toEqual([true, 0]);
+  r.run(r.access.unpinPages(IOVA, 0x1000n));
+  expect(r.locked()).toBe(0);
 });
 
 describe("what is refused", () => {

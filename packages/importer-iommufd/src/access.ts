@@ -1,11 +1,15 @@
 /** A user in the kernel: it pins pages or copies bytes by IOVA, without a device. Linux: `struct iommufd_access`. */
-import { DmaBufError, type ErrnoName, type MaySleep, type Op, PAGE_SIZE, perform } from "@dma-buf/core";
-import type { PhysVec } from "@dma-buf/scatterlist";
+import { DmaBufError, type ErrnoName, type MaySleep, type Op, PAGE_SIZE, perform, point } from "@dma-buf/core";
+import type { PhysVec } from "./host.js";
+import { AccessPins, type Part, partOf, whilePinned } from "./access-pins.js";
+import type { AreaPiece } from "./area-span.js";
 import type { Area } from "./area.js";
+import type { IommufdHost } from "./host.js";
 import type { AccessUser, IoPagetable } from "./io-pagetable.js";
 import type { Ioas } from "./ioas.js";
 import { WHOLE } from "./intervals.js";
-import type { Pages, Piece } from "./pages.js";
+import type { ObjectTable } from "./objects.js";
+import type { Piece } from "./pages.js";
 import { hex64 } from "./u64.js";
 
 /** What an access does for iommufd. */
@@ -30,13 +34,19 @@ const OP = "iommufd access";
 export class Access implements AccessUser {
   readonly alignment: number;
   readonly #ops: AccessOps;
+  readonly #objects: ObjectTable;
+  readonly #pins = new AccessPins();
   #ioas: Ioas | null = null;
+  /** Is it being attached, replaced or detached? */
+  #changes = false;
 
-  constructor(ops: AccessOps) {
+  constructor(ops: AccessOps, objects: ObjectTable) {
     this.#ops = ops;
+    this.#objects = objects;
     this.alignment = ops.needsPinPages ? PAGE_SIZE : 1;
   }
 
+  /** `null` also while it is detached or replaced: nothing new is pinned then, and pins are given back all the same. */
   get ioas(): Ioas | null {
     return this.#ioas;
   }
@@ -44,25 +54,19 @@ export class Access implements AccessUser {
   /** @throws DmaBufError at stage `attach`: `EINVAL` it is attached · `EADDRINUSE` an area is not aligned as it needs */
   *attach(ioas: Ioas): Op<void> {
     if (this.#ioas) throw this.#refused("EINVAL", "is attached: replace, or detach first", "attach");
-    yield* ioas.iopt.addAccess(this);
-    this.#ioas = ioas;
+    yield* this.#change(null, ioas);
   }
 
   /** Into another IOAS: its pins in the old one go first. @throws DmaBufError as {@link attach}; it is attached to the old one then */
   *replace(ioas: Ioas): Op<void> {
-    const old = this.#ioas;
-    if (!old) throw this.#refused("ENOENT", "is not attached: attach it", "attach");
-    if (old === ioas) return;
-    yield* ioas.iopt.addAccess(this);
-    yield* this.#leave(old);
-    this.#ioas = ioas;
+    if (!this.#ioas && !this.#changes) throw this.#refused("ENOENT", "is not attached: attach it", "attach");
+    if (this.#ioas !== ioas) yield* this.#change(this.#ioas, ioas);
   }
 
   /** Its pins go first. @throws DmaBufError `EINVAL` at stage `attach`: it is not attached */
   *detach(): Op<void> {
     if (!this.#ioas) throw this.#refused("EINVAL", "is not attached", "attach");
-    yield* this.#leave(this.#ioas);
-    this.#ioas = null;
+    yield* this.#change(this.#ioas, null);
   }
 
   *notifyUnmap(iova: bigint, length: bigint): Op<void> {
@@ -73,82 +77,80 @@ export class Access implements AccessUser {
    * Pins pages: they stay until {@link unpinPages} with the same range, which {@link AccessOps.unmap} asks for.
    * @returns where they lie, in order
    * @throws DmaBufError `ENOENT` not attached, or a hole · `EINVAL` it does not pin, length 0, not page aligned, a dma-buf,
-   * or an unmap waits for pins there · `EOVERFLOW` · `EPERM` to be written, and the area is read-only · what keeps pages
+   * or an unmap waits for pins there · `EOVERFLOW` · `EPERM` to be written, and the backing is read-only · what keeps pages
    * from being pinned
    */
   *pinPages(iova: bigint, length: bigint, { write }: { readonly write: boolean }): Op<readonly PhysVec[]> {
-    const iopt = this.#iopt();
+    yield* point(IOVA_RWSEM);
+    const { space } = this.#iopt();
     if (!this.#ops.needsPinPages) throw this.#refused("EINVAL", "said that it does not pin: say that it does");
-    const pieces = iopt.space.contiguous(iova, length, OP);
-    for (const { area, skipBytes } of pieces) this.#check(area, write, area.offset + skipBytes);
+    const parts = space.contiguous(iova, length, OP).map((piece) => this.#checked(piece, write, true));
     if ((length & 0xfffn) !== 0n) throw this.#refused("EINVAL", `pins ${length} bytes: pin whole pages`);
-    const found: PhysVec[] = [];
-    const taken: Part[] = [];
-    let done = false;
-    try {
-      for (const piece of pieces) {
-        const part = partOf(piece);
-        found.push(...(yield* take(part)));
-        taken.push(part);
-      }
-      done = true;
-      return found;
-    } finally {
-      if (!done) for (const part of taken) yield* give(part);
-    }
+    return this.#pins.add(iova, length, parts);
   }
 
-  /** Gives back what {@link pinPages} pinned with the same range. @throws DmaBufError `ENOENT` nothing is mapped there · `EINVAL` not pinned */
+  /** Gives back what one {@link pinPages} of exactly this range pinned. @throws DmaBufError `EINVAL` none did */
   *unpinPages(iova: bigint, length: bigint): Op<void> {
-    const pieces = this.#iopt().space.contiguous(iova, length, OP);
-    if (pieces.some(({ area }) => area.accesses === 0))
-      throw this.#refused("EINVAL", `unpins ${hex64(iova)}, which is not pinned`);
-    for (const piece of pieces) yield* give(partOf(piece));
+    yield* point(IOVA_RWSEM);
+    if (!this.#pins.remove(iova, length))
+      throw this.#refused("EINVAL", `unpins ${hex64(length)} bytes at ${hex64(iova)}, which it did not pin as one`);
   }
 
   /** Reads bytes. @throws DmaBufError as {@link pinPages}, but for alignment */
   *read(iova: bigint, sizeBytes: number): Op<Uint8Array> {
     const out = new Uint8Array(sizeBytes);
-    const { memory } = this.#iopt().world.host;
-    yield* this.#rw(iova, sizeBytes, false, ({ physical, sizeBytes: length }, at) =>
+    yield* this.#rw(iova, sizeBytes, false, ({ memory }, { physical, sizeBytes: length }, at) =>
       out.set(memory.read(physical, length), at),
     );
     return out;
   }
 
-  /** Writes bytes. @throws DmaBufError as {@link pinPages}, but for alignment */
+  /** Writes bytes. Pages before one that cannot be pinned are written. @throws DmaBufError as {@link pinPages}, but for alignment */
   *write(iova: bigint, bytes: Uint8Array): Op<void> {
-    const { memory } = this.#iopt().world.host;
-    yield* this.#rw(iova, bytes.length, true, ({ physical, sizeBytes }, at) =>
+    yield* this.#rw(iova, bytes.length, true, ({ memory }, { physical, sizeBytes }, at) =>
       memory.write(physical, bytes.subarray(at, at + sizeBytes)),
     );
   }
 
-  *#rw(iova: bigint, sizeBytes: number, write: boolean, copy: (piece: Piece, at: number) => void): Op<void> {
+  *#rw(iova: bigint, sizeBytes: number, write: boolean, copy: Copy): Op<void> {
+    yield* point(IOVA_RWSEM);
+    const { space, world } = this.#iopt();
     let at = 0;
-    for (const piece of this.#iopt().space.contiguous(iova, BigInt(sizeBytes), OP)) {
-      this.#check(piece.area, write, 0n);
-      const part = partOf(piece);
-      for (const found of yield* take(part)) {
-        copy(found, at);
+    for (const piece of space.contiguous(iova, BigInt(sizeBytes), OP))
+      whilePinned(this.#checked(piece, write, false), (found) => {
+        copy(world.host, found, at);
         at += found.sizeBytes;
-      }
-      yield* give(part);
-    }
+      });
   }
 
-  #check(area: Area, write: boolean, offset: bigint): void {
-    if (area.preventAccess) throw this.#refused("EINVAL", "comes to an area that an unmap waits for");
-    if (area.pages?.kind === "dma-buf")
+  #checked(piece: AreaPiece<Area>, write: boolean, pins: boolean): Part {
+    const { preventAccess, pages } = piece.area;
+    const part = partOf(piece);
+    if (preventAccess) throw this.#refused("EINVAL", "comes to an area that an unmap waits for");
+    if (pins && part.offset % PAGE_SIZE !== 0) throw this.#refused("EINVAL", "pins from inside a page: begin with one");
+    if (pages?.kind === "dma-buf")
       throw this.#refused("EINVAL", "comes to a dma-buf, which has no pages: use a device");
-    if (write && !area.permissions.write) throw this.#refused("EPERM", "writes to a read-only area");
-    if (this.#ops.needsPinPages && (offset & 0xfffn) !== 0n)
-      throw this.#refused("EINVAL", "pins from inside a page: begin with one");
+    if (write && !pages?.isWritable) throw this.#refused("EPERM", "writes to a read-only backing");
+    return part;
   }
 
-  *#leave(old: Ioas): Op<void> {
-    yield* this.notifyUnmap(WHOLE.iova, WHOLE.last);
-    yield* old.iopt.removeAccess(this);
+  /** In between it is attached nowhere, so that nobody pins anew. */
+  *#change(from: Ioas | null, to: Ioas | null): Op<void> {
+    if (this.#changes)
+      throw this.#refused("EINVAL", "is being attached or detached by another: wait for that", "attach");
+    using _to = to && this.#objects.hold(to);
+    this.#changes = true;
+    this.#ioas = null;
+    let done = false;
+    try {
+      if (to) yield* to.iopt.addAccess(this);
+      done = true;
+      if (from) yield* this.notifyUnmap(WHOLE.iova, WHOLE.last);
+      if (from) yield* from.iopt.removeAccess(this);
+    } finally {
+      this.#ioas = done ? to : from;
+      this.#changes = false;
+    }
   }
 
   #iopt(): IoPagetable {
@@ -161,35 +163,6 @@ export class Access implements AccessUser {
   }
 }
 
-interface Part {
-  readonly area: Area;
-  readonly offset: number;
-  readonly sizeBytes: number;
-}
+const IOVA_RWSEM = "iommufd.iova_rwsem";
 
-function partOf(piece: { area: Area; iova: bigint; last: bigint; skipBytes: bigint }): Part {
-  const { area, iova, last, skipBytes } = piece;
-  return { area, offset: Number(area.offset + skipBytes), sizeBytes: Number(last - iova + 1n) };
-}
-
-/** The area cannot go from here to {@link give}. */
-function* take({ area, offset, sizeBytes }: Part): Op<readonly Piece[]> {
-  const pages = area.pages as Pages;
-  area.accesses++;
-  let done = false;
-  try {
-    using _mutex = yield* pages.mutex.write();
-    const pieces = pages.pin(offset, sizeBytes) ?? [];
-    done = true;
-    return pieces;
-  } finally {
-    if (!done) area.accesses--;
-  }
-}
-
-function* give({ area, offset, sizeBytes }: Part): Op<void> {
-  const pages = area.pages as Pages;
-  using _mutex = yield* pages.mutex.write();
-  pages.unpin(offset, sizeBytes);
-  area.accesses--;
-}
+type Copy = (host: IommufdHost, piece: Piece, at: number) => void;

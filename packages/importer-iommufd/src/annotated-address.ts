@@ -1,6 +1,6 @@
 /** The exporter maps for nobody's device, and says: the CPU's addresses, to be reached so. Posted by nobody. */
 import { checkedWindow } from "@dma-buf/scatterlist";
-import { type BufferPath, unusable } from "./dma-buf-pages.js";
+import { type BufferPath, unusable } from "./buffer-path.js";
 import { factory, type IommufdFactory, type IommufdPlugin, plugin } from "./variant.js";
 
 const conforming: BufferPath = {

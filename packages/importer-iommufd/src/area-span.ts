@@ -1,7 +1,7 @@
 /** Areas as the address side sees them, and what COPY and UNMAP look for among them. */
 import type { DisjointRanges, IovaRange } from "./intervals.js";
-import { refuseIova } from "./iova-refusal.js";
-import { hex64, U64_MAX } from "./u64.js";
+import { refuse } from "./refusal.js";
+import { hex64 } from "./u64.js";
 
 /** An area as the address side sees it: occupied from its insertion until its removal, whatever is translated in it. */
 export interface AreaSpan extends IovaRange {
@@ -9,8 +9,6 @@ export interface AreaSpan extends IovaRange {
   readonly pageOffset: number;
   /** False while it is being filled or torn down. Linux: `area->pages` is NULL. */
   readonly isReady: boolean;
-  /** Above 0: it must not go, since somebody is at work in it. Linux: `num_locks`. */
-  readonly locks: number;
 }
 
 /** A piece of an area, for COPY. */
@@ -20,17 +18,6 @@ export interface AreaPiece<A extends AreaSpan> extends IovaRange {
   readonly skipBytes: bigint;
 }
 
-export const UNMAP = "IOMMU_IOAS_UNMAP";
-
-/** @throws DmaBufError `EINVAL` length 0 · `EOVERFLOW` beyond 64 bits */
-export function lastOf(iova: bigint, length: bigint, op: string): bigint {
-  const values = { iova, length };
-  if (length === 0n) refuseIova("EINVAL", "length is 0: give at least one byte", values, op);
-  const last = iova + length - 1n;
-  if (last > U64_MAX) refuseIova("EOVERFLOW", `${hex64(iova)} + ${hex64(length)} is beyond 64 bits`, values, op);
-  return last;
-}
-
 /** As `IovaSpace.contiguous()`. */
 export function piecesOf<A extends AreaSpan>(areas: DisjointRanges<A>, range: IovaRange, op: string): AreaPiece<A>[] {
   const { iova, last } = range;
@@ -38,11 +25,10 @@ export function piecesOf<A extends AreaSpan>(areas: DisjointRanges<A>, range: Io
   let next = iova;
   for (const area of found) {
     if (area.iova > next) break;
-    if (!area.isReady) refuseIova("ENOENT", `the area at ${hex64(area.iova)} is being filled or torn down`, range, op);
+    if (!area.isReady) refuse("ENOENT", op, `the area at ${hex64(area.iova)} is being filled or torn down`, range);
     next = area.last + 1n;
   }
-  if (next <= last)
-    refuseIova("ENOENT", `nothing is mapped at ${hex64(next)}: choose a range that areas cover`, range, op);
+  if (next <= last) refuse("ENOENT", op, `nothing is mapped at ${hex64(next)}: choose a range that areas cover`, range);
   return found.map((area) => {
     const from = area.iova > iova ? area.iova : iova;
     return { area, iova: from, last: area.last < last ? area.last : last, skipBytes: from - area.iova };
@@ -51,13 +37,14 @@ export function piecesOf<A extends AreaSpan>(areas: DisjointRanges<A>, range: Io
 
 /** As `IovaSpace.nextToUnmap()`. */
 export function firstToUnmap<A extends AreaSpan>(areas: DisjointRanges<A>, range: IovaRange): A | null {
+  const op = "IOMMU_IOAS_UNMAP";
   const area = areas.first(range);
   if (!area) return null;
   const { iova, last } = area;
   const at = hex64(iova);
-  if (!area.isReady || area.locks > 0)
-    refuseIova("EBUSY", `the area at ${at} is in use: wait for who works in it`, { iova, last }, UNMAP);
+  if (!area.isReady)
+    refuse("EBUSY", op, `the area at ${at} is being filled or torn down: wait for who does`, { iova, last });
   if (iova < range.iova || last > range.last)
-    refuseIova("ENOENT", `the area from ${at} to ${hex64(last)} is not split: unmap all of it`, range, UNMAP);
+    refuse("ENOENT", op, `the area from ${at} to ${hex64(last)} is not split: unmap all of it`, range);
   return area;
 }

@@ -30,7 +30,6 @@ export class Area implements AreaSpan {
   accesses = 0;
   /** An unmap waits: nobody new may pin. */
   preventAccess = false;
-  locks = 0;
 
   constructor(iova: bigint, length: bigint, offset: bigint, permissions: Permissions) {
     this.iova = iova;

@@ -1,5 +1,7 @@
 /** In which order an ioctl looks at its argument: of two things that are wrong, the first is told. Nothing is left of it. */
+import { errnoOf } from "@dma-buf/config/refusal";
 import { describe, expect, it } from "vitest";
+import { iommufdIoctl } from "./ioctl.js";
 import { Fixture } from "./testing/fixture.js";
 import { BUFFER, MOCK_APERTURE_START, PAGE } from "./testing/mock-host.js";
 import { U64_MAX } from "./u64.js";
@@ -49,10 +51,11 @@ const CASES: Readonly<Record<"IOAS_MAP" | "IOAS_MAP_FILE" | "IOAS_COPY" | "IOAS_
     FLAGS,
     ["EOVERFLOW", { length: U64_MAX }],
     ["EOVERFLOW", { dstIova: U64_MAX }],
+    ["EOVERFLOW", { srcIova: U64_MAX }],
     NEITHER,
     ["ENOENT", { srcIoasId: 77 }],
     NO_LENGTH,
-    ["EOVERFLOW", { srcIova: U64_MAX }],
+    ["EOVERFLOW", { srcIova: U64_MAX - 1n }],
     ["ENOENT", { srcIova: AT + 2n * PAGE }],
     ["ENOENT", { dstIoasId: 77 }],
     ["EINVAL", { length: 0x801n }],
@@ -119,6 +122,44 @@ describe.each(Object.entries(CASES) as [keyof typeof CASES, Wrong][])("%s", (nam
     expect(f.ioctl(name, fieldsOf(name, { ...right, ...second, ...first })).code).toBe(code);
     expect(f.snapshot()).toEqual(before);
   });
+});
+
+it("the last byte of 64 bits is no source: an area may end there, but what is copied does not begin there", () => {
+  const f = new Fixture(0);
+  const at = U64_MAX - PAGE + 1n;
+  expect(f.mapFixed(at, PAGE)).toBe("ok");
+  expect(f.copy({ srcIova: U64_MAX, length: 1n, dstIova: AT })).toBe("EOVERFLOW");
+  expect(f.copy({ srcIova: U64_MAX - 1n, length: 2n, dstIova: AT })).toBe("ok");
+});
+
+it("an IOAS that is called directly refuses what no ioctl can say, and nothing is left of it", () => {
+  const { f, right } = world();
+  const ioas = f.ioas();
+  const before = f.snapshot();
+  const what = { ...right, src: ioas, file: right.fd, start: 0n };
+  const NO_U64 = [-1n, -PAGE, U64_MAX + 1n, 4096 as unknown as bigint, undefined as unknown as bigint];
+  for (const bad of NO_U64) {
+    expect(errnoOf(() => f.run(ioas.map({ ...what, iova: bad })))).toBe("EOVERFLOW");
+    expect(errnoOf(() => f.run(ioas.map({ ...what, length: bad })))).toBe("EOVERFLOW");
+    expect(errnoOf(() => f.run(ioas.map({ ...what, userVa: bad })))).toBe("EOVERFLOW");
+    expect(errnoOf(() => f.run(ioas.mapFile({ ...what, start: bad })))).toBe("EOVERFLOW");
+    if (bad !== undefined) expect(errnoOf(() => f.run(ioas.copy({ ...what, srcIova: bad })))).toBe("EOVERFLOW");
+    expect(errnoOf(() => f.run(ioas.unmap(bad, PAGE)))).toBe("EOVERFLOW");
+    expect(errnoOf(() => f.run(ioas.unmap(AT, bad)))).toBe("EOVERFLOW");
+  }
+  for (const flags of [Number.NaN, -1, 0.5, 8, undefined as unknown as number])
+    expect(errnoOf(() => f.run(ioas.map({ ...what, flags })))).toBe("EOPNOTSUPP");
+  expect(f.snapshot()).toEqual(before);
+});
+
+it("an argument that userspace writes to while its ioctl sleeps is answered in the room that it had", () => {
+  const { f, right } = world();
+  const arg = encodeIommu("IOAS_MAP", fieldsOf("IOAS_MAP", { ...right, flags: 6 }));
+  const op = iommufdIoctl(f, IOMMU_IOCTL.IOAS_MAP, arg);
+  expect(op.next().done).toBe(false);
+  arg.set([4, 0, 0, 0]);
+  expect(f.run(op)).toBe(0);
+  expect(f.ioas().space.areas.map(({ iova }) => iova)).toContain(new DataView(arg.buffer).getBigUint64(32, true));
 });
 
 it("one page less than all is no unmap of everything", () => {

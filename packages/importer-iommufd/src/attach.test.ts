@@ -113,6 +113,29 @@ it("detach: its DMA is what it was before iommufd", () => {
   expect([r.machine.domainOf(r.nic) === before, r.read(IOVA, 16)]).toEqual([true, "fault"]);
 });
 
+it("a device is bound once: EBUSY; unbound, it can be bound again", () => {
+  const r = rig();
+  expect(() => r.iommufd.bind(r.nic)).toThrow(/EBUSY/);
+  r.run(r.iommufd.unbind(r.bound));
+  expect(r.answer(r.bound.attach(r.ioas))).toBe("ENODEV@attach");
+  expect(r.iommufd.bind(r.nic).hwpt).toBeNull();
+});
+
+it("HWPT_ALLOC with a type and no data, or data and no type: EINVAL; with both, no driver takes it", () => {
+  const r = rig();
+  const idOf = r.iommufd.objects.idOf.bind(r.iommufd.objects);
+  const ids = { devId: idOf(r.bound), ptId: idOf(r.ioas) };
+  const none = { size: 48, flags: 0, reserved: 0, reserved2: 0, dataUptr: 0n, faultId: 0, outHwptId: 0, ...ids };
+  const told = (dataType: number, dataLen: number): string =>
+    r.answer(r.iommufd.hwptAlloc({ ...none, dataType, dataLen }));
+  expect([told(1, 0), told(0, 8), told(1, 8), told(0, 0)]).toEqual([
+    "EINVAL@map",
+    "EINVAL@map",
+    "EOPNOTSUPP@map",
+    "ok",
+  ]);
+});
+
 it("bind without isolated MSI: EPERM, unless unsafe interrupts are allowed", () => {
   const unsafe = machineWorld("linux-7.3", { isolatedMsi: false });
   expect(() => unsafe.iommufd.bind(unsafe.nic)).toThrow(/EPERM/);

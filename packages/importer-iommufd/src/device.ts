@@ -24,6 +24,7 @@ export class IommufdDevice implements IommufdObject {
   readonly device: Device;
   readonly #world: World;
   readonly #objects: ObjectTable;
+  /** Held while it is attached or detached. Linux: `dev_set->lock`, by VFIO. */
   readonly #lock: Lock;
   #hwpt: Hwpt | null = null;
 
@@ -31,7 +32,7 @@ export class IommufdDevice implements IommufdObject {
     this.#world = world;
     this.#objects = objects;
     this.device = device;
-    this.#lock = new Lock("iommufd.igroup_lock", world.fw.scheduler);
+    this.#lock = new Lock("vfio.dev_set_lock", world.fw.scheduler);
   }
 
   /** `null`: its DMA is what it was before iommufd. */
@@ -43,37 +44,28 @@ export class IommufdDevice implements IommufdObject {
    * Attaches: to an IOAS by a page table that others of it share, made if none fits; or to one that was allocated. What the
    * IOAS holds is there before it returns; what could not be mapped without a domain is refused now. Sleeps.
    * @throws DmaBufError at stage `attach`, with nothing left: `EINVAL` it is attached elsewhere, or the table is not for it ·
-   * `EADDRINUSE` areas or allowed ranges where the device or the domain reserves, or not aligned · as `IoPagetable.addDomain()`
+   * `ENOENT` the table went meanwhile · `ENODEV` the device did · `EADDRINUSE` areas or allowed ranges where the device or the domain reserves, or not
+   * aligned · as `IoPagetable.addDomain()`
    */
   *attach(to: Ioas | Hwpt): Op<Hwpt> {
     using _to = this.#objects.hold(to);
-    if (to instanceof Hwpt) {
-      yield* this.#attachTo(to);
-      return to;
-    }
-    using _mutex = yield* to.mutex.write();
-    for (const hwpt of to.hwpts) if (hwpt.isAuto && (yield* this.#fits(this.#attachTo(hwpt)))) return hwpt;
-    return yield* this.#attachToNew(to);
+    using _lock = yield* this.#lock.write();
+    if (this.#objects.idOf(this) === 0) throw this.#refused("ENODEV", "was unbound meanwhile");
+    if (this.#isAt(to)) return this.#hwpt as Hwpt;
+    if (this.#hwpt) throw this.#refused("EINVAL", "is attached elsewhere: replace, or detach first");
+    return yield* this.#moveTo(to, (ioas) => this.#attachToNew(ioas));
   }
 
   /** From where it is attached to `to`, in one step for the device. @throws DmaBufError as {@link attach}; it is where it was */
   *replace(to: Ioas | Hwpt): Op<Hwpt> {
     using _to = this.#objects.hold(to);
-    if (to instanceof Hwpt) {
-      yield* this.#replaceWith(to);
-      return to;
-    }
-    using _mutex = yield* to.mutex.write();
-    for (const hwpt of to.hwpts) if (hwpt.isAuto && (yield* this.#fits(this.#replaceWith(hwpt)))) return hwpt;
-    const hwpt = yield* to.allocHwpt(this.device, true);
-    let done = false;
-    try {
-      yield* this.#replaceWith(hwpt);
-      done = true;
-      return hwpt;
-    } finally {
-      if (!done) yield* this.#drop(hwpt);
-    }
+    using _lock = yield* this.#lock.write();
+    const old = this.#hwpt;
+    if (!old) throw this.#refused("EINVAL", "is attached nowhere: attach it");
+    if (this.#isAt(to)) return old;
+    const hwpt = yield* this.#moveTo(to, (ioas) => this.#replaceWithNew(ioas));
+    yield* this.#dropUnused(old);
+    return hwpt;
   }
 
   /** Nothing to do where it is attached nowhere. */
@@ -91,51 +83,67 @@ export class IommufdDevice implements IommufdObject {
     yield* this.detach();
   }
 
-  *#attachTo(hwpt: Hwpt): Op<void> {
-    using _lock = yield* this.#lock.write();
-    if (this.#hwpt && this.#hwpt !== hwpt)
-      throw this.#refused("EINVAL", "is attached elsewhere: replace, or detach first");
-    if (this.#hwpt) return;
-    this.#enter(hwpt);
+  #isAt(to: Ioas | Hwpt): boolean {
+    return this.#hwpt === to || (this.#hwpt?.isAuto === true && this.#hwpt.ioas === to);
   }
 
-  *#replaceWith(hwpt: Hwpt): Op<void> {
-    using _lock = yield* this.#lock.write();
-    const old = this.#hwpt;
-    if (!old) throw this.#refused("EINVAL", "is attached nowhere: attach it");
-    if (old === hwpt) return;
-    this.#enter(hwpt);
-    old.devices.delete(this);
-    if (old.ioas !== hwpt.ioas) old.ioas.iopt.space.unreserve(this);
-    yield* this.#dropUnused(old);
+  /** A table that is found is entered in the same step: it cannot go in between. */
+  *#moveTo(to: Ioas | Hwpt, make: (ioas: Ioas) => Op<Hwpt>): Op<Hwpt> {
+    if (to instanceof Hwpt) {
+      if (!to.ioas.hwpts.has(to)) throw this.#refused("ENOENT", "comes to a page table that went with its last device");
+      this.#enter(to);
+      return to;
+    }
+    using _mutex = yield* to.mutex.write();
+    for (const hwpt of to.hwpts) if (hwpt.isAuto && this.#fits(hwpt)) return hwpt;
+    return yield* make(to);
   }
 
+  /** Attached before the areas are there, since a driver may look at its devices before it writes. */
   *#attachToNew(ioas: Ioas): Op<Hwpt> {
     const hwpt = new Hwpt(ioas, this.#world.host.createDomain(this.device), true);
-    let attached = false;
     let done = false;
     try {
-      yield* this.#attachTo(hwpt);
-      attached = true;
+      this.#enter(hwpt);
       yield* ioas.iopt.addDomain(hwpt.domain);
       done = true;
     } finally {
-      if (attached && !done) {
-        this.#leave(hwpt);
-        this.#world.host.detach(this.device);
-      }
-      if (!done) hwpt.domain.destroy();
+      if (!done) this.#undo(hwpt);
     }
     ioas.hwpts.add(hwpt);
     this.#objects.add(hwpt);
     return hwpt;
   }
 
-  /** Reserves what is the device's and attaches it, or does nothing. Does not sleep. */
+  *#replaceWithNew(ioas: Ioas): Op<Hwpt> {
+    const hwpt = yield* ioas.allocHwpt(this.device, true);
+    let done = false;
+    try {
+      this.#enter(hwpt);
+      done = true;
+    } finally {
+      if (!done) yield* this.#drop(hwpt);
+    }
+    return hwpt;
+  }
+
+  /** Enters it, unless the table is not for this device, and another may be. */
+  #fits(hwpt: Hwpt): boolean {
+    try {
+      this.#enter(hwpt);
+      return true;
+    } catch (error) {
+      if (error instanceof DmaBufError && error.code === "EINVAL") return false;
+      throw error;
+    }
+  }
+
+  /** Reserves what is the device's, attaches it and leaves where it was, or does nothing. Does not sleep. */
   #enter(hwpt: Hwpt): void {
     const { host } = this.#world;
     const { space } = hwpt.ioas.iopt;
-    const isNew = this.#hwpt?.ioas !== hwpt.ioas;
+    const old = this.#hwpt;
+    const isNew = old?.ioas !== hwpt.ioas;
     try {
       if (isNew) for (const { first, last } of host.reservedIovas(this.device)) space.reserve(first, last, this);
       host.attach(this.device, hwpt.domain);
@@ -143,6 +151,8 @@ export class IommufdDevice implements IommufdObject {
       if (isNew) space.unreserve(this);
       throw error;
     }
+    old?.devices.delete(this);
+    if (old && isNew) old.ioas.iopt.space.unreserve(this);
     hwpt.devices.add(this);
     this.#hwpt = hwpt;
   }
@@ -151,6 +161,14 @@ export class IommufdDevice implements IommufdObject {
     hwpt.devices.delete(this);
     hwpt.ioas.iopt.space.unreserve(this);
     this.#hwpt = null;
+  }
+
+  #undo(hwpt: Hwpt): void {
+    if (this.#hwpt) {
+      this.#leave(hwpt);
+      this.#world.host.detach(this.device);
+    }
+    hwpt.domain.destroy();
   }
 
   *#dropUnused(hwpt: Hwpt): Op<void> {
@@ -162,23 +180,7 @@ export class IommufdDevice implements IommufdObject {
     yield* hwpt.destroy();
   }
 
-  /** `false`: the table is not for this device, and another may be. */
-  *#fits(attach: Op<void>): Op<boolean> {
-    try {
-      yield* attach;
-      return true;
-    } catch (error) {
-      if (error instanceof DmaBufError && error.code === "EINVAL" && !this.#isElsewhere(error)) return false;
-      throw error;
-    }
-  }
-
-  #isElsewhere({ values }: DmaBufError): boolean {
-    return values["device"] === this;
-  }
-
   #refused(code: ErrnoName, what: string): DmaBufError {
-    const values = { device: this };
-    return new DmaBufError(code, { op: OP, stage: "attach", message: `${this.device.name} ${what}`, values });
+    return new DmaBufError(code, { op: OP, stage: "attach", message: `${this.device.name} ${what}` });
   }
 }

@@ -1,6 +1,6 @@
 /** A DMA address is valid for one device, and an IOAS serves several or none: there is no device to attach with. */
 import { checkedWindow } from "@dma-buf/scatterlist";
-import { type BufferPath, unusable } from "./dma-buf-pages.js";
+import { type BufferPath, unusable } from "./buffer-path.js";
 import { factory, type IommufdFactory, type IommufdPlugin, plugin } from "./variant.js";
 
 const conforming: BufferPath = {

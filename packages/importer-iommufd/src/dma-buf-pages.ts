@@ -3,63 +3,34 @@
  * areas stay. Linux: `iopt_map_dmabuf()`, `iopt_revoke_notify()`.
  */
 import {
-  type Device,
   type DmaBuf,
   type DmaBufAttachment,
   DmaBufError,
-  type ErrnoName,
   type Held,
-  hex,
   type Op,
   PAGE_SIZE,
-  point,
   type Run,
-  type Stage,
+  until,
   type Window,
   withRuns,
 } from "@dma-buf/core";
 import { clipped, joined } from "@dma-buf/scatterlist";
+import { type BufferPath, checkEnd } from "./buffer-path.js";
 import { clear, install } from "./fill.js";
-import type { Lock } from "./lock.js";
+import { unlocked } from "./lock.js";
 import { Pages, type Piece } from "./pages.js";
 import type { BufferRange, World } from "./world.js";
 
-/** What a contract changes. */
-export interface BufferPath {
-  /** Who attaches. `null`: an IOAS has no device of its own. */
-  readonly device: Device | null;
-  /** How it comes to see runs, after the attach. */
-  open(world: World, attachment: DmaBufAttachment): Op<Window>;
-  /** Where a run lies. @throws DmaBufError `EOPNOTSUPP` a kind that a domain's table cannot hold */
-  place(world: World, run: Run): Pick<Piece, "physical" | "cache">;
-  /** Is a range that ends behind the buffer left to the exporter to refuse? @defaultValue false */
-  readonly leavesEnd?: boolean;
-  /** What the user is told when the buffer is not to be had. @defaultValue what the exporter said */
-  refusal?(error: DmaBufError): DmaBufError;
-}
-
 const NAME = "iommufd";
-
-/** Attaches. @throws DmaBufError at stage `map`: `EINVAL` beyond the buffer, or 2^44 bytes and more; at `attach`: the exporter's */
-export function* attachBuffer(world: World, path: BufferPath, range: BufferRange): Op<DmaBufPages> {
-  checkRange(range, path.leavesEnd ?? false);
-  const pages = new DmaBufPages(world, path, range);
-  let done = false;
-  try {
-    yield* pages.attach();
-    done = true;
-    return pages;
-  } finally {
-    if (!done) yield* pages.put();
-  }
-}
 
 export class DmaBufPages extends Pages {
   readonly kind = "dma-buf";
+  readonly first: bigint;
   readonly #world: World;
   readonly #path: BufferPath;
+  readonly #range: BufferRange;
   readonly #buf: DmaBuf;
-  /** Of the page in which it begins, in the buffer. */
+  /** {@link first}, below 2^53. */
   readonly #first: number;
   readonly #sizeBytes: number;
   #attachment: DmaBufAttachment | null = null;
@@ -68,13 +39,17 @@ export class DmaBufPages extends Pages {
   #runs: readonly Run[] | null = null;
   /** Counts invalidates: what was asked for before one is not used after it. */
   #sequence = 0;
+  #isAsked = false;
 
-  constructor(world: World, path: BufferPath, { buf, start, length }: BufferRange) {
-    super(world.fw.scheduler, true, world.guards.mutex ? undefined : unlocked);
+  constructor(world: World, path: BufferPath, range: BufferRange) {
+    const { buf, start, length, isWritable } = range;
+    super(world.fw.scheduler, isWritable, world.guards.mutex ? undefined : unlocked("iommufd.pages_mutex"));
     this.#world = world;
     this.#path = path;
+    this.#range = range;
     this.#buf = buf;
-    this.#first = Number(start) - (Number(start) % PAGE_SIZE);
+    this.first = start - (start % BigInt(PAGE_SIZE));
+    this.#first = Number(this.first);
     this.#sizeBytes = Number(start + length) - this.#first;
     world.fw.get(buf);
   }
@@ -97,16 +72,23 @@ export class DmaBufPages extends Pages {
    * by a table, leaves it as it was. Hold neither the mutex nor the reservation.
    */
   override *acquire(): Op<void> {
+    yield* until("iommufd.acquire", () => !this.#isAsked);
     let done = false;
+    this.#isAsked = true;
     const before = this.#window;
     try {
       this.#window ??= yield* this.#path.open(this.#world, this.#attachment as DmaBufAttachment);
+      if (this.#path.endStage) checkEnd(this.#range, this.#path.endStage);
       while (this.#runs === null) yield* this.#ask(this.#window);
       done = true;
     } catch (error) {
       throw error instanceof DmaBufError ? (this.#path.refusal?.(error) ?? error) : error;
     } finally {
-      if (!done) yield* before ? this.#drop(before) : this.rest();
+      try {
+        if (!done) yield* before ? this.#drop(before) : this.rest();
+      } finally {
+        this.#isAsked = false;
+      }
     }
   }
 
@@ -179,39 +161,4 @@ export class DmaBufPages extends Pages {
     if (this.#attachment) yield* fw.detachAttachment(this.#buf, this.#attachment);
     yield* fw.put(this.#buf);
   }
-}
-
-/** For a run without the mutex. */
-const unlocked = {
-  site: "iommufd.pages_mutex",
-  read: unlockedOnce,
-  write: unlockedOnce,
-} as unknown as Lock;
-
-function* unlockedOnce(): Op<Disposable> {
-  yield* point("iommufd.pages_mutex");
-  return { [Symbol.dispose]() {} };
-}
-
-/** A backing counts its pages in 32 bits. */
-const PAGES_END = 2n ** 32n - 1n;
-
-function checkRange({ buf, start, length }: BufferRange, leavesEnd: boolean): void {
-  if (!leavesEnd && start + length > BigInt(buf.sizeBytes))
-    throw refused(
-      "EINVAL",
-      `start ${hex(Number(start))} + length ${hex(Number(length))} is beyond the buffer of ${hex(buf.sizeBytes)} bytes`,
-    );
-  if (length / BigInt(PAGE_SIZE) >= PAGES_END)
-    throw refused("EINVAL", `${length} bytes are more than 2^32 - 2 pages: map less at once`);
-}
-
-/** A refusal of MAP_FILE. */
-export function refused(code: ErrnoName, message: string, stage: Stage = "map", cause?: unknown): DmaBufError {
-  return new DmaBufError(code, { op: "IOMMU_IOAS_MAP_FILE", stage, message, ...(cause ? { cause } : {}) });
-}
-
-/** What a kind of run is refused with, by who takes page frames or annotated addresses. */
-export function unusable({ kind, offset }: Run): DmaBufError {
-  return refused("EOPNOTSUPP", `offset ${hex(offset)} has a ${kind} address: a domain's table holds CPU-physical ones`);
 }

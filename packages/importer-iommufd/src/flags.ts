@@ -21,10 +21,3 @@ export const IOMMU_OPTION_ID = { RLIMIT_MODE: 0, HUGE_PAGES: 1 } as const;
  * IOMMU_OPTION_OP.GET; // 1
  */
 export const IOMMU_OPTION_OP = { SET: 0, GET: 1 } as const;
-
-/**
- * Flags of HWPT_ALLOC.
- * @example
- * IOMMU_HWPT_FLAGS.DIRTY_TRACKING; // 2
- */
-export const IOMMU_HWPT_FLAGS = { NEST_PARENT: 1, DIRTY_TRACKING: 2, FAULT_ID_VALID: 4, PASID: 8 } as const;

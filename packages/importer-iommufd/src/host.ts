@@ -1,7 +1,6 @@
 /** What iommufd needs of the machine under it. `@dma-buf/machine` fits it; so may another simulator. */
 import type { Device, DmaBuf, Op, PhysAddr, SystemMemory, TableMemory } from "@dma-buf/core";
 import type { PageTable } from "@dma-buf/page-table";
-import type { PhysVec } from "@dma-buf/scatterlist";
 
 /** A hardware domain: a table that iommufd alone writes, and devices walk. Linux: `struct iommu_domain`. */
 export interface IommufdDomain {
@@ -25,6 +24,12 @@ export interface IommufdDomain {
 export interface ReservedIovas {
   readonly first: bigint;
   readonly last: bigint;
+}
+
+/** Physical memory, bytes. Linux: `struct phys_vec`. */
+export interface PhysVec {
+  readonly physical: PhysAddr;
+  readonly sizeBytes: number;
 }
 
 /** Pages that stay where they are until they are unpinned, once. */

@@ -14,28 +14,29 @@ export type {
   KernelMemory,
   MemoryFile,
   OpenFile,
+  PhysVec,
   Pinned,
   ReservedIovas,
   UserMemory,
 } from "./host.js";
 export type { Hwpt } from "./hwpt.js";
-export type { Ioas, MapCopy, MapFile } from "./ioas.js";
+export type { Ioas } from "./ioas.js";
 export { iommufdIoctl } from "./ioctl.js";
 export type { IoctlContext } from "./ioctl-commands.js";
-export type { IoasLike, IommufdLike } from "./ioctl-target.js";
-export { IOMMU_HWPT_FLAGS, IOMMU_IOAS_MAP_FLAGS, IOMMU_OPTION_ID, IOMMU_OPTION_OP } from "./flags.js";
+export { IOMMU_IOAS_MAP_FLAGS, IOMMU_OPTION_ID, IOMMU_OPTION_OP } from "./flags.js";
 export type { Iommufd } from "./iommufd.js";
 export type { IovaRange } from "./intervals.js";
 export type { AreaPiece, AreaSpan } from "./area-span.js";
 export type { IovaSpace, PlaceRequest } from "./iova-space.js";
+export type { MapFile } from "./map-file.js";
+export type { MapCopy } from "./map-pages.js";
 export type { IommufdObject, ObjectTable } from "./objects.js";
 export type { Pages, Piece } from "./pages.js";
-export type { StructLayout } from "./struct-layout.js";
+export type { Field, FieldValues, StructLayout } from "./struct-layout.js";
 export {
   decodeIommu,
   encodeIommu,
   type IommuArgument,
-  type IommuArguments,
   IOMMU_IOCTL,
   type IommuIoctl,
   STRUCTS,

@@ -76,7 +76,6 @@ export function* holes(within: IovaRange, used: Iterable<IovaRange>): Generator<
     if (iova > within.last) break;
     if (iova > from) yield { iova: from, last: iova - 1n };
     from = last + 1n;
-    if (from > within.last) return;
   }
   if (from <= within.last) yield { iova: from, last: within.last };
 }

@@ -1,36 +1,23 @@
 /** An address space for I/O: what is mapped where, and the page tables that show it. Linux: `struct iommufd_ioas`. */
-import { type Device, type DmaBuf, DmaBufError, type ErrnoName, type Op } from "@dma-buf/core";
+import { type Device, DmaBufError, type Op } from "@dma-buf/core";
 import type { Area } from "./area.js";
 import { DmaBufPages } from "./dma-buf-pages.js";
-import type { MemoryFile, OpenFile } from "./host.js";
 import { Hwpt } from "./hwpt.js";
 import { WHOLE } from "./intervals.js";
 import { IoPagetable } from "./io-pagetable.js";
-import type { AreaPiece, AreaSpan } from "./area-span.js";
 import type { IovaSpace } from "./iova-space.js";
 import { Lock } from "./lock.js";
-import { mapAreas, type Slice } from "./map-areas.js";
+import { type MapFile, openFile } from "./map-file.js";
+import { copyAreas, type MapCopy, mapPages } from "./map-pages.js";
 import type { IommufdObject, ObjectTable } from "./objects.js";
 import type { Pages } from "./pages.js";
-import { FilePages, UserPages } from "./pinned-pages.js";
+import { UserPages } from "./pinned-pages.js";
 import { unmapAreas } from "./unmap-areas.js";
-import { checkBacking, checkMap, isUnmapAll, type MapArguments } from "./validate.js";
+import { U64_MAX } from "./u64.js";
+import { checkMap, checkWidth, lastOf, type MapArguments } from "./validate.js";
 import type { World } from "./world.js";
 
-/** `IOMMU_IOAS_MAP_FILE`. */
-export interface MapFile extends MapArguments {
-  /** An fd of the process, or what is behind it. */
-  readonly file: number | OpenFile;
-  /** Offset in the file, bytes. */
-  readonly start: bigint;
-}
-
-/** `IOMMU_IOAS_COPY`: `iova` and `flags` are those of the copy. */
-export interface MapCopy extends MapArguments {
-  readonly src: { readonly space: IovaSpace<AreaSpan> };
-  readonly srcIova: bigint;
-}
-
+const MAP = "IOMMU_IOAS_MAP";
 const MAP_FILE = "IOMMU_IOAS_MAP_FILE";
 
 /**
@@ -79,16 +66,16 @@ export class Ioas implements IommufdObject {
   /**
    * Maps memory of the process. `IOMMU_IOAS_MAP`.
    * @returns its IOVA
-   * @throws DmaBufError as `checkMap()`, `checkBacking()`, `IovaSpace.place()`; with domains, what pinning (`EFAULT`,
+   * @throws DmaBufError as `checkMap()`, `lastOf()`, `IovaSpace.place()`; with domains, what pinning (`EFAULT`,
    * `ENOMEM`) or a table refuses with
    */
   *map(what: MapArguments & { readonly userVa: bigint }): Op<bigint> {
     const { userVa, length } = what;
-    checkMap(what, "IOMMU_IOAS_MAP");
-    checkBacking(userVa, length, "IOMMU_IOAS_MAP");
+    const { writeable } = checkMap(what, MAP);
+    lastOf(userVa, length, MAP);
     const { fw, host } = this.#world;
-    const pages = new UserPages(fw.scheduler, host.user, userVa, (what.flags & WRITEABLE) !== 0);
-    return yield* this.#mapWhole(pages, what, userVa);
+    const pages = new UserPages(fw.scheduler, host.user, userVa, writeable);
+    return yield* mapPages(this.iopt, pages, userVa, what, MAP);
   }
 
   /**
@@ -100,14 +87,14 @@ export class Ioas implements IommufdObject {
   *mapFile(what: MapFile): Op<bigint> {
     const { start, length } = what;
     checkMap(what, MAP_FILE);
-    checkBacking(start, length, MAP_FILE);
-    const pages = yield* this.#open(what);
-    return yield* this.#mapWhole(pages, what, start);
+    lastOf(start, length, MAP_FILE);
+    const pages = yield* openFile(this.#world, what);
+    return yield* mapPages(this.iopt, pages, start, what, MAP_FILE);
   }
 
   /** As {@link mapFile}, of a backing that is attached already; takes over the reference to it, also when it refuses. */
-  *mapPages(pages: Pages, what: MapArguments & { readonly start: bigint }): Op<bigint> {
-    return yield* this.#mapWhole(pages, what, what.start);
+  mapPages(pages: Pages, what: MapArguments & { readonly start: bigint }): Op<bigint> {
+    return mapPages(this.iopt, pages, what.start, what, MAP_FILE);
   }
 
   /**
@@ -115,20 +102,8 @@ export class Ioas implements IommufdObject {
    * @throws DmaBufError as {@link map}; `ENOENT` areas do not cover the range · `EPERM` to be written, and the backing is
    * read-only
    */
-  *copy(what: MapCopy): Op<bigint> {
-    const { src, srcIova, length } = what;
-    const { iova, readable, writeable } = checkMap(what, "IOMMU_IOAS_COPY");
-    const slices = src.space.contiguous(srcIova, length).map(sliceOf);
-    const addressHint = slices[0]?.offset ?? 0n;
-    const permissions = { read: readable, write: writeable };
-    let done = false;
-    try {
-      const at = yield* mapAreas(this.iopt, slices, { iova, addressHint, permissions });
-      done = true;
-      return at;
-    } finally {
-      if (!done) for (const { pages } of slices) yield* pages.put();
-    }
+  copy(what: MapCopy): Op<bigint> {
+    return copyAreas(this.iopt, what);
   }
 
   /**
@@ -137,10 +112,17 @@ export class Ioas implements IommufdObject {
    * @throws DmaBufError as `unmapAreas()`; `ENOENT` nothing is there · `EINVAL`, `EOVERFLOW` the range
    */
   *unmap(iova: bigint, length: bigint): Op<bigint> {
-    if (isUnmapAll(iova, length)) return yield* unmapAreas(this.iopt, WHOLE);
-    const unmapped = yield* unmapAreas(this.iopt, this.space.unmapRange(iova, length));
+    const op = "IOMMU_IOAS_UNMAP";
+    if (iova === 0n && length === U64_MAX) return yield* unmapAreas(this.iopt, WHOLE);
+    checkWidth({ iova, length }, op);
+    const unmapped = yield* unmapAreas(this.iopt, { iova, last: lastOf(iova, length, op) });
     if (unmapped === 0n)
-      throw refused("ENOENT", "IOMMU_IOAS_UNMAP", "nothing is mapped in the range", { iova, length });
+      throw new DmaBufError("ENOENT", {
+        op,
+        stage: "map",
+        message: "nothing is mapped in the range",
+        values: { iova, length },
+      });
     return unmapped;
   }
 
@@ -177,55 +159,4 @@ export class Ioas implements IommufdObject {
   *destroy(): Op<void> {
     yield* unmapAreas(this.iopt, WHOLE);
   }
-
-  *#mapWhole(pages: Pages, what: MapArguments, addressHint: bigint): Op<bigint> {
-    let done = false;
-    try {
-      yield* pages.acquire();
-      const { iova, readable, writeable } = checkMap(what, MAP_FILE);
-      const slice = { pages, offset: addressHint % PAGE, length: what.length };
-      const permissions = { read: readable, write: writeable };
-      const at = yield* mapAreas(this.iopt, [slice], { iova, addressHint, permissions });
-      done = true;
-      return at;
-    } finally {
-      if (!done) yield* giveBack(pages);
-    }
-  }
-
-  *#open({ file, start, length, flags }: MapFile): Op<Pages> {
-    const { host, importBuffer, fw } = this.#world;
-    const open = typeof file === "number" ? host.file(file) : file;
-    if (!open) throw refused("EBADF", MAP_FILE, "the fd is not open: give one that is", { fd: file });
-    if (isBuffer(open)) return yield* importBuffer(this.#world, { buf: open, start, length });
-    const bytes = { start: Number(start), sizeBytes: Number(length) };
-    return new FilePages(fw.scheduler, isMemory(open) ? open : null, bytes, (flags & WRITEABLE) !== 0);
-  }
-}
-
-/** With a reference of its own. Whoever has a space of this package has areas of it. */
-function sliceOf({ area, iova, last, skipBytes }: AreaPiece<AreaSpan>): Slice {
-  const { pages, offset } = area as Area;
-  return { pages: (pages as Pages).get(), offset: offset + skipBytes, length: last - iova + 1n };
-}
-
-/** Whoever has another reference to it may try again. */
-function* giveBack(pages: Pages): Op<void> {
-  if (pages.filled.size === 0) yield* pages.rest();
-  yield* pages.put();
-}
-
-const WRITEABLE = 2;
-const PAGE = 4096n;
-
-function isBuffer(file: OpenFile): file is DmaBuf {
-  return "ops" in file;
-}
-
-function isMemory(file: OpenFile): file is MemoryFile {
-  return "pinFolios" in file;
-}
-
-function refused(code: ErrnoName, op: string, message: string, values: Record<string, unknown>): DmaBufError {
-  return new DmaBufError(code, { op, stage: "map", message, values });
 }

@@ -1,15 +1,16 @@
 /** Each ioctl: its checks in the kernel's order, and the method of the engine that does it. */
-import { DmaBufError, type ErrnoName, type Op } from "@dma-buf/core";
-import type { IommufdLike, IoasLike } from "./ioctl-target.js";
+import type { Op } from "@dma-buf/core";
+import type { Ioas } from "./ioas.js";
 import { setOption } from "./ioctl-option.js";
-import { loadAllowed, storeRanges } from "./ioctl-ranges.js";
+import type { Iommufd } from "./iommufd.js";
+import { refuse } from "./refusal.js";
 import type { IommuArgument, IommuIoctl } from "./uapi.js";
-import type { UserCopy } from "./user-copy.js";
-import { checkFlags, checkMap, checkReserved, checkWidth, isUnmapAll } from "./validate.js";
+import { loadRanges, storeRanges, type UserCopy } from "./user-copy.js";
+import { checkFlags, checkMap, checkReserved } from "./validate.js";
 
 /** What an ioctl works on. */
 export interface IoctlContext {
-  readonly iommufd: IommufdLike;
+  readonly iommufd: Iommufd;
   /** Behind the pointers in its argument. */
   readonly user: UserCopy;
   /** May the caller set what needs CAP_SYS_RESOURCE? @defaultValue true */
@@ -35,18 +36,18 @@ export const COMMANDS: { readonly [N in IommuIoctl]: Command<N> } = {
     const op = "IOMMU_IOAS_ALLOW_IOVAS";
     checkReserved(reserved, op);
     const ioas = ioasOf(iommufd, ioasId, op);
-    ioas.space.allow(loadAllowed(user, allowedIovas, numIovas));
+    ioas.space.allow(loadRanges(user, allowedIovas, numIovas, op));
   },
 
   *IOAS_COPY({ iommufd }, { flags, dstIoasId, srcIoasId, length, dstIova, srcIova }, respond) {
     const op = "IOMMU_IOAS_COPY";
-    const arg = { flags, iova: dstIova, length };
+    const arg = { flags, iova: dstIova, length, srcIova };
     checkMap(arg, op);
     const src = ioasOf(iommufd, srcIoasId, op);
     src.space.contiguous(srcIova, length);
     const dst = ioasOf(iommufd, dstIoasId, op);
     using _dst = iommufd.objects.hold(dst);
-    respond({ dstIova: yield* dst.copy({ ...arg, src, srcIova }) });
+    respond({ dstIova: yield* dst.copy({ ...arg, src }) });
   },
 
   *IOAS_IOVA_RANGES({ iommufd, user }, { ioasId, numIovas, reserved, allowedIovas }, respond) {
@@ -54,7 +55,7 @@ export const COMMANDS: { readonly [N in IommuIoctl]: Command<N> } = {
     checkReserved(reserved, op);
     const { space } = ioasOf(iommufd, ioasId, op);
     const ranges = space.ranges();
-    storeRanges(user, allowedIovas, ranges.slice(0, numIovas));
+    storeRanges(user, allowedIovas, ranges.slice(0, numIovas), op);
     respond({ numIovas: ranges.length, outIovaAlignment: space.alignment });
     if (ranges.length > numIovas)
       refuse("EMSGSIZE", op, `there are ${ranges.length} ranges: give room for as many`, { numIovas });
@@ -80,10 +81,8 @@ export const COMMANDS: { readonly [N in IommuIoctl]: Command<N> } = {
   },
 
   *IOAS_UNMAP({ iommufd }, { ioasId, iova, length }, respond) {
-    const op = "IOMMU_IOAS_UNMAP";
-    const ioas = ioasOf(iommufd, ioasId, op);
+    const ioas = ioasOf(iommufd, ioasId, "IOMMU_IOAS_UNMAP");
     using _ioas = iommufd.objects.hold(ioas);
-    if (!isUnmapAll(iova, length)) checkWidth({ iova, length }, op);
     respond({ length: yield* ioas.unmap(iova, length) });
   },
 
@@ -101,10 +100,6 @@ export const COMMANDS: { readonly [N in IommuIoctl]: Command<N> } = {
   },
 };
 
-function ioasOf(iommufd: IommufdLike, id: number, op: string): IoasLike {
-  return iommufd.objects.get<IoasLike>(id, "ioas", op);
-}
-
-function refuse(code: ErrnoName, op: string, message: string, values: Record<string, unknown>): never {
-  throw new DmaBufError(code, { op, stage: "map", message, values });
+function ioasOf(iommufd: Iommufd, id: number, op: string): Ioas {
+  return iommufd.objects.get<Ioas>(id, "ioas", op);
 }

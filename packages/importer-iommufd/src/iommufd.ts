@@ -43,10 +43,14 @@ export class Iommufd {
 
   /**
    * Takes a device from its driver. It has no other user.
-   * @throws DmaBufError `EPERM` at stage `attach`: it can send other devices' interrupts, and `allowUnsafeInterrupts` is off
+   * @throws DmaBufError at stage `attach`: `EBUSY` it is bound here already · `EPERM` it can send other devices' interrupts,
+   * and `allowUnsafeInterrupts` is off
    */
   bind(device: Device): IommufdDevice {
     const { host, options } = this.#world;
+    for (const { device: other } of this.#devices)
+      if (other === device)
+        throw refused("EBUSY", "iommufd_device_bind", `${device.name} is bound already: unbind it first`, "attach");
     if (!host.hasIsolatedMsi(device) && !options.allowUnsafeInterrupts)
       throw refused(
         "EPERM",
@@ -69,7 +73,7 @@ export class Iommufd {
 
   /** A user in the kernel, attached to no IOAS yet. */
   createAccess(ops: AccessOps = {}): Access {
-    const access = new Access(ops);
+    const access = new Access(ops, this.objects);
     this.#accesses.add(access);
     return access;
   }
@@ -78,8 +82,9 @@ export class Iommufd {
    * A buffer, attached and not yet asked where it lies: the first half of MAP_FILE. `Ioas.mapPages()` is the second.
    * The caller has the reference. @throws DmaBufError the exporter's, and `EINVAL` beyond the buffer
    */
-  attachBuffer(buf: DmaBuf, { start = 0n, length = BigInt(buf.sizeBytes) }: Partial<BufferRange> = {}): Op<Pages> {
-    return this.#world.importBuffer(this.#world, { buf, start, length });
+  attachBuffer(buf: DmaBuf, range: Partial<BufferRange> = {}): Op<Pages> {
+    const whole = { buf, start: 0n, length: BigInt(buf.sizeBytes), isWritable: true };
+    return this.#world.importBuffer(this.#world, { ...whole, ...range });
   }
 
   /**
@@ -93,7 +98,8 @@ export class Iommufd {
     const { flags, reserved, reserved2, dataType, dataLen, devId, ptId } = arg;
     if (reserved !== 0 || reserved2 !== 0 || flags !== 0)
       throw refused("EOPNOTSUPP", op, `flags ${flags} or a reserved field: no driver here nests or tracks dirty pages`);
-    if (dataType === 0 && dataLen !== 0) throw refused("EINVAL", op, `${dataLen} bytes of data for no type: give none`);
+    if ((dataType === 0) !== (dataLen === 0))
+      throw refused("EINVAL", op, `${dataLen} bytes of data of type ${dataType}: give both, or neither`);
     const { device } = this.objects.get<IommufdDevice>(devId, "device", op);
     const ioas = this.#ioasOf(ptId, op);
     if (dataType !== 0) throw refused("EOPNOTSUPP", op, `data of type ${dataType}: no driver here takes any`);
@@ -106,7 +112,7 @@ export class Iommufd {
    * @throws DmaBufError `EINVAL` at stage `map`: something other than a file is mapped
    */
   *changeProcess(): Op<void> {
-    for (const { space } of this.#ioases)
+    for (const { space } of this.objects.ofKind<Ioas>("ioas"))
       for (const { pages, iova } of space.areas)
         if (pages && pages.kind !== "file")
           throw refused(

@@ -1,6 +1,6 @@
 /** Where nobody may map, and where the kernel may choose: the two sets of an IOAS besides its areas. */
 import { DisjointRanges, holes, intersects, type IovaRange, shownRange, WHOLE } from "./intervals.js";
-import { refuseIova } from "./iova-refusal.js";
+import { refuse } from "./refusal.js";
 
 /** It belongs to its owner, who takes it back when he leaves: a device's region, what a domain cannot reach. */
 interface Reserved extends IovaRange {
@@ -51,16 +51,15 @@ export class IovaLimits {
     const wanted = new DisjointRanges<IovaRange>();
     for (const range of ranges) {
       if (range.iova >= range.last)
-        refuseIova("EINVAL", `${shownRange(range)} ends where it begins, or before: give its last byte`, range, op);
+        refuse("EINVAL", op, `${shownRange(range)} ends where it begins, or before: give its last byte`, range);
       const other = wanted.first(range);
-      if (other)
-        refuseIova("EINVAL", `${shownRange(range)} intersects ${shownRange(other)}: allow them as one`, range, op);
+      if (other) refuse("EINVAL", op, `${shownRange(range)} intersects ${shownRange(other)}: allow them as one`, range);
       wanted.insert(range);
     }
     for (const range of wanted) {
       const reserved = this.reservedIn(range);
       if (reserved)
-        refuseIova("EADDRINUSE", `${shownRange(range)} intersects the reserved ${shownRange(reserved)}`, range, op);
+        refuse("EADDRINUSE", op, `${shownRange(range)} intersects the reserved ${shownRange(reserved)}`, range);
     }
     this.#allowed = joined(wanted);
   }

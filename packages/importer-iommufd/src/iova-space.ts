@@ -3,12 +3,13 @@
  * Nothing here sleeps or knows what backs an area. Linux 7.3: drivers/iommu/iommufd/io_pagetable.c.
  */
 import { PAGE_SIZE, type Stage } from "@dma-buf/core";
-import { type AreaPiece, type AreaSpan, firstToUnmap, lastOf, piecesOf, UNMAP } from "./area-span.js";
+import { type AreaPiece, type AreaSpan, firstToUnmap, piecesOf } from "./area-span.js";
 import { DisjointRanges, type IovaRange, shownRange } from "./intervals.js";
 import { IovaLimits } from "./iova-limits.js";
-import { refuseIova } from "./iova-refusal.js";
 import { firstFit } from "./placement.js";
-import { hex64, isAligned } from "./u64.js";
+import { refuse } from "./refusal.js";
+import { hex64, isAligned, isU64 } from "./u64.js";
+import { lastOf, MAP } from "./validate.js";
 
 /** What {@link IovaSpace.place} is asked for. */
 export interface PlaceRequest {
@@ -56,7 +57,7 @@ export class IovaSpace<A extends AreaSpan> {
    * hint's alignment is below that of this IOAS · `ENOSPC`
    */
   place({ iova, length, addressHint }: PlaceRequest): bigint {
-    if (length === 0n) refuseIova("EINVAL", "length is 0: map at least one byte", { length });
+    lastOf(0n, length, MAP);
     this.#needAligned("length", length);
     if (iova !== null) return this.#checkFixed(iova, length);
     const { allowed: within, reserved } = this.#limits;
@@ -77,11 +78,6 @@ export class IovaSpace<A extends AreaSpan> {
     return this.#areas.remove(area);
   }
 
-  /** All areas with a byte in the range, ascending. */
-  areasIn(iova: bigint, last: bigint): A[] {
-    return this.#areas.within({ iova, last });
-  }
-
   /**
    * The range in pieces of areas that follow each other without a hole: what COPY duplicates and an access pins.
    * @throws DmaBufError at stage `map`: `EINVAL` length 0 · `EOVERFLOW` beyond 64 bits · `ENOENT` a hole, or an area that is
@@ -92,17 +88,9 @@ export class IovaSpace<A extends AreaSpan> {
   }
 
   /**
-   * The range that UNMAP is asked for. What is mapped in it is not looked at: see {@link nextToUnmap}.
-   * @throws DmaBufError at stage `map`: `EINVAL` length 0 · `EOVERFLOW` beyond 64 bits
-   */
-  unmapRange(iova: bigint, length: bigint): IovaRange {
-    return { iova, last: lastOf(iova, length, UNMAP) };
-  }
-
-  /**
    * The next area that UNMAP takes away, or null: none is left. An unmap calls it, takes that area away, and calls it
    * again: what went before an error stays away, and others may come in between.
-   * @throws DmaBufError at stage `map`: `EBUSY` it is being filled or torn down, or is locked · `ENOENT` it is not inside
+   * @throws DmaBufError at stage `map`: `EBUSY` it is being filled or torn down · `ENOENT` it is not inside
    * the range as a whole
    */
   nextToUnmap(range: IovaRange): A | null {
@@ -111,20 +99,17 @@ export class IovaSpace<A extends AreaSpan> {
 
   /**
    * No area may be placed here until `unreserve(owner)`.
-   * @throws DmaBufError at stage `attach`: `EADDRINUSE` an area or an allowed range is there
+   * @throws DmaBufError at stage `attach`: `EINVAL` it ends before it begins, or beyond 64 bits · `EADDRINUSE` an area or an
+   * allowed range is there
    */
   reserve(iova: bigint, last: bigint, owner: object): void {
     const range = { iova, last };
+    if (!isU64(iova) || !isU64(last) || last < iova)
+      refuse("EINVAL", ATTACH, `${shownRange(range)} is no range: give its first and its last byte`, range, "attach");
     const mapped = this.#areas.first(range);
     const what = mapped ? `the area at ${hex64(mapped.iova)}` : this.#limits.allowedIn(range) && "an allowed range";
     if (what)
-      refuseIova(
-        "EADDRINUSE",
-        `${what} is in the reserved ${shownRange(range)}: take it away`,
-        range,
-        ATTACH,
-        "attach",
-      );
+      refuse("EADDRINUSE", ATTACH, `${what} is in the reserved ${shownRange(range)}: take it away`, range, "attach");
     this.#limits.reserve(range, owner);
   }
 
@@ -153,15 +138,14 @@ export class IovaSpace<A extends AreaSpan> {
    */
   checkAlignment(alignment: bigint, stage: Stage = "attach"): void {
     if (alignment > BigInt(PAGE_SIZE))
-      refuseIova("EINVAL", `an alignment of ${hex64(alignment)} is more than a page`, { alignment }, ATTACH, stage);
-    if (alignment <= this.#alignment) return;
+      refuse("EINVAL", ATTACH, `an alignment of ${hex64(alignment)} is more than a page`, { alignment }, stage);
     for (const { iova, last, pageOffset } of this.#areas)
       if (!isAligned(iova | (last + 1n - iova) | BigInt(pageOffset), alignment))
-        refuseIova(
+        refuse(
           "EADDRINUSE",
+          ATTACH,
           `the area at ${hex64(iova)} is not aligned to ${hex64(alignment)}: unmap it first`,
           { iova, last, pageOffset, alignment },
-          ATTACH,
           stage,
         );
   }
@@ -178,19 +162,19 @@ export class IovaSpace<A extends AreaSpan> {
     const range = { iova, last: lastOf(iova, length, MAP) };
     const reserved = this.#limits.reservedIn(range);
     const shown = shownRange(range);
-    if (reserved) refuseIova("EINVAL", `${shown} intersects the reserved ${shownRange(reserved)}: go elsewhere`, range);
+    if (reserved)
+      refuse("EINVAL", MAP, `${shown} intersects the reserved ${shownRange(reserved)}: go elsewhere`, range);
     const other = this.#areas.first(range);
-    if (other) refuseIova("EEXIST", `${shown} intersects the area ${shownRange(other)}: unmap it first`, range);
+    if (other) refuse("EEXIST", MAP, `${shown} intersects the area ${shownRange(other)}: unmap it first`, range);
     return iova;
   }
 
   #needAligned(name: string, value: bigint): void {
     if (!isAligned(value, this.#alignment))
-      refuseIova("EINVAL", `${name} ${hex64(value)} is no multiple of ${hex64(this.#alignment)}: align it`, {
+      refuse("EINVAL", MAP, `${name} ${hex64(value)} is no multiple of ${hex64(this.#alignment)}: align it`, {
         [name]: value,
       });
   }
 }
 
-const MAP = "IOMMU_IOAS_MAP";
 const ATTACH = "iommufd attach";

@@ -1,5 +1,5 @@
 /** As merged: attaches with a device that does no DMA, pins, and asks vfio-pci in private for the one range. */
-import type { BufferPath } from "./dma-buf-pages.js";
+import type { BufferPath } from "./buffer-path.js";
 import { byFrame } from "./place.js";
 import { fakeDevice, privateWindow } from "./private-map.js";
 import { factory, type IommufdFactory, type IommufdPlugin, plugin } from "./variant.js";

@@ -1,5 +1,6 @@
 /** The objects of one iommufd, by the ids that userspace has. Linux 7.3: drivers/iommu/iommufd/main.c. */
-import { DmaBufError, type Op } from "@dma-buf/core";
+import type { Op } from "@dma-buf/core";
+import { refuse } from "./refusal.js";
 
 /** What has an id. */
 export interface IommufdObject {
@@ -45,12 +46,12 @@ export class ObjectTable {
   get<K extends IommufdObject>(id: number, kind: K["kind"], op: string): K {
     const object = this.#objects[id - 1];
     if (object?.kind !== kind)
-      throw new DmaBufError("ENOENT", {
+      refuse(
+        "ENOENT",
         op,
-        stage: "map",
-        message: object ? `${id} is of kind ${object.kind}: give that of a ${kind}` : `nothing has the id ${id}`,
-        values: { id },
-      });
+        object ? `${id} is of kind ${object.kind}: give that of a ${kind}` : `nothing has the id ${id}`,
+        { id },
+      );
     // The kinds are the tags of the classes: one kind, one class.
     return object as K;
   }
@@ -82,15 +83,12 @@ export class ObjectTable {
   *destroy(id: number): Op<void> {
     const op = "IOMMU_DESTROY";
     const object = this.#objects[id - 1];
-    if (!object)
-      throw new DmaBufError("ENOENT", { op, stage: "map", message: `nothing has the id ${id}`, values: { id } });
+    if (!object) return refuse("ENOENT", op, `nothing has the id ${id}`, { id });
     const users = object.users + this.#heldBy(object);
     if (users > 0)
-      throw new DmaBufError("EBUSY", {
-        op,
-        stage: "map",
-        message: `the ${object.kind} ${id} has ${users} users: detach and destroy those, or wait for them`,
-        values: { id, users },
+      refuse("EBUSY", op, `the ${object.kind} ${id} has ${users} users: detach and destroy those, or wait for them`, {
+        id,
+        users,
       });
     this.#objects[id - 1] = undefined;
     yield* object.destroy();

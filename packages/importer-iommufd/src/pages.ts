@@ -23,6 +23,8 @@ export interface Piece {
  */
 export abstract class Pages {
   abstract readonly kind: "user" | "file" | "dma-buf";
+  /** Of the page in which it begins: its address in the process, or its offset in the file. */
+  abstract readonly first: bigint;
   /** May devices write? */
   readonly isWritable: boolean;
   /** Held while pieces are asked for and put into domains, and while they are taken away. */

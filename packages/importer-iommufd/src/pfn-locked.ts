@@ -1,6 +1,6 @@
 /** The importer asks for page frames under the reservation and enters them before it lets go. Posted by nobody. */
 import { checkedWindow } from "@dma-buf/scatterlist";
-import type { BufferPath } from "./dma-buf-pages.js";
+import type { BufferPath } from "./buffer-path.js";
 import { byFrame } from "./place.js";
 import { factory, type IommufdFactory, type IommufdPlugin, plugin } from "./variant.js";
 
@@ -8,7 +8,7 @@ const conforming: BufferPath = {
   device: null,
   open: ({ fw }, at) => checkedWindow(fw, at, "bidirectional"),
   place: byFrame,
-  leavesEnd: true,
+  endStage: "query",
 };
 
 /** `iommufdImporter(options)(framework, host)`. `asPosted` changes nothing but that nothing is asked for again. */

@@ -3,7 +3,7 @@
  * asked for again. Posted by nobody.
  */
 import { checkedWindow } from "@dma-buf/scatterlist";
-import type { BufferPath } from "./dma-buf-pages.js";
+import type { BufferPath } from "./buffer-path.js";
 import { byFrame } from "./place.js";
 import { factory, type IommufdFactory, type IommufdPlugin, plugin } from "./variant.js";
 
@@ -11,7 +11,7 @@ const conforming: BufferPath = {
   device: null,
   open: ({ fw }, at) => checkedWindow(fw, at, "bidirectional"),
   place: byFrame,
-  leavesEnd: true,
+  endStage: "query",
 };
 
 /** `iommufdImporter(options)(framework, host)`. `asPosted` changes nothing but that nothing is asked for again. */

@@ -69,18 +69,18 @@ function append(pieces: Piece[], physical: number, sizeBytes: number): void {
 /** Memory of the process. Nothing is pinned before somebody needs it. */
 export class UserPages extends PinnedPages {
   readonly kind = "user";
+  readonly first: bigint;
   readonly #memory: UserMemory;
-  readonly #first: bigint;
 
   /** `address`: of the first byte. */
   constructor(scheduler: Scheduler, memory: UserMemory, address: bigint, isWritable: boolean) {
     super(scheduler, isWritable);
     this.#memory = memory;
-    this.#first = address - (address % BigInt(PAGE_SIZE));
+    this.first = address - (address % BigInt(PAGE_SIZE));
   }
 
   protected pinPage(index: number): Pinned {
-    return this.#memory.pinUserPage(this.#first + BigInt(index) * BigInt(PAGE_SIZE), this.isWritable);
+    return this.#memory.pinUserPage(this.first + BigInt(index) * BigInt(PAGE_SIZE), this.isWritable);
   }
 
   protected *release(): Op<void> {}
@@ -89,29 +89,29 @@ export class UserPages extends PinnedPages {
 /** A file: a memory file, or one that turns out to be none when pages of it are needed. Holds a reference to it. */
 export class FilePages extends PinnedPages {
   readonly kind = "file";
+  readonly first: bigint;
   readonly #file: MemoryFile | null;
-  readonly #first: number;
-  readonly #end: number;
+  readonly #end: bigint;
 
-  /** Bytes `[start, start + sizeBytes)` of the file; `null`: a file without folios. */
+  /** Bytes `[start, start + length)` of the file; `null`: a file without folios. */
   constructor(
     scheduler: Scheduler,
     file: MemoryFile | null,
-    bytes: { readonly start: number; readonly sizeBytes: number },
+    { start, length }: { readonly start: bigint; readonly length: bigint },
     isWritable: boolean,
   ) {
     super(scheduler, isWritable);
     this.#file = file;
-    this.#first = bytes.start - (bytes.start % PAGE_SIZE);
-    this.#end = bytes.start + bytes.sizeBytes;
+    this.first = start - (start % BigInt(PAGE_SIZE));
+    this.#end = start + length;
     file?.hold();
   }
 
   protected pinPage(index: number): Pinned {
     if (!this.#file) throw notPinned("EINVAL", "the file is neither a memory file nor a dma-buf: map one of those");
-    const offset = this.#first + index * PAGE_SIZE;
+    const offset = this.first + BigInt(index * PAGE_SIZE);
     try {
-      return this.#file.pinFolios(offset, Math.min(PAGE_SIZE, this.#end - offset));
+      return this.#file.pinFolios(Number(offset), Math.min(PAGE_SIZE, Number(this.#end - offset)));
     } catch (error) {
       // Files are pinned for other ends too: here it is a map that is refused.
       throw error instanceof DmaBufError ? notPinned(error.code, error.message, error) : error;

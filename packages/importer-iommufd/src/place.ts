@@ -1,6 +1,5 @@
 /** Where runs lie for a domain's table, and how memory is accessed there. */
-import type { BufferPath } from "./dma-buf-pages.js";
-import { unusable } from "./dma-buf-pages.js";
+import { type BufferPath, unusable } from "./buffer-path.js";
 
 /**
  * A page frame goes into the table as it is. Whether it is RAM nobody says, so the kernel's own map of memory is asked:

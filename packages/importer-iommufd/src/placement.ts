@@ -1,7 +1,8 @@
 /** Where the kernel places an area whose IOVA userspace leaves to it. Linux 7.3: `iopt_alloc_iova()`. */
 import { PAGE_SIZE } from "@dma-buf/core";
 import { holes, type IovaRange, merged } from "./intervals.js";
-import { refuseIova } from "./iova-refusal.js";
+import { refuse } from "./refusal.js";
+import { MAP } from "./validate.js";
 import { alignUp, hex64, lowestSetBit, roundUpToPowerOfTwo, U64_MAX } from "./u64.js";
 
 /** A leaf that one entry of the level above the pages translates: no more is worth aligning to. Linux: `HPAGE_SIZE`. */
@@ -28,16 +29,14 @@ export interface Search {
  * @throws DmaBufError at stage `map`: `EOVERFLOW` · `EINVAL` · `ENOSPC`
  */
 export function firstFit({ length, addressHint, alignment, within, used }: Search): bigint {
-  if (length >= U64_MAX / 2n) refuseIova("EOVERFLOW", `${hex64(length)} is half of 64 bits or more`, { length });
+  if (length >= U64_MAX / 2n) refuse("EOVERFLOW", MAP, `${hex64(length)} is half of 64 bits or more`, { length });
   const wanted = alignmentFor(addressHint, length);
   if (wanted < alignment)
-    refuseIova(
+    refuse(
       "EINVAL",
+      MAP,
       `the hint ${hex64(addressHint)} is aligned to ${hex64(wanted)}: align it to ${hex64(alignment)}`,
-      {
-        addressHint,
-        alignment,
-      },
+      { addressHint, alignment },
     );
   const offset = addressHint % PAGE;
   for (const range of within ?? [ANYWHERE])
@@ -46,7 +45,7 @@ export function firstFit({ length, addressHint, alignment, within, used }: Searc
       // Linux compares with the last byte itself, so that a single byte never goes where only it has room.
       if (start < hole.last && start + length - 1n <= hole.last) return start;
     }
-  return refuseIova("ENOSPC", `no hole of ${hex64(length)} bytes is left: unmap something, or allow more`, { length });
+  return refuse("ENOSPC", MAP, `no hole of ${hex64(length)} bytes is left: unmap something, or allow more`, { length });
 }
 
 /** As aligned as a leaf could use it: not above the length, nor above what the hint itself has. */

@@ -10,7 +10,7 @@ import {
   type Run,
   type Window,
 } from "@dma-buf/core";
-import { refused } from "./dma-buf-pages.js";
+import { refused } from "./buffer-path.js";
 import type { World } from "./world.js";
 
 /** How it is found: iommufd knows no exporter by name. */

@@ -3,8 +3,9 @@
 /** The greatest value of 64 bits. Linux: `ULONG_MAX`, `U64_MAX`. */
 export const U64_MAX: bigint = 2n ** 64n - 1n;
 
-/** As the kernel's log writes it. */
-export const hex64 = (value: bigint): string => `0x${value.toString(16)}`;
+/** As the kernel's log writes it; what is no bigint, which a refusal tells, as it is. */
+export const hex64 = (value: unknown): string =>
+  typeof value === "bigint" ? `0x${value.toString(16)}` : String(value);
 
 /** Fits an unsigned field of 64 bits? */
 export const isU64 = (value: unknown): value is bigint => typeof value === "bigint" && value >= 0n && value <= U64_MAX;

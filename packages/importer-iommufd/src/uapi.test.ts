@@ -1,7 +1,7 @@
 /** The layouts, byte by byte, as a compiler lays out the structs of include/uapi/linux/iommufd.h. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Field } from "./struct-layout.js";
+import type { StructLayout } from "./struct-layout.js";
 import { decodeIommu, encodeIommu, IOMMU_IOCTL, type IommuIoctl, STRUCTS } from "./uapi.js";
 
 /** By number: bytes, the least of them, and where each field begins, as the C compiler tells. */
@@ -26,11 +26,14 @@ const COMPILED: readonly (readonly [IommuIoctl, number, number, number, string])
 ];
 
 it.each(COMPILED)("%s", (name, nr, sizeBytes, minBytes, offsets) => {
-  const layout = STRUCTS[name];
-  const fields: [string, Field][] = Object.entries(layout.fields);
+  const { sizeBytes: size, minBytes: min = size, fields }: StructLayout = STRUCTS[name];
   expect(IOMMU_IOCTL[name]).toBe(0x3b00 + nr);
-  expect([layout.sizeBytes, layout.minBytes]).toEqual([sizeBytes, minBytes]);
-  expect(fields.map(([field, [at]]) => `${field}${at}`).join(" ")).toBe(offsets);
+  expect([size, min]).toEqual([sizeBytes, minBytes]);
+  expect(
+    Object.entries(fields)
+      .map(([field, [at]]) => `${field}${at}`)
+      .join(" "),
+  ).toBe(offsets);
 });
 
 it("there is no other", () => expect(COMPILED.map(([name]) => name)).toEqual(Object.keys(STRUCTS)));

@@ -1,5 +1,5 @@
 /** Areas go: whole ones, lowest first, when nobody has pins in them. Linux: `iopt_unmap_iova_range()`. */
-import { DmaBufError, type Op, point } from "@dma-buf/core";
+import { DmaBufError, type Op, point, until } from "@dma-buf/core";
 import type { Area } from "./area.js";
 import { unfill } from "./fill.js";
 import type { IovaRange } from "./intervals.js";
@@ -51,12 +51,18 @@ function* tearDown(iopt: IoPagetable, area: Area): Op<void> {
   yield* pages.put();
 }
 
-/** Until one area has no pins. `domains_rwsem` is not held: who gives back pins may need it. */
+/**
+ * Until one area has no pins. `domains_rwsem` is not held: who gives back pins may need it. A try takes one tick, so that
+ * who gives them back soon after the callback has his turn.
+ */
 function* askForPins(iopt: IoPagetable, area: Area): Op<void> {
-  for (let tries = 0; area.accesses > 0; tries++) {
+  const { scheduler } = iopt.world.fw;
+  const isFree = (): boolean => area.accesses === 0;
+  for (let tries = 0; !isFree(); tries++) {
     if (tries === TRIES) giveUp(iopt, area);
     area.preventAccess = true;
     for (const access of iopt.accesses) yield* access.notifyUnmap(area.iova, area.length);
+    yield* until("iommufd.unmap_retry", isFree, () => `pins at ${hex64(area.iova)}`, scheduler.now + 1);
   }
 }
 

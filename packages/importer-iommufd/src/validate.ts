@@ -3,8 +3,8 @@
  * Pure: the ioctl asks before it looks an id up, and an IOAS that is called directly asks itself. Linux 7.3:
  * drivers/iommu/iommufd/ioas.c.
  */
-import { DmaBufError, type ErrnoName } from "@dma-buf/core";
 import { IOMMU_IOAS_MAP_FLAGS, MAP_FLAGS_ALL } from "./flags.js";
+import { refuse } from "./refusal.js";
 import { hex64, isU64, U64_MAX } from "./u64.js";
 
 /** What MAP, MAP_FILE and COPY have in common. */
@@ -16,6 +16,9 @@ export interface MapArguments {
   /** Bytes. */
   readonly length: bigint;
 }
+
+/** For refusals where MAP, MAP_FILE and COPY are one. */
+export const MAP = "IOMMU_IOAS_MAP";
 
 /** The same, checked. */
 export interface MapAccess {
@@ -29,9 +32,12 @@ export interface MapAccess {
  * @throws DmaBufError at stage `map`: `EOPNOTSUPP` a flag that is none · `EOVERFLOW` an IOVA or a length of all bits, or
  * more · `EINVAL` neither to be read nor to be written
  */
-export function checkMap({ flags, iova, length }: MapArguments, op: string): MapAccess {
+export function checkMap(
+  { flags, iova, length, srcIova = 0n }: MapArguments & { readonly srcIova?: bigint },
+  op: string,
+): MapAccess {
   checkFlags(flags, MAP_FLAGS_ALL, op);
-  checkWidth({ iova, length }, op);
+  checkWidth({ iova, length, srcIova }, op);
   const readable = (flags & IOMMU_IOAS_MAP_FLAGS.READABLE) !== 0;
   const writeable = (flags & IOMMU_IOAS_MAP_FLAGS.WRITEABLE) !== 0;
   if (!readable && !writeable) refuse("EINVAL", op, "neither READABLE nor WRITEABLE: set one or both", { flags });
@@ -56,35 +62,22 @@ export function checkReserved(reserved: number, op: string): void {
 export function checkWidth(values: Readonly<Record<string, bigint>>, op: string): void {
   for (const [name, value] of Object.entries(values))
     if (!isU64(value) || value === U64_MAX)
-      refuse(
-        "EOVERFLOW",
-        op,
-        `${name} ${typeof value === "bigint" ? hex64(value) : value} is 2^64-1 or beyond`,
-        values,
-      );
+      refuse("EOVERFLOW", op, `${name} ${hex64(value)} is 2^64-1 or beyond`, values);
 }
 
-/** `U64_MAX` bytes from IOVA 0: UNMAP takes everything away, and finds nothing wrong with an empty IOAS. */
-export const isUnmapAll = (iova: bigint, length: bigint): boolean => iova === 0n && length === U64_MAX;
-
 /**
- * The backing from `start` on. @returns its last byte
+ * The last byte of `length` from `start` on: IOVAs, addresses of the process, bytes of a file.
  * @throws DmaBufError at stage `map`: `EINVAL` length 0 · `EOVERFLOW` it ends beyond 64 bits
  */
-export function checkBacking(start: bigint, length: bigint, op: string): bigint {
-  if (length === 0n) refuse("EINVAL", op, "length is 0: map at least one byte", { start, length });
-  const last = start + length - 1n;
-  if (last > U64_MAX)
+export function lastOf(start: bigint, length: bigint, op: string): bigint {
+  if (length === 0n) refuse("EINVAL", op, "length is 0: give at least one byte", { start, length });
+  if (!isU64(start) || !isU64(length) || start + length - 1n > U64_MAX)
     refuse("EOVERFLOW", op, `${hex64(start)} + ${hex64(length)} is beyond 64 bits`, { start, length });
-  return last;
+  return start + length - 1n;
 }
 
 /** The value of an option that is off or on. @throws DmaBufError `EINVAL` at stage `map` */
 export function checkSwitch(value: bigint): boolean {
   if (value !== 0n && value !== 1n) refuse("EINVAL", "IOMMU_OPTION", `${value} is neither 0 nor 1`, { value });
   return value === 1n;
-}
-
-function refuse(code: ErrnoName, op: string, message: string, values: object): never {
-  throw new DmaBufError(code, { op, stage: "map", message, values: { ...values } });
 }

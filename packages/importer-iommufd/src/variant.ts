@@ -1,6 +1,7 @@
 /** How the files that stand beside each other are made: one variant of the importer each, by its contract. */
 import type { Framework, PluginModule } from "@dma-buf/core";
-import { attachBuffer, type BufferPath } from "./dma-buf-pages.js";
+import { attachBuffer } from "./attach-buffer.js";
+import type { BufferPath } from "./buffer-path.js";
 import type { IommufdHost } from "./host.js";
 import { Iommufd } from "./iommufd.js";
 import type { ImportBuffer, IommufdOptions } from "./world.js";

@@ -3,7 +3,7 @@
  * that followed page frames and listened to the notifier, as KVM does, could take it.
  */
 import { checkedWindow } from "@dma-buf/scatterlist";
-import { type BufferPath, refused } from "./dma-buf-pages.js";
+import { type BufferPath, refused } from "./buffer-path.js";
 import { byFrame } from "./place.js";
 import { unpinnable } from "./unpinnable-pages.js";
 import { factory, type IommufdFactory, type IommufdPlugin, plugin } from "./variant.js";
@@ -17,7 +17,7 @@ const conforming: BufferPath = {
     if (cache === null) throw refused("EFAULT", "RAM is mapped by its frames, and nothing holds a page of it");
     return { physical, cache };
   },
-  leavesEnd: true,
+  endStage: "mmap",
   refusal: ({ message, cause }) => refused("EFAULT", message, "map", cause),
 };
 

@@ -29,6 +29,8 @@ export interface BufferRange {
   readonly buf: DmaBuf;
   readonly start: bigint;
   readonly length: bigint;
+  /** May devices write, in this mapping and in copies of it? */
+  readonly isWritable: boolean;
 }
 
 /** The variant: makes a backing of a buffer, attached and not yet asked where it lies. @throws DmaBufError; nothing stays */

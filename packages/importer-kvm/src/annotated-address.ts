@@ -10,6 +10,7 @@ export const kvmImporter: KvmFactory = factory({
     physical: physicalOf(run),
     cache: run.kind === "cpu-physical" ? (run.attributes?.cache ?? null) : null,
   }),
+  lookAroundBytes: 2 ** 30,
   slotOver: "buffer",
   posted: false,
 });

@@ -28,6 +28,8 @@ describe("row by row", () => {
     ["empty", of({ size: 0n }), "EINVAL@memslot"],
     ["ends at 2^64", of({ address: 2n ** 64n - 0x2000n }), "EINVAL@memslot"],
     ["a page before that", of({ address: 2n ** 64n - 0x3000n }), "ok"],
+    ["an address below 0", of({ address: -4096n }), "EINVAL@memslot"],
+    ["a size below 0", of({ size: -4096n }), "EINVAL@memslot"],
     ["an unaligned address", of({ address: 1n }), "EINVAL@memslot"],
     ["an unaligned size", of({ size: 0x1001n }), "EINVAL@memslot"],
   ])("%s", (_name, request, expected, privateMemory = true) => {

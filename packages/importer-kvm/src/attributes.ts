@@ -1,11 +1,11 @@
 /** Which guest frames are private. Linux: `KVM_SET_MEMORY_ATTRIBUTES`, `kvm->mem_attr_array`. */
 import { type Op, PAGE_SHIFT, PAGE_SIZE } from "@dma-buf/core";
-import type { InvalidateGfns } from "./invalidate.js";
 import type { Gfn } from "./memslot.js";
 import type { GfnRange } from "./mmu.js";
 import { refuse } from "./refuse.js";
-import type { VmTraits } from "./region.js";
-import { KVM_MEMORY_ATTRIBUTE, type MemoryAttributesRequest } from "./uapi.js";
+import type { RegionRules } from "./region.js";
+import { isU64, KVM_MEMORY_ATTRIBUTE, type MemoryAttributesRequest } from "./uapi.js";
+import type { InvalidateGfns } from "./zap.js";
 
 const OP = "KVM_SET_MEMORY_ATTRIBUTES";
 const PAGE = BigInt(PAGE_SIZE);
@@ -17,13 +17,16 @@ export interface CheckedAttributes extends GfnRange {
 }
 
 /** @throws DmaBufError `EINVAL` at stage `memslot`: flags, attributes that this VM has not, an empty, wrapping or unaligned range */
-export function checkAttributes(request: MemoryAttributesRequest, { privateMemory }: VmTraits): CheckedAttributes {
+export function checkAttributes(
+  request: MemoryAttributesRequest,
+  { privateMemory }: Pick<RegionRules, "privateMemory">,
+): CheckedAttributes {
   const { address, size, attributes, flags } = request;
   const supported = privateMemory ? KVM_MEMORY_ATTRIBUTE.PRIVATE : 0n;
   if (flags !== 0n) invalid(`flags ${show(flags)}: there are none yet, give 0`, { flags });
   if ((attributes & ~supported) !== 0n)
     invalid(`attributes ${show(attributes)}: this VM knows ${show(supported)}`, { attributes, supported });
-  if (size === 0n || address + size >= 2n ** 64n)
+  if (!isU64(address) || !isU64(size) || size === 0n || address + size >= 2n ** 64n)
     invalid(`${show(address)} + ${show(size)} is empty or wraps: give at least a page below 2^64`, { address, size });
   if (address % PAGE !== 0n || size % PAGE !== 0n)
     invalid(`${show(address)} and ${show(size)} are not whole pages of ${PAGE_SIZE}: align both`, { address, size });

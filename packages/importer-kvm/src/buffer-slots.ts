@@ -2,8 +2,9 @@
 import type { DmaBuf, Gpa, Op } from "@dma-buf/core";
 import type { ProcessFiles } from "./process-files.js";
 import type { ProcessMemory } from "./process-memory.js";
+import { invalid, USER_MEM_SLOTS } from "./region.js";
 import type { SlotTable } from "./slots.js";
-import { KVM_MEM, type UserMemoryRegion } from "./uapi.js";
+import { isU32, KVM_MEM, type UserMemoryRegion } from "./uapi.js";
 
 /** Bytes of a buffer as guest memory. */
 export interface Memslot {
@@ -42,8 +43,7 @@ export class BufferSlots {
 
   /** @returns the slot's id */
   *add(memslot: Memslot): Op<number> {
-    while (this.#init.slots.byId(0, this.#next)) this.#next++;
-    const id = this.#next++;
+    const id = this.#freeId();
     if (this.#init.over === "mapping") yield* this.#overMapping(id, memslot);
     else yield* this.#overBuffer(id, memslot);
     return id;
@@ -57,6 +57,16 @@ export class BufferSlots {
     if (hva !== undefined) yield* process.unmap(hva);
   }
 
+  /** Round and round: the id of a slot that is being made is not found twice. If all are taken, one that is refused. */
+  #freeId(): number {
+    for (let n = 0; n < USER_MEM_SLOTS; n++) {
+      const id = this.#next;
+      this.#next = (id + 1) % USER_MEM_SLOTS;
+      if (!this.#init.slots.byId(0, id)) return id;
+    }
+    return USER_MEM_SLOTS;
+  }
+
   /** The fd is open as long as the ioctl needs it: the slot keeps the buffer. */
   *#overBuffer(id: number, { gpa, sizeBytes, buf, offset, flags = 0 }: Memslot): Op<void> {
     const { files, set } = this.#init;
@@ -65,9 +75,10 @@ export class BufferSlots {
       yield* set({
         // Nothing is mapped there, but only an address that is congruent leaves the slot its large pages.
         ...placed(id, { gpa, sizeBytes }, gpa % GIB),
-        flags: KVM_MEM.VFIO_DMABUF | flags,
+        // What is no u32 is refused as it is.
+        flags: isU32(flags) ? KVM_MEM.VFIO_DMABUF | flags : flags,
         guestMemfd,
-        guestMemfdOffset: BigInt(offset),
+        guestMemfdOffset: whole("offset", offset),
       });
     } finally {
       files.remove(guestMemfd);
@@ -92,8 +103,13 @@ export class BufferSlots {
 function placed(id: number, { gpa, sizeBytes }: Pick<Memslot, "gpa" | "sizeBytes">, hva: number) {
   return {
     slot: id,
-    guestPhysAddr: BigInt(gpa),
-    memorySize: BigInt(sizeBytes),
-    userspaceAddr: BigInt(hva),
+    guestPhysAddr: whole("gpa", gpa),
+    memorySize: whole("sizeBytes", sizeBytes),
+    userspaceAddr: whole("userspace_addr", hva),
   };
+}
+
+function whole(name: string, value: number): bigint {
+  if (!Number.isInteger(value)) invalid(`${name} ${value} is no whole number: give bytes`, { [name]: value });
+  return BigInt(value);
 }

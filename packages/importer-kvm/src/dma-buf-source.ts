@@ -17,7 +17,7 @@ import {
   withRuns,
 } from "@dma-buf/core";
 import type { MemoryType } from "@dma-buf/page-table";
-import { checkedWindow } from "@dma-buf/scatterlist";
+import { checkedWindow, joined } from "@dma-buf/scatterlist";
 import type { FoundPage } from "./source.js";
 
 /** What a contract makes of a run: where it lies for the CPU, and what is said of its caching. */
@@ -29,6 +29,17 @@ export interface Placed {
 /** @throws DmaBufError `EOPNOTSUPP` for a kind of run that a second stage cannot hold */
 export type Place = (run: Run) => Placed;
 
+/** How a contract's runs become pages. */
+export interface Placing {
+  readonly place: Place;
+  /**
+   * How far around a page its neighbours are asked for, bytes. Where the exporter has mapped all at once, what goes on in
+   * the next run may be one leaf; where it is asked page by page, it has said of a page what there is to say.
+   * @defaultValue 0
+   */
+  readonly lookAroundBytes?: number;
+}
+
 /** Told with the reservation held: nothing of the buffer may be used when it returns. */
 export type Invalidate = (held: Held) => Op<void>;
 
@@ -38,20 +49,20 @@ export class DmaBufPages {
   readonly #fw: Framework;
   readonly #at: DmaBufAttachment;
   readonly #window: Window;
-  readonly #place: Place;
+  readonly #placing: Placing;
   /** Is a leaf of it installed, since it was last taken away? */
   #isUsed = false;
 
-  private constructor(fw: Framework, at: DmaBufAttachment, window: Window, place: Place) {
+  private constructor(fw: Framework, at: DmaBufAttachment, window: Window, placing: Placing) {
     this.#fw = fw;
     this.#at = at;
     this.#window = window;
-    this.#place = place;
+    this.#placing = placing;
     this.buf = at.buf;
   }
 
   /** Attaches and opens. @throws DmaBufError what either refuses with; nothing is left behind */
-  static *open(fw: Framework, buf: DmaBuf, name: string, place: Place, invalidate: Invalidate): Op<DmaBufPages> {
+  static *open(fw: Framework, buf: DmaBuf, name: string, placing: Placing, invalidate: Invalidate): Op<DmaBufPages> {
     let pages: DmaBufPages | null = null;
     const invalidateMappings = function* (_at: DmaBufAttachment, held: Held): Op<void> {
       yield* invalidate(held);
@@ -61,12 +72,11 @@ export class DmaBufPages {
     let at: DmaBufAttachment | null = null;
     try {
       at = yield* fw.dynamicAttach(buf, null, { name, ops: { allowPeer2peer: true, invalidateMappings } });
-      pages = new DmaBufPages(fw, at, yield* checkedWindow(fw, at, "bidirectional"), place);
+      pages = new DmaBufPages(fw, at, yield* checkedWindow(fw, at, "bidirectional"), placing);
       return pages;
-    } catch (error) {
-      if (at) yield* fw.detachAttachment(buf, at);
-      yield* fw.put(buf);
-      throw error;
+    } finally {
+      if (!pages && at) yield* fw.detachAttachment(buf, at);
+      if (!pages) yield* fw.put(buf);
     }
   }
 
@@ -82,8 +92,9 @@ export class DmaBufPages {
   ): Op<boolean> {
     let isFound = false;
     try {
-      return yield* withRuns(this.#at, this.#window, offset, PAGE_SIZE, (runs) => {
-        const page = this.#pageOf(runs, offset);
+      const { from, sizeBytes } = this.#around(offset);
+      return yield* withRuns(this.#at, this.#window, from, sizeBytes, (runs) => {
+        const page = this.#pageOf(joined(runs), offset);
         isFound = true;
         return this.#noted(install(page));
       });
@@ -121,9 +132,16 @@ export class DmaBufPages {
     yield* this.#fw.put(this.buf);
   }
 
+  #around(offset: number): { from: number; sizeBytes: number } {
+    const { lookAroundBytes = 0 } = this.#placing;
+    const from = Math.max(0, offset - lookAroundBytes);
+    const end = Math.min(offset + lookAroundBytes, this.buf.sizeBytes - PAGE_SIZE) + PAGE_SIZE;
+    return { from, sizeBytes: Math.max(end, offset + PAGE_SIZE) - from };
+  }
+
   #pageOf(runs: readonly Run[], offset: number): FoundPage {
     const run = runs.find((r) => r.offset <= offset && offset < r.offset + r.sizeBytes) as Run;
-    const { physical, cache } = this.#place(run);
+    const { physical, cache } = this.#placing.place(run);
     return {
       extent: { gfn: run.offset / PAGE_SIZE, pfn: physical / PAGE_SIZE, pages: run.sizeBytes / PAGE_SIZE },
       cache,

@@ -54,19 +54,21 @@ export class KvmImporter {
   readonly #slotsLock = new RwLock("kvm.slots_lock");
 
   /** @internal A variant makes it. */
-  constructor(fw: Framework, host: KvmHost, { place, slotOver, posted }: Contracted, options: KvmOptions) {
+  constructor(fw: Framework, host: KvmHost, contracted: Contracted, options: KvmOptions) {
+    const { slotOver, posted } = contracted;
     const asPosted = posted && (options.asPosted ?? false);
     const buffers = new Map<SlotBacking, DmaBufPages>();
     const backings = () => ({ process: this.process, buffers });
     this.name = `KVM ${host.name}`;
     this.#host = host;
-    this.#rules = { privateMemory: host.privateMemory, asPosted };
+    this.#rules = { privateMemory: host.privateMemory, guestPhysBits: host.table.format.vaBits, asPosted };
     this.#vm = makeVm({ name: this.name, fw, host, options, asPosted, backings });
-    this.process = new ProcessMemory(fw, this.name, place, (hva, sizeBytes) =>
+    this.process = new ProcessMemory(fw, this.name, contracted, ({ hva, sizeBytes }) =>
       beginInvalidate(this.#vm, gfnsOver(this.#vm.slots, hva, sizeBytes), "shared"),
     );
     const { rules, vm, files } = { rules: this.#rules, vm: this.#vm, files: this.files };
-    this.#world = slotWorld({ fw, vm, identity: this, rules, files, buffers, place });
+    const quiet = (): Op<void> => this.process.notifier.quiet();
+    this.#world = slotWorld({ fw, vm, identity: this, rules, files, buffers, placing: contracted, quiet });
     const set = (region: UserMemoryRegion): Op<void> => this.setUserMemoryRegion(region);
     this.#bufferSlots = new BufferSlots({ over: slotOver, slots: vm.slots, process: this.process, files, set });
   }
@@ -116,7 +118,8 @@ export class KvmImporter {
   createGuestMemfd(request: CreateGuestMemfd): number {
     const host = this.#host.guestMemory;
     if (!host) return refuse("ENOTTY", "KVM_CREATE_GUEST_MEMFD", `${this.name} has no guest_memfd: map memory instead`);
-    const of = { vm: this, host, invalidate: invalidateGfns(this.#vm), released() {} };
+    const { privateMemory } = this.#host;
+    const of = { vm: this, privateMemory, host, invalidate: invalidateGfns(this.#vm) };
     return this.files.install({ kind: "guest-memfd", gmem: new GuestMemfd(of, request) });
   }
 
@@ -147,12 +150,17 @@ export class KvmImporter {
 
   /** The process ends: slots, attachments, references, files and mappings go. The second stage stays, empty: it is the host's. */
   *destroy(): Op<void> {
-    for (const { id, addressSpace } of this.#vm.slots.all) {
-      const slot = addressSpace * 0x1_0000 + id;
-      yield* this.setUserMemoryRegion({ slot, flags: 0, guestPhysAddr: 0n, memorySize: 0n, userspaceAddr: 0n });
-    }
+    yield* this.#deleteSlots();
     yield* this.files.closeAll();
     yield* this.process.unmapAll();
+  }
+
+  *#deleteSlots(): Op<void> {
+    using _lock = yield* this.#slotsLock.write(this.name);
+    for (const { id, addressSpace } of this.#vm.slots.all) {
+      const none = { flags: 0, guestPhysAddr: 0n, memorySize: 0n, userspaceAddr: 0n };
+      yield* setRegion(this.#world, checkRegion({ ...none, slot: addressSpace * 0x1_0000 + id }, 2, this.#rules));
+    }
   }
 
   #run(access: VcpuAccess, options: VcpuOptions): Op<RunResult> {

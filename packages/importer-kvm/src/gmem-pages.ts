@@ -1,5 +1,5 @@
 /** The pages of a guest_memfd: made when they are first wanted, gone when the file drops them and nobody uses them. */
-import type { PhysAddr } from "@dma-buf/core";
+import type { PhysAddr, Stage } from "@dma-buf/core";
 import { refuse } from "./refuse.js";
 
 /** Where pages come from. None of it sleeps. */
@@ -50,11 +50,10 @@ export class GmemPages {
     return this.#byIndex.size;
   }
 
-  /** @throws DmaBufError `EHWPOISON` at stage `vcpu-run` · `ENOMEM` */
-  get(index: number, op: string): GmemPage {
+  /** @throws DmaBufError `EHWPOISON` at `stage`; `ENOMEM` */
+  get(index: number, op: string, stage: Stage): GmemPage {
     const folio = this.make(index);
-    if (folio.isPoisoned)
-      refuse("EHWPOISON", op, `the hardware lost page ${index}: punch it out`, { index }, "vcpu-run");
+    if (folio.isPoisoned) refuse("EHWPOISON", op, `the hardware lost page ${index}: punch it out`, { index }, stage);
     if (!folio.isZeroed) this.#host.zeroPage(folio.physical);
     folio.isZeroed = true;
     if (this.#prepares && !folio.isPrivate) this.#host.makePrivate(folio.physical);

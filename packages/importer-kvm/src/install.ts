@@ -30,7 +30,7 @@ export function* installLeaf(vm: Vm, fault: Fault, slot: MemorySlot, page: Found
   const gpa = gfn * PAGE_SIZE - ((gfn * PAGE_SIZE) % sizeBytes);
   const physical = (page.extent.pfn + gfn - page.extent.gfn) * PAGE_SIZE;
   const to = addr<PhysAddr>(physical - (physical % sizeBytes));
-  const protection = protectionOf(vm, slot, page, level);
+  const protection = protectionOf(vm, slot, level, page.cache ?? typeOf(vm, to));
   const before = [...table.leaves(gpa, sizeBytes)];
   if (before.some((leaf) => serves(leaf, fault, gfn, physical))) return;
   const gather: TableGather = [];
@@ -65,16 +65,16 @@ function levelFor(vm: Vm, { gpa, access }: Fault, slot: MemorySlot, { extent }: 
 }
 
 /** A direct map: what a slot allows is allowed, to execute too, unless the CPU must not find code in large pages. */
-function protectionOf(vm: Vm, slot: MemorySlot, { extent, cache }: FoundPage, level: Level): Protection {
+function protectionOf(vm: Vm, slot: MemorySlot, level: Level, cache: MemoryType): Protection {
   return {
     read: true,
     write: (slot.flags & KVM_MEM.READONLY) === 0,
     execute: !(vm.options.nxHugePages && level > 1),
-    cache: cache ?? typeOf(vm, extent.pfn),
+    cache,
   };
 }
 
 /** RAM is cached, everything else is taken for MMIO. Linux: `kvm_is_mmio_pfn()`; NPT's leaves say nothing of it. */
-function typeOf({ host }: Vm, pfn: number): MemoryType {
-  return host.memory.isRam(addr<PhysAddr>(pfn * PAGE_SIZE)) ? "wb" : "uc";
+function typeOf({ host }: Vm, physical: PhysAddr): MemoryType {
+  return host.memory.isRam(physical) ? "wb" : "uc";
 }

@@ -1,13 +1,13 @@
 /** Taking frames away from the guest. Linux: `kvm_handle_hva_range()`, `kvm_mmu_invalidate_start()` and `_end()`. */
 import { type Op, PAGE_SIZE, point } from "@dma-buf/core";
-import type { InvalidateGfns } from "./invalidate.js";
+import { type Level, pagesPerLevel, roundDown } from "./lpage-info.js";
 import { baseGfn, type MemorySlotInit, pagesOf } from "./memslot.js";
 import type { GfnRange } from "./mmu.js";
 import type { SlotTable } from "./slots.js";
 import type { Vm } from "./vm.js";
-import { type View, zapAndFlush } from "./zap.js";
+import { type InvalidateGfns, type View, zapAndFlush } from "./zap.js";
 
-type Invalidating = Pick<Vm, "name" | "mmu" | "table" | "isPrivate" | "freeTables" | "flush">;
+type Invalidating = Pick<Vm, "name" | "mmu" | "maxLevel" | "table" | "isPrivate" | "freeTables" | "flush">;
 
 /** All of a slot, in both views, under one hold of `mmu_lock`: begin, zap, flush, end. A reservation may be held. */
 export function* invalidateSlot(vm: Invalidating, slot: MemorySlotInit): Op<void> {
@@ -23,22 +23,38 @@ export function* invalidateSlot(vm: Invalidating, slot: MemorySlotInit): Op<void
 
 /**
  * The first half of an invalidate whose cause takes place before the second: between the two, faults in `ranges` try again.
- * Run what it gives once, when it has.
+ * Run what it gives once, when it has. `level`: faults on frames that a leaf of it would share with `ranges` try again too.
  */
-export function* beginInvalidate(vm: Invalidating, ranges: readonly GfnRange[], view: View): Op<() => Op<void>> {
+export function* beginInvalidate(
+  vm: Invalidating,
+  ranges: readonly GfnRange[],
+  view: View,
+  level: Level = 1,
+): Op<() => Op<void>> {
   if (ranges.length === 0) return function* (): Op<void> {};
-  {
-    using _lock = yield* vm.mmu.lock.write(`an invalidate of ${vm.name}`);
-    vm.mmu.begin({
-      start: Math.min(...ranges.map((r) => r.start)),
-      end: Math.max(...ranges.map((r) => r.end)),
-    });
+  using _lock = yield* vm.mmu.lock.write(`an invalidate of ${vm.name}`);
+  vm.mmu.begin({
+    start: roundDown(Math.min(...ranges.map((r) => r.start)), level),
+    end: roundDown(Math.max(...ranges.map((r) => r.end)) - 1, level) + pagesPerLevel(level),
+  });
+  let isBegun = false;
+  try {
     yield* zapAndFlush(vm, ranges, view);
+    isBegun = true;
+  } finally {
+    // Whoever is ended meanwhile gets no second half.
+    if (!isBegun) vm.mmu.end();
   }
-  return function* (): Op<void> {
-    using _lock = yield* vm.mmu.lock.write(`the end of an invalidate of ${vm.name}`);
-    vm.mmu.end();
-  };
+  return () => endInvalidate(vm);
+}
+
+/** The second half. A task that is ended waits for no lock; faults must not wait for it. */
+function* endInvalidate({ name, mmu }: Invalidating): Op<void> {
+  try {
+    using _lock = yield* mmu.lock.write(`the end of an invalidate of ${name}`);
+  } finally {
+    mmu.end();
+  }
 }
 
 /** Frames of slots over the process's addresses `[hva, hva + sizeBytes)`. */
@@ -54,9 +70,13 @@ export function gfnsOver(slots: SlotTable, hva: number, sizeBytes: number): GfnR
 /** Both halves, with a change between them that others can come before and after. */
 export function invalidateGfns(vm: Invalidating): InvalidateGfns {
   return function* (ranges, view, change) {
-    const end = yield* beginInvalidate(vm, ranges, view);
-    yield* point("kvm.invalidated");
-    change();
-    yield* end();
+    // A neighbour's fault must not install a large leaf over them: whether it may is only known after the change.
+    const end = yield* beginInvalidate(vm, ranges, view, vm.maxLevel);
+    try {
+      yield* point("kvm.invalidated");
+      change();
+    } finally {
+      yield* end();
+    }
   };
 }

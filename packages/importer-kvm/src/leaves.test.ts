@@ -1,5 +1,5 @@
 /** The leaves that KVM writes, bit for bit, in EPT and in NPT; and when they are made smaller. */
-import { addr, pfnOf, type PhysAddr } from "@dma-buf/core";
+import { addr, pfnOf, type PhysAddr, type Run } from "@dma-buf/core";
 import { ept, type Format, npt } from "@dma-buf/page-table";
 import { describe, expect, it } from "vitest";
 import { KVM_MEM } from "./index.js";
@@ -78,6 +78,40 @@ describe("a BAR is UC and RAM is WB, in EPT; NPT says nothing of it", () => {
     });
     expect(types).toEqual(["uc", "uc", "uc", "wb"]);
   });
+});
+
+describe("annotated-address: an entry of an sg table ends below 4 GiB, and the next goes on", () => {
+  const TABLES: readonly (readonly [string, number, object])[] = [
+    ["one leaf over both", BAR + GIB - PAGE, { [GIB / 1024]: 1 }],
+    ["not where it lies elsewhere", BAR + 2 * GIB - PAGE, { 2048: 1, 4: 2 }],
+  ];
+  it.each(TABLES)("%s", (_name, second, leaves) => {
+    const r = rig("annotated-address");
+    const run = (offset: number, sizeBytes: number, at: number): Run => ({
+      kind: "cpu-physical",
+      offset,
+      sizeBytes,
+      address: addr<PhysAddr>(at),
+      attributes: { cache: "uc", snoop: false },
+    });
+    const runs = [run(0, GIB - PAGE, BAR), run(GIB - PAGE, GIB + PAGE, second)];
+    const ops = { mapDmaBuf: () => ({ runs }), unmapDmaBuf() {}, pin() {}, unpin() {}, release() {} };
+    const buf = r.fw.export({ exporterName: "split", ops, sizeBytes: 2 * GIB, priv: {} });
+    r.run(r.kvm.setMemslot({ gpa: GPA, sizeBytes: 2 * GIB, buf, offset: 0 }));
+    for (const at of [0, GIB - 2 * PAGE, GIB - PAGE])
+      r.run(r.kvm.preFaultMemory({ gpa: BigInt(GPA + at), size: 4096n, flags: 0n }));
+    expect([leavesOf(r), r.vm.table.lookup(gpaAt(GIB - PAGE)), r.fw.findings]).toEqual([leaves, second, []]);
+  });
+});
+
+it("a mapping that leaves RAM: each leaf goes by its own frame", () => {
+  const r = rig("vma");
+  const end = [...Array(64).keys()].map((i) => RAM + i * 256 * MIB).find((at) => !r.machine.memory.isRam(addr(at)));
+  const last = addr<PhysAddr>((end ?? 0) - PAGE);
+  r.kvm.process.mapRam(HVA, last, 2 * PAGE);
+  r.run(r.kvm.setUserMemoryRegion({ ...region, memorySize: BigInt(2 * PAGE) }));
+  r.run(r.kvm.preFaultMemory({ gpa: BigInt(GPA), size: BigInt(2 * PAGE), flags: 0n }));
+  expect(Array.from(r.vm.table.leaves(), (leaf) => leaf.protection.cache)).toEqual(["wb", "uc"]);
 });
 
 it("a slot that is read-only is read and executed, and a write is the VMM's to emulate", () => {

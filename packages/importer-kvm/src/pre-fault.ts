@@ -2,7 +2,7 @@
 import { addr, DmaBufError, type Gpa, type Op, PAGE_SIZE } from "@dma-buf/core";
 import { prefault } from "./fault.js";
 import { refuse } from "./refuse.js";
-import type { PreFaultMemory } from "./uapi.js";
+import { isU64, type PreFaultMemory } from "./uapi.js";
 import type { Vm } from "./vm.js";
 
 const OP = "KVM_PRE_FAULT_MEMORY";
@@ -13,11 +13,12 @@ export function* preFaultMemory(vm: Vm, { gpa, size, flags }: PreFaultMemory): O
   const invalid = (why: string): never => refuse("EINVAL", OP, why, { gpa, size, flags }, "vcpu-run");
   if (flags !== 0n) invalid(`flags ${flags}: there are none, give 0`);
   if (gpa % PAGE !== 0n || size % PAGE !== 0n) invalid(`gpa and size are not whole pages: align both to ${PAGE_SIZE}`);
-  if (size === 0n || gpa + size >= 2n ** 64n) invalid("the range is empty or wraps: give at least a page below 2^64");
+  if (!isU64(gpa) || !isU64(size) || size === 0n || gpa + size >= 2n ** 64n)
+    invalid("the range is empty or wraps: give at least a page below 2^64");
   let done = 0;
   while (BigInt(done) < size) {
     // Beyond what a Number holds exactly there is no slot.
-    const at = addr<Gpa>(Number(BigInt.asUintN(53, gpa) + BigInt(done)));
+    const at = addr<Gpa>(Math.min(Number(gpa) + done, Number.MAX_SAFE_INTEGER));
     try {
       if ((yield* prefault(vm, at)) === "retry") continue;
     } catch (error) {

@@ -157,7 +157,7 @@ describe("what the file does", () => {
   });
 
   it("a file that can be mapped: shared pages are its own, and the process reads what the guest wrote", () => {
-    const r = gmemRig({ flags: MMAP | INIT_SHARED });
+    const r = gmemRig({ flags: MMAP | INIT_SHARED, privateMemory: false });
     const mapping = r.gmem.mmap("shared");
     r.run(r.kvm.write(at(6), bytes(9)));
     expect([r.at(mapping.fault(6 * PAGE)), r.at(RAM + 6 * PAGE)]).toEqual([bytes(9), bytes(0)]);

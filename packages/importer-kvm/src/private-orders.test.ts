@@ -2,7 +2,7 @@
  * Every order of a vCPU's access and of what takes a private page away: a conversion, a hole, the end of the file, the end
  * of the slot. Whoever comes after it must not reach the page, which has another owner by then.
  */
-import { addr, explore, type Gpa, type Op, type PhysAddr, type Scheduler } from "@dma-buf/core";
+import { addr, DmaBufError, explore, type Gpa, type Op, type PhysAddr, type Scheduler } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import { FALLOC_FL, type KvmOptions } from "./index.js";
 import { gmemRegion, regionOf } from "./testing/arguments.js";
@@ -96,7 +96,7 @@ describe("nobody reaches the page afterwards, in any order", () => {
     ["hole", "one that has it cached", WARM, 28],
     ["close", "a vCPU that faults", COLD, 41],
     ["close", "one that has it cached", WARM, 28],
-    ["delete", "a vCPU that faults", COLD, 68],
+    ["delete", "a vCPU that faults", COLD, 78],
     ["delete", "one that has it cached", WARM, 21],
   ])("%s and %s", (take, _who, options, explored) => {
     expect(search(take, options)).toEqual({ kind: "exhausted", explored, wrong: [] });
@@ -159,4 +159,32 @@ it("a slot comes to the file while a hole is punched: no leaf leads to a page th
     { badness: (leavesTooMany) => leavesTooMany, ordersMax: 5000 },
   );
   expect(found).toMatchObject({ kind: "exhausted", explored: 142, worst: { result: 0 } });
+});
+
+it("a slot comes to the file while it is closed: there is a slot or EBADF, and nothing of the file stays", () => {
+  const ends = new Set<string>();
+  const found = explore(
+    (scheduler) => {
+      const r = rig("pfn", { privateMemory: true, guestPages: 4, framework: { scheduler, trace: false } });
+      const fd = r.kvm.createGuestMemfd({ size: BigInt(16 * PAGE), flags: 0n });
+      const file = r.kvm.files.get(fd);
+      if (file?.kind !== "guest-memfd") throw new Error("no guest_memfd");
+      r.run(r.kvm.setMemoryAttributes({ ...PAGE_0, attributes: KVM_MEMORY_ATTRIBUTE.PRIVATE }));
+      scheduler.spawn("close", r.kvm.files.close(fd));
+      const vmm = scheduler.spawn("vmm", slotAndAccess());
+      const end = scheduler.run();
+      ends.add(vmm.error instanceof DmaBufError ? `${vmm.error.code}@${vmm.error.stage}` : "done");
+      const left = [file.gmem.bound.length, [...r.vm.table.leaves()].length, r.machine.resources.read()["guestPages"]];
+      return end.kind === "done" ? left.reduce<number>((n, one) => n + (one as number), 0) : 100;
+
+      function* slotAndAccess(): Op<void> {
+        yield* r.kvm.setUserMemoryRegion(gmemRegion({ guestMemfd: fd }));
+        yield* r.kvm.write(AT, bytes(1));
+      }
+    },
+    { badness: (left) => left, ordersMax: 5000 },
+  );
+  expect(found).toMatchObject({ kind: "exhausted", worst: { result: 0 } });
+  expect([...ends].toSorted()).toEqual(["EBADF@memslot", "EFAULT@vcpu-run", "done"]);
+  expect(found.explored).toBe(33);
 });

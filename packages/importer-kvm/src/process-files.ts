@@ -38,15 +38,22 @@ export class ProcessFiles {
   *close(fd: number): Op<void> {
     const file = this.get(fd);
     if (!file) return refuse("EBADF", "close", `fd ${fd} is not open`, { fd }, "fd");
-    this.#files.delete(fd);
-    if (file.kind === "guest-memfd") yield* file.gmem.close();
+    yield* this.#close(fd, file);
   }
 
   /** Gives back what is open. Sleeps. */
   *closeAll(): Op<void> {
-    for (const [fd, file] of this.#files) {
-      this.#files.delete(fd);
-      if (file.kind === "guest-memfd") yield* file.gmem.close();
+    for (const [fd, file] of this.#files) yield* this.#close(fd, file);
+  }
+
+  *#close(fd: number, file: SlotFile): Op<void> {
+    this.#files.delete(fd);
+    if (file.kind !== "guest-memfd") return;
+    try {
+      yield* file.gmem.close();
+    } finally {
+      // The task was ended before it was through: the fd is as it was.
+      if (file.gmem.isOpen) this.#files.set(fd, file);
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The VMM's process as KVM sees it: what is mapped at which address, and the MMU notifier by which KVM is told before
- * something goes. Linux: `hva_to_pfn()`, `struct mmu_notifier_ops`.
+ * The VMM's process as KVM sees it: what is mapped at which address, and who is told before something goes. Linux:
+ * `hva_to_pfn()`.
  */
 import {
   type DmaBuf,
@@ -13,12 +13,11 @@ import {
   type PhysAddr,
   point,
 } from "@dma-buf/core";
-import { DmaBufPages, type Place } from "./dma-buf-source.js";
+import { DmaBufPages, type Placing } from "./dma-buf-source.js";
 import { refuse } from "./refuse.js";
-import type { FoundPage } from "./source.js";
-
-/** `invalidate_range_start` for `[hva, hva + sizeBytes)`; what it gives is `invalidate_range_end`. */
-export type MmuNotifier = (hva: number, sizeBytes: number) => Op<() => Op<void>>;
+import { type Area, MmuNotifier, type RangeStart } from "./mmu-notifier.js";
+import { RwLock } from "./rw-lock.js";
+import { clippedTo, type FoundPage, shifted } from "./source.js";
 
 /** Finds the page `offset` bytes into a mapping; frames of its extent count from the mapping's first page. */
 type Find = (
@@ -27,9 +26,7 @@ type Find = (
   install: (page: FoundPage) => Op<boolean>,
 ) => Op<boolean>;
 
-interface Mapping {
-  readonly hva: number;
-  readonly sizeBytes: number;
+interface Mapping extends Area {
   readonly find: Find;
   close(): Op<void>;
 }
@@ -42,21 +39,34 @@ interface Mapping {
 export class ProcessMemory {
   readonly #fw: Framework;
   readonly #name: string;
-  readonly #place: Place;
-  readonly #notify: MmuNotifier;
+  readonly #placing: Placing;
+  /** @internal For who changes slots. */
+  readonly notifier: MmuNotifier;
+  /** Readers look a page up, and change pages under a mapping; a writer takes mappings away. */
+  readonly #mmapLock = new RwLock("mm.mmap_lock");
   #mappings: readonly Mapping[] = [];
+  /** Where mappings are being made. */
+  #reserved: readonly Area[] = [];
 
   /** @internal KVM makes the one of its process. */
-  constructor(fw: Framework, name: string, place: Place, notify: MmuNotifier) {
+  constructor(fw: Framework, name: string, placing: Placing, start: RangeStart) {
     this.#fw = fw;
     this.#name = name;
-    this.#place = place;
-    this.#notify = notify;
+    this.#placing = placing;
+    this.notifier = new MmuNotifier(start);
   }
 
   /** Maps RAM that lies in a row. Frame by frame it is the process's own. @throws DmaBufError `EINVAL`, `EEXIST` at stage `mmap` */
   mapRam(hva: number, physical: PhysAddr, sizeBytes: number): void {
     this.#checkFree(hva, sizeBytes);
+    if (!isPageAligned(physical))
+      refuse(
+        "EINVAL",
+        "mmap",
+        `${physical} is no page frame's address: align it to ${PAGE_SIZE}`,
+        { physical },
+        "mmap",
+      );
     const extent = { gfn: 0, pfn: physical / PAGE_SIZE, pages: sizeBytes / PAGE_SIZE };
     const find: Find = (_offset, _refusal, install) => install({ extent, cache: null });
     this.#add({ hva, sizeBytes, find, *close() {} });
@@ -69,29 +79,35 @@ export class ProcessMemory {
    */
   *mapBuffer(hva: number, buf: DmaBuf, offset: number, sizeBytes: number): Op<void> {
     this.#checkFree(hva, sizeBytes);
-    if (!isPageAligned(offset) || offset + sizeBytes > Math.ceil(buf.sizeBytes / PAGE_SIZE) * PAGE_SIZE)
+    if (!isPageAligned(offset) || offset < 0 || offset + sizeBytes > Math.ceil(buf.sizeBytes / PAGE_SIZE) * PAGE_SIZE)
       refuse("EINVAL", "mmap", `${hex(offset)} + ${hex(sizeBytes)} is not in the buffer: map less`, { offset }, "mmap");
-    const told = this.#notify;
-    const pages = yield* DmaBufPages.open(this.#fw, buf, this.#name, this.#place, function* () {
-      const end = yield* told(hva, sizeBytes);
-      yield* point("mmu_notifier.invalidate_range_end");
-      yield* end();
-    });
-    const first = offset / PAGE_SIZE;
-    const find: Find = (at, refusal, install) =>
-      pages.find(offset + at, refusal, (page) => install(shifted(page, -first)));
-    this.#add({ hva, sizeBytes, find, close: () => pages.close() });
+    const area = { hva, sizeBytes };
+    const told = (): Op<void> => this.notifier.around(area, () => point("mmu_notifier.invalidate_range_end"));
+    // Somebody else may map meanwhile, but not there.
+    this.#reserved = [...this.#reserved, area];
+    try {
+      const pages = yield* DmaBufPages.open(this.#fw, buf, this.#name, this.#placing, told);
+      const find: Find = (at, refusal, install) =>
+        pages.find(offset + at, refusal, (page) => install(shifted(page, -offset / PAGE_SIZE)));
+      this.#add({ ...area, find, close: () => pages.close() });
+    } finally {
+      this.#reserved = this.#reserved.filter((other) => other !== area);
+    }
   }
 
   /** Takes a mapping away: the notifier is told before. @throws DmaBufError `EINVAL` at stage `mmap`: none begins there */
   *unmap(hva: number): Op<void> {
-    const mapping = this.#mappings.find((m) => m.hva === hva);
-    if (!mapping) return refuse("EINVAL", "munmap", `no mapping begins at ${hex(hva)}`, { hva }, "mmap");
-    const end = yield* this.#notify(hva, mapping.sizeBytes);
-    yield* point("munmap");
-    this.#mappings = this.#mappings.filter((m) => m !== mapping);
-    yield* end();
-    yield* mapping.close();
+    using _lock = yield* this.#mmapLock.write("munmap");
+    const mapping = this.#at(hva, "munmap");
+    const change = (): void => this.#remove(mapping);
+    try {
+      yield* this.notifier.around(mapping, function* () {
+        yield* point("munmap");
+        change();
+      });
+    } finally {
+      if (!this.#mappings.includes(mapping)) yield* mapping.close();
+    }
   }
 
   /** The process ends. */
@@ -101,13 +117,16 @@ export class ProcessMemory {
 
   /** Other RAM takes the place of what is mapped at `hva`, after `copy`. The notifier spans it. Linux: `migrate_pages()`. */
   *migrate(hva: number, physical: PhysAddr, copy: () => Op<void>): Op<void> {
-    const mapping = this.#mappings.find((m) => m.hva === hva);
-    if (!mapping) return refuse("EINVAL", "migrate_pages", `no mapping begins at ${hex(hva)}`, { hva }, "mmap");
-    const end = yield* this.#notify(hva, mapping.sizeBytes);
-    yield* copy();
-    this.#mappings = this.#mappings.filter((m) => m !== mapping);
-    this.mapRam(hva, physical, mapping.sizeBytes);
-    yield* end();
+    using _lock = yield* this.#mmapLock.read("migrate_pages");
+    const mapping = this.#at(hva, "migrate_pages");
+    const change = (): void => {
+      this.#remove(mapping);
+      this.mapRam(hva, physical, mapping.sizeBytes);
+    };
+    yield* this.notifier.around(mapping, function* () {
+      yield* copy();
+      change();
+    });
   }
 
   /** An address with room for `sizeBytes`, congruent with `like` modulo 1 GiB: large leaves need that. */
@@ -128,12 +147,22 @@ export class ProcessMemory {
     refusal: (cause: DmaBufError) => unknown,
     install: (page: FoundPage) => Op<boolean>,
   ): Op<boolean | null> {
-    yield* point("mm.mmap_lock");
+    using lock = yield* this.#mmapLock.read("a fault");
     const mapping = this.#mappings.find((m) => m.hva <= hva && hva < m.hva + m.sizeBytes);
     if (!mapping) return null;
-    return yield* mapping.find(hva - mapping.hva, refusal, (page) =>
-      install(shifted(clippedTo(page, mapping.sizeBytes / PAGE_SIZE), mapping.hva / PAGE_SIZE)),
-    );
+    return yield* mapping.find(hva - mapping.hva, refusal, (page) => {
+      lock[Symbol.dispose]();
+      return install(shifted(clippedTo(page, mapping.sizeBytes / PAGE_SIZE), mapping.hva / PAGE_SIZE));
+    });
+  }
+
+  #at(hva: number, op: string): Mapping {
+    const mapping = this.#mappings.find((m) => m.hva === hva);
+    return mapping ?? refuse("EINVAL", op, `no mapping begins at ${hex(hva)}`, { hva }, "mmap");
+  }
+
+  #remove(mapping: Mapping): void {
+    this.#mappings = this.#mappings.filter((m) => m !== mapping);
   }
 
   #add(mapping: Mapping): void {
@@ -141,25 +170,13 @@ export class ProcessMemory {
   }
 
   #checkFree(hva: number, sizeBytes: number): void {
-    if (!isPageAligned(hva) || !isPageAligned(sizeBytes) || sizeBytes <= 0)
+    if (!isPageAligned(hva) || hva < 0 || !isPageAligned(sizeBytes) || sizeBytes <= 0)
       refuse("EINVAL", "mmap", `${hex(hva)} and ${sizeBytes} are not whole pages: align both`, { hva }, "mmap");
     if (this.#overlapping(hva, sizeBytes))
       refuse("EEXIST", "mmap", `something is mapped at ${hex(hva)}: unmap it first`, { hva }, "mmap");
   }
 
   #overlapping(hva: number, sizeBytes: number): boolean {
-    return this.#mappings.some((m) => m.hva < hva + sizeBytes && hva < m.hva + m.sizeBytes);
+    return [...this.#mappings, ...this.#reserved].some((m) => m.hva < hva + sizeBytes && hva < m.hva + m.sizeBytes);
   }
-}
-
-/** The same page, its frames counted from elsewhere. */
-export function shifted(page: FoundPage, by: number): FoundPage {
-  return { ...page, extent: { ...page.extent, gfn: page.extent.gfn + by } };
-}
-
-/** Only what lies in the first `pages` frames. */
-function clippedTo(page: FoundPage, pages: number): FoundPage {
-  const { gfn, pfn, pages: all } = page.extent;
-  const from = Math.max(gfn, 0);
-  return { ...page, extent: { gfn: from, pfn: pfn + from - gfn, pages: Math.min(gfn + all, pages) - from } };
 }

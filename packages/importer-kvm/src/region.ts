@@ -2,24 +2,14 @@
 import { hex, PAGE_SHIFT, PAGE_SIZE } from "@dma-buf/core";
 import type { Gfn } from "./memslot.js";
 import { refuse } from "./refuse.js";
-import { KVM_MEM, type UserMemoryRegion } from "./uapi.js";
+import { isU32, isU64, KVM_MEM, type UserMemoryRegion } from "./uapi.js";
 
-/** What a VM is, as far as its memory slots ask. */
-export interface VmTraits {
+/** What a VM is, as far as its memory slots ask, and whose rules a slot over a dma-buf has. */
+export interface RegionRules {
   /** Frames can be private or shared. Linux: `kvm_arch_has_private_mem()`. */
   readonly privateMemory: boolean;
-  /** The state of its vCPUs is hidden from the host: it has no read-only slots. @defaultValue false */
-  readonly protectedState?: boolean;
-  /** Does it have system management mode, which has an address space of its own? @defaultValue true */
-  readonly smm?: boolean;
-  /** Width of a guest-physical address. @defaultValue 52 */
+  /** Width of a guest-physical address: what the second stage can map. @defaultValue 52 */
   readonly guestPhysBits?: number;
-  /** Somebody outside of KVM tracks writes to its pages, and slots cannot move. @defaultValue false */
-  readonly writeTracked?: boolean;
-}
-
-/** As {@link VmTraits}, and whose rules a slot over a dma-buf has. */
-export interface RegionRules extends VmTraits {
   /** The rules of the RFC of January 2025, patch 06: private-memory VMs alone, whole buffers. @defaultValue false */
   readonly asPosted?: boolean;
 }
@@ -57,6 +47,7 @@ export const FD_BACKED: number = KVM_MEM.GUEST_MEMFD | KVM_MEM.VFIO_DMABUF;
 export function checkRegion(region: UserMemoryRegion, version: 1 | 2, rules: RegionRules): CheckedRegion {
   const { slot, flags, guestPhysAddr: gpa, memorySize: size, userspaceAddr: hva, guestMemfd: fd = 0 } = region;
   const offset = region.guestMemfdOffset ?? 0n;
+  checkWidths({ slot, flags, guest_memfd: fd }, { gpa, size, hva, offset });
   const id = slot % 0x1_0000;
   const addressSpace = Math.floor(slot / 0x1_0000);
   if (version === 1 && (flags & ~V1_FLAGS) !== 0)
@@ -82,11 +73,8 @@ export function checkRegion(region: UserMemoryRegion, version: 1 | 2, rules: Reg
   };
 }
 
-/** Row 17, what only the architecture knows. @throws DmaBufError `EINVAL` at stage `memslot` */
-export function checkArch({ gfn, pages }: CheckedRegion, kind: "create" | "move", rules: RegionRules): void {
-  const { guestPhysBits = 52, writeTracked = false } = rules;
-  if (kind === "move" && writeTracked)
-    invalid("the slot's pages are write-tracked: delete it and create it anew", { gfn });
+/** Row 17, what only the architecture knows. Nobody tracks writes here. @throws DmaBufError `EINVAL` at stage `memslot` */
+export function checkArch({ gfn, pages }: CheckedRegion, { guestPhysBits = 52 }: RegionRules): void {
   if (gfn + pages > 2 ** (guestPhysBits - PAGE_SHIFT))
     invalid(`frame ${hex(gfn + pages - 1)} is beyond the guest's ${guestPhysBits} address bits: place it lower`, {
       gfn,
@@ -95,11 +83,19 @@ export function checkArch({ gfn, pages }: CheckedRegion, kind: "create" | "move"
     });
 }
 
+/** Before all rows: could it have come out of the structure's bytes? */
+function checkWidths(u32s: Record<string, number>, u64s: Record<string, bigint>): void {
+  for (const [name, value] of Object.entries(u32s))
+    if (!isU32(value)) invalid(`${name} ${value} is no u32: give a whole number below 2^32`, { [name]: value });
+  for (const [name, value] of Object.entries(u64s))
+    if (!isU64(value)) invalid(`${name} ${value} is no u64: give one from 0 on, below 2^64`, { [name]: value });
+}
+
 /**
  * Row 4. The RFC takes its flag of private-memory VMs alone. A reading: `READONLY` goes with a dma-buf, as nothing but the
  * posted check speaks against it; a log of dirty pages does not, as a device's memory is not copied page by page.
  */
-function checkFlags(flags: number, { privateMemory, protectedState = false, asPosted = false }: RegionRules): void {
+function checkFlags(flags: number, { privateMemory, asPosted = false }: RegionRules): void {
   const { LOG_DIRTY_PAGES, READONLY, GUEST_MEMFD, VFIO_DMABUF } = KVM_MEM;
   const has = (flag: number): boolean => (flags & flag) !== 0;
   const known = LOG_DIRTY_PAGES | READONLY | GUEST_MEMFD | VFIO_DMABUF;
@@ -112,7 +108,6 @@ function checkFlags(flags: number, { privateMemory, protectedState = false, asPo
     invalid("dirty pages of a slot over a fd are not logged: clear LOG_DIRTY_PAGES", { flags });
   if (has(READONLY) && (has(GUEST_MEMFD) || (has(VFIO_DMABUF) && asPosted)))
     invalid("a slot over this fd is writable: clear READONLY", { flags });
-  if (has(READONLY) && protectedState) invalid("a protected VM has no read-only slots: clear READONLY", { flags });
 }
 
 /** Row 6. */
@@ -122,12 +117,12 @@ function checkOffset(offset: bigint, size: bigint): void {
     invalid(`guest_memfd_offset ${show(offset)} + ${show(size)} wraps: lower the offset`, { offset, size });
 }
 
-/** Rows 7 to 9. */
+/** Rows 7 to 9. System management mode has an address space of its own, but for a VM with private memory. */
 function checkPlace(
   { addressSpace, gpa, size }: { addressSpace: number; gpa: bigint; size: bigint },
-  { privateMemory, smm = true }: VmTraits,
+  { privateMemory }: RegionRules,
 ): void {
-  const spaces = smm && !privateMemory ? 2 : 1;
+  const spaces = privateMemory ? 1 : 2;
   if (addressSpace >= spaces)
     invalid(`address space ${addressSpace}: this VM has ${spaces}, counted from 0`, { addressSpace });
   if (wraps(gpa, size)) invalid(`guest_phys_addr ${show(gpa)} + ${show(size)} wraps: place it lower`, { gpa, size });

@@ -53,15 +53,15 @@ export function* setRegion(world: SlotWorld, region: CheckedRegion): Op<void> {
   if (change.kind === "create") return yield* created(world, region);
   if (change.kind === "move") return yield* moved(world, region, change.old);
   // Leaves are as large and as writable as the old flags had it. Linux splits and write-protects them.
-  world.slots.replace(change.old, { ...change.old, flags: region.flags });
-  yield* world.zap(change.old);
+  const next = { ...change.old, flags: region.flags };
+  yield* replaced(world, change.old, next, next);
 }
 
 function* created(world: SlotWorld, region: CheckedRegion): Op<void> {
   const backing = backingOf(world, region);
   using _file = yield* locked(backing);
   checkBacking(world, region, backing);
-  checkArch(region, "create", world.rules);
+  checkArch(region, world.rules);
   const only = backing.kind === "gmem" && backing.gmem.isMappable ? KVM_MEM.GMEM_ONLY : 0;
   const { id, addressSpace, flags, hva } = region;
   const slot = { id, addressSpace, flags: flags | only, hva, ...placeOf(region), backing, invalid: false };
@@ -77,23 +77,31 @@ function* created(world: SlotWorld, region: CheckedRegion): Op<void> {
 }
 
 /** Only a slot over a mapping moves. Linux asks the architecture when the guest has lost its pages already; here it is asked first. */
-function* moved({ slots, rules, zap }: SlotWorld, region: CheckedRegion, old: MemorySlot): Op<void> {
-  checkArch(region, "move", rules);
-  const marked = slots.invalidate(old);
-  yield* zap(old);
-  slots.replace(marked, { ...old, ...placeOf(region), flags: region.flags });
+function* moved(world: SlotWorld, region: CheckedRegion, old: MemorySlot): Op<void> {
+  checkArch(region, world.rules);
+  yield* replaced(world, old, { ...old, invalid: true }, { ...old, ...placeOf(region), flags: region.flags });
 }
 
-/** Whoever faults between the mark and the end tries again, and finds nothing then. */
 function* removed(world: SlotWorld, old: MemorySlot): Op<void> {
-  const marked = world.slots.invalidate(old);
-  yield* world.zap(old);
-  world.slots.replace(marked, null);
-  if (old.backing.kind === "gmem") {
-    using _file = yield* locked(old.backing);
-    old.backing.gmem.unbind(old);
-  }
+  using _file = yield* locked(old.backing);
+  yield* replaced(world, old, { ...old, invalid: true }, null);
+  if (old.backing.kind === "gmem") old.backing.gmem.unbind(old);
   yield* world.unbind(old);
+}
+
+/**
+ * `during` is in the slot's place while the guest loses its pages, and `after` from then on: where the slot goes, whoever faults
+ * meanwhile tries again. A call that is ended meanwhile leaves the slot as it was.
+ */
+function* replaced({ slots, zap }: SlotWorld, old: MemorySlot, during: MemorySlot, after: MemorySlot | null): Op<void> {
+  let end: MemorySlot | null = old;
+  slots.replace(old, during);
+  try {
+    yield* zap(old);
+    end = after;
+  } finally {
+    if (end !== during) slots.replace(during, end);
+  }
 }
 
 /** While a slot comes to a file or leaves it, nobody punches a hole into it. */

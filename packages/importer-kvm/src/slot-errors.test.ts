@@ -1,11 +1,16 @@
 /** What a fault and `KVM_PRE_FAULT_MEMORY` meet while a slot changes, and what a slot of 1 TiB costs. */
 import { refusal } from "@dma-buf/config/refusal";
-import { addr, type DmaBufError, type Gpa, Scheduler } from "@dma-buf/core";
+import { addr, type DmaBuf, type DmaBufError, type Gpa, type Op, Scheduler } from "@dma-buf/core";
 import { expect, it } from "vitest";
 import { MemoryAttributes } from "./attributes.js";
+import { BufferSlots } from "./buffer-slots.js";
 import { lpageAllowed } from "./lpage-info.js";
+import { ProcessFiles } from "./process-files.js";
+import { USER_MEM_SLOTS } from "./region.js";
+import { SlotTable } from "./slots.js";
 import { regionOf } from "./testing/arguments.js";
 import { bytes, endOf, PAGE, RAM, rig } from "./testing/rig.js";
+import type { UserMemoryRegion } from "./uapi.js";
 
 const AT = addr<Gpa>(0x10_0000);
 const HVA = 0x400_0000;
@@ -45,10 +50,68 @@ it.each<[string, Partial<Record<"gpa" | "size" | "flags", bigint>>]>([
   ["size unaligned", { size: 1n }],
   ["empty", { size: 0n }],
   ["it wraps", { gpa: 2n ** 64n - 4096n }],
+  ["a size below 0", { size: -4096n }],
+  ["gpa below 0", { gpa: -4096n }],
 ])("EINVAL: PRE_FAULT_MEMORY, %s", (_name, change) => {
   const { kvm, run } = rig("pfn");
   const range = { gpa: BigInt(AT), size: 4096n, flags: 0n, ...change };
   expect(refusal(() => run(kvm.preFaultMemory(range)))).toBe("EINVAL@vcpu-run");
+});
+
+it("ENOENT: PRE_FAULT_MEMORY where no Number is exact; frame 0 is not meant", () => {
+  const r = rig("pfn");
+  r.kvm.process.mapRam(HVA, RAM, 16 * PAGE);
+  r.run(r.kvm.setUserMemoryRegion(regionOf({ guestPhysAddr: 0n })));
+  for (const gpa of [2n ** 53n, 2n ** 63n])
+    expect(refusal(() => r.run(r.kvm.preFaultMemory({ gpa, size: 4096n, flags: 0n })))).toBe("ENOENT@vcpu-run");
+});
+
+it("EINVAL: a slot that the second stage cannot map to its end", () => {
+  const r = rig("pfn");
+  r.kvm.process.mapRam(HVA, RAM, 16 * PAGE);
+  const end = 2n ** BigInt(r.vm.table.format.vaBits);
+  const at = (guestPhysAddr: bigint): string =>
+    refusal(() => r.run(r.kvm.setUserMemoryRegion(regionOf({ guestPhysAddr }))));
+  expect([at(end), at(end - 0xf000n), at(end - 0x1_0000n)]).toEqual(["EINVAL@memslot", "EINVAL@memslot", "ok"]);
+  expect(r.run(r.kvm.read(addr<Gpa>(Number(end) - PAGE), 8)).kind).toBe("done");
+});
+
+it.each([
+  ["gpa", NaN],
+  ["gpa", 0.5],
+  ["gpa", -PAGE],
+  ["gpa", 2 ** 64],
+  ["sizeBytes", NaN],
+  ["sizeBytes", -PAGE],
+  ["sizeBytes", Infinity],
+  ["offset", NaN],
+  ["offset", -PAGE],
+  ["offset", 2 ** 64],
+  ["flags", NaN],
+  ["flags", 2 ** 32],
+])("EINVAL: setMemslot, %s %d; nothing is left", (field, value) => {
+  for (const id of ["pfn", "vma"] as const) {
+    const r = rig(id);
+    const buf = r.export(16 * PAGE);
+    const before = [buf.refs, r.fw.ledger, r.machine.resources.read()];
+    const slot = { gpa: AT, sizeBytes: 16 * PAGE, buf, offset: 0, [field]: value };
+    expect(refusal(() => r.run(r.kvm.setMemslot(slot)))).toMatch(/^EINVAL@(memslot|mmap)$/);
+    expect([buf.refs, r.fw.ledger, r.machine.resources.read()]).toEqual(before);
+  }
+});
+
+it("ids are used again: slots can come and go for ever", () => {
+  const slots = new SlotTable();
+  const ids: number[] = [];
+  const set = function* ({ slot }: UserMemoryRegion): Op<void> {
+    ids.push(slot);
+  };
+  const process = rig("pfn").kvm.process;
+  const bufferSlots = new BufferSlots({ over: "buffer", slots, process, files: new ProcessFiles(), set });
+  const scheduler = new Scheduler();
+  const memslot = { gpa: AT, sizeBytes: PAGE, buf: {} as DmaBuf, offset: 0 };
+  for (let n = 0; n <= USER_MEM_SLOTS; n++) scheduler.complete("vmm", bufferSlots.add(memslot));
+  expect([ids.length, ids.at(-2), ids.at(-1)]).toEqual([USER_MEM_SLOTS + 1, USER_MEM_SLOTS - 1, 0]);
 });
 
 it("ENOMEM: an allocation fails, of the slot or of the attributes, and the guest goes on", () => {
@@ -86,4 +149,13 @@ it("1 TiB: the slot and its private memory are two numbers each, whatever frame 
     true,
     true,
   ]);
+});
+
+it("no fd stays: not of the buffer of a slot, nor of a file when the process has ended", () => {
+  const r = rig("pfn", { privateMemory: true, guestPages: 1 });
+  const fd = r.kvm.createGuestMemfd({ size: 4096n, flags: 0n });
+  r.run(r.kvm.setMemslot({ gpa: AT, sizeBytes: PAGE, buf: r.export(PAGE), offset: 0 }));
+  expect([r.kvm.files.get(fd)?.kind, r.kvm.files.get(fd + 1)]).toEqual(["guest-memfd", null]);
+  r.run(r.kvm.destroy());
+  expect(r.kvm.files.get(fd)).toBeNull();
 });

@@ -1,6 +1,6 @@
 /** What a change of slots does to the rest of the VM. */
-import type { Framework } from "@dma-buf/core";
-import { DmaBufPages, type Place } from "./dma-buf-source.js";
+import type { Framework, Op } from "@dma-buf/core";
+import { DmaBufPages, type Placing } from "./dma-buf-source.js";
 import { invalidateSlot } from "./invalidating.js";
 import type { SlotBacking } from "./memslot.js";
 import type { ProcessFiles } from "./process-files.js";
@@ -16,7 +16,9 @@ export interface SlotWorldInit {
   readonly rules: RegionRules;
   readonly files: ProcessFiles;
   readonly buffers: Map<SlotBacking, DmaBufPages>;
-  readonly place: Place;
+  readonly placing: Placing;
+  /** Sleeps until no MMU notifier is under way: one that is did not tell of a slot that comes now. */
+  readonly quiet: () => Op<void>;
 }
 
 const ALLOC = {
@@ -26,7 +28,7 @@ const ALLOC = {
   source: "Linux 7.3, virt/kvm/kvm_main.c",
 } as const;
 
-export function slotWorld({ fw, vm, identity, rules, files, buffers, place }: SlotWorldInit): SlotWorld {
+export function slotWorld({ fw, vm, identity, rules, files, buffers, placing, quiet }: SlotWorldInit): SlotWorld {
   return {
     slots: vm.slots,
     rules,
@@ -35,8 +37,8 @@ export function slotWorld({ fw, vm, identity, rules, files, buffers, place }: Sl
     alloc: () => fw.env.alloc(ALLOC),
     *bind(slot) {
       const { backing } = slot;
-      if (backing.kind !== "dma-buf") return;
-      const pages = yield* DmaBufPages.open(fw, backing.buf, vm.name, place, function* () {
+      if (backing.kind !== "dma-buf") return yield* quiet();
+      const pages = yield* DmaBufPages.open(fw, backing.buf, vm.name, placing, function* () {
         fw.trace.emit("callback", () => `${vm.name}: slot ${slot.id} is zapped`);
         yield* invalidateSlot(vm, slot);
       });
@@ -51,6 +53,7 @@ export function slotWorld({ fw, vm, identity, rules, files, buffers, place }: Sl
       // Faults that looked before the change are through, and cannot install for the old slot any more.
       yield* vm.faulting.synchronize(slot);
       yield* invalidateSlot(vm, slot);
+      yield* quiet();
     },
   };
 }

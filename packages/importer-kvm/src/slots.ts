@@ -42,13 +42,6 @@ export class SlotTable {
     return this.all.filter((s) => s.hva < hva + sizeBytes && hva < s.hva + s.sizeBytes);
   }
 
-  /** Marks a slot: it keeps its frames until {@link replace}, and nobody may install for it. @returns the marked copy */
-  invalidate(slot: MemorySlot): MemorySlot {
-    const marked = { ...slot, invalid: true };
-    this.replace(slot, marked);
-    return marked;
-  }
-
   /**
    * Takes `old` out and puts `next` in, in one step; either may be `null`. The caller has checked that `next` overlaps
    * nothing but `old`.

@@ -20,3 +20,15 @@ export type Install = (page: FoundPage) => Op<boolean>;
  * @throws DmaBufError what `KVM_RUN` ends with; what `install` throws
  */
 export type PageSource = (slot: MemorySlot, gfn: Gfn, install: Install) => Op<boolean>;
+
+/** The same page, its frames counted from elsewhere. */
+export function shifted(page: FoundPage, by: number): FoundPage {
+  return { ...page, extent: { ...page.extent, gfn: page.extent.gfn + by } };
+}
+
+/** Only what lies in the first `pages` frames. */
+export function clippedTo(page: FoundPage, pages: number): FoundPage {
+  const { gfn, pfn, pages: all } = page.extent;
+  const from = Math.max(gfn, 0);
+  return { ...page, extent: { gfn: from, pfn: pfn + from - gfn, pages: Math.min(gfn + all, pages) - from } };
+}

@@ -3,9 +3,9 @@ import { DmaBufError, PAGE_SIZE } from "@dma-buf/core";
 import type { DmaBufPages } from "./dma-buf-source.js";
 import { memoryFault } from "./exits.js";
 import { baseGfn, type GmemBacking, gpaOf, type MemorySlot, type SlotBacking } from "./memslot.js";
-import { type ProcessMemory, shifted } from "./process-memory.js";
+import type { ProcessMemory } from "./process-memory.js";
 import { offsetIn } from "./slots.js";
-import type { PageSource } from "./source.js";
+import { type PageSource, shifted } from "./source.js";
 
 /** What slots are backed by, as long as they are there. */
 export interface Backings {

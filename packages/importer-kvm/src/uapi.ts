@@ -92,6 +92,16 @@ export type KvmRequest =
   | { readonly kind: "create-guest-memfd"; readonly request: CreateGuestMemfd }
   | { readonly kind: "pre-fault"; readonly request: PreFaultMemory };
 
+/** Decoded bytes always are; a caller's bigint may be negative or too large. */
+export function isU64(value: bigint): boolean {
+  return value === BigInt.asUintN(64, value);
+}
+
+/** As {@link isU64}; NaN and fractions are none either. */
+export function isU32(value: number): boolean {
+  return value === value >>> 0;
+}
+
 /** The size of a command's argument stands in bits 16 to 29 of its number. */
 function sizeOf(command: number): number {
   return (command >>> 16) & 0x3fff;

@@ -1,14 +1,13 @@
 /** How the files that stand beside each other are made: one variant of the importer each, by its contract. */
 import { DmaBufError, type Framework, type PhysAddr, type PluginModule, type Run } from "@dma-buf/core";
 import type { SlotOver } from "./buffer-slots.js";
-import type { Place } from "./dma-buf-source.js";
+import type { Placing } from "./dma-buf-source.js";
 import { KvmImporter } from "./engine.js";
 import type { KvmHost } from "./host.js";
 import type { KvmOptions } from "./options.js";
 
 /** What one contract makes of KVM. */
-export interface Contracted {
-  readonly place: Place;
+export interface Contracted extends Placing {
   readonly slotOver: SlotOver;
   /** Did anybody post a KVM for it that differs? Else there is no `asPosted`. */
   readonly posted: boolean;

@@ -7,6 +7,14 @@ import type { GfnRange } from "./mmu.js";
 /** Which leaves: those of private frames, of shared ones, or both. Linux: `kvm_gfn_range_filter`. */
 export type View = "private" | "shared" | "both";
 
+/**
+ * How slots, attributes and files take frames away from the guest: begins an invalidate of the ranges, zaps what the guest has
+ * of `view` there, flushes, runs `change`, and ends it. From its first step under `mmu_lock` until it is over, no fault
+ * installs in a range; what `change` does, every later fault sees. A task that is ended before `change` has changed nothing.
+ * Sleeps; call without `mmu_lock`.
+ */
+export type InvalidateGfns = (ranges: readonly GfnRange[], view: View, change: () => void) => Op<void>;
+
 /** The second stage and what goes with it. */
 export interface Zapper {
   readonly table: PageTable;

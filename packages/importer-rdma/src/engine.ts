@@ -41,6 +41,8 @@ class RdmaDevice implements RdmaImporter {
       guards: { ...ALL_GUARDS, ...guards },
       costs: { entriesWritten: 0, zaps: 0, pageFaults: 0, callbacks: 0 },
     };
+    if (issuesFrom !== undefined && !host.functions[issuesFrom])
+      throw refusal("EINVAL", "rdmaImporter", `issuesFrom ${issuesFrom}: give an index into host.functions`);
     this.#issuesFrom = issuesFrom;
     this.#hca = new Hca({ syncs: conduct.syncs, fault: (mkey) => this.#fault(mkey) });
   }
@@ -76,14 +78,12 @@ class RdmaDevice implements RdmaImporter {
   *deregMr(mr: MemoryRegion): Op<void> {
     if (!this.#regions.delete(mr))
       throw refusal("EINVAL", "ib_dereg_mr", `not registered with ${this.name}: do it once`);
-    const { mkey } = mr as Mr;
-    if (this.#driver.guards.key) {
-      this.#hca.remove(mkey);
-      mkey.stopped = true;
-      yield* mkey.faultless();
-      yield* mkey.zap();
+    try {
+      if (this.#driver.guards.key) yield* this.#takeKey((mr as Mr).mkey);
+    } finally {
+      // Ended while it waits, too: it is not registered any more, so nobody can ask again.
+      yield* (mr as Mr).release();
     }
-    yield* (mr as Mr).release();
   }
 
   *prefetch(mr: MemoryRegion): Op<void> {
@@ -99,6 +99,15 @@ class RdmaDevice implements RdmaImporter {
 
   read(from: RdmaTarget, sizeBytes: number): Op<RdmaResult> {
     return this.#hca.read(from, sizeBytes);
+  }
+
+  /** When it returns, no request with that key is under way, and none can come. */
+  *#takeKey(mkey: Mkey): Op<void> {
+    this.#hca.remove(mkey);
+    mkey.stopped = true;
+    yield* mkey.faultless();
+    this.#byKey.delete(mkey.key);
+    yield* mkey.zap();
   }
 
   *#fault(mkey: Mkey): Op<DmaBufError | null> {

@@ -1,20 +1,9 @@
 /** Every errno of the tables, by a test that names it; of what is refused nothing is left, in any ledger. */
-import { RecordingHost } from "@dma-buf/conformance";
-import {
-  addr,
-  annotatedAddress,
-  type Contract,
-  type DmaBuf,
-  type DmaBufOps,
-  linux73,
-  type Pfn,
-  type Run,
-} from "@dma-buf/core";
+import { addr, annotatedAddress, type Contract, type DmaBuf, type DmaBufOps, linux73, type Run } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import type { RegMr } from "./request.js";
-import { KINDS, PAGE, Rig, type RigOptions, SERVING } from "./testing/rig.js";
+import { BAR, KINDS, PAGE, Rig, type RigOptions, SERVING } from "./testing/rig.js";
 import { rdmaImporter } from "./linux-7.3.js";
-import { VARIANTS } from "./testing/variants.js";
 
 const SIZE = 4 * PAGE;
 
@@ -130,31 +119,6 @@ describe("at map", () => {
   );
 });
 
-describe.each(["pfn", "pfn-locked"] as const)("%s: of two ranges the second cannot be mapped: ENOMEM at map", (id) => {
-  it.each([["dma_iova_link"], ["dma_map_phys"]])("%s", (call) => {
-    const r = new Rig(id);
-    let left = 2;
-    const mapFails = (op: string): boolean =>
-      (op === "dma_iova_try_alloc" && call === "dma_map_phys") || (op === call && --left === 0);
-    const host = new RecordingHost("NIC", { mapFails });
-    const rdma = VARIANTS[id].rdma()(r.fw, { functions: [host.device], memory: r.machine.memory });
-    const ops: DmaBufOps = {
-      getPfn: (_at, pgoff) => ({ pfn: addr<Pfn>(0x100 + 2 * pgoff), maxOrder: 0 }),
-      pin() {},
-      unpin() {},
-      release() {},
-    };
-    const buf = r.fw.export({ exporterName: "two frames", ops, sizeBytes: 2 * PAGE, priv: {} });
-    const reg = () => rdma.regMr({ buf, kind: "on-demand", offset: 0, sizeBytes: 2 * PAGE });
-    expect([r.answer(reg()), host.liveMappings, rdma.ledger.memoryRegions]).toEqual(["ENOMEM@map", 0, 0]);
-    // It is not for ever.
-    const mr = r.run(reg());
-    expect([mr.segments, host.liveMappings > 0]).toEqual([2, true]);
-    r.run(rdma.deregMr(mr));
-    expect(host.liveMappings).toBe(0);
-  });
-});
-
 describe("what was registered", () => {
   it("EINVAL: deregistered twice, or with another device", () => {
     const r = new Rig("linux-7.3");
@@ -167,6 +131,11 @@ describe("what was registered", () => {
     expect([other.name, r.rdma.name]).toEqual(["other", "0000:04:00.0"]);
   });
 
+  it("EINVAL: requests that no function sends", () => {
+    const { fw, host } = new Rig("linux-7.3");
+    for (const issuesFrom of [1, -1, 0.5]) expect(() => rdmaImporter({ issuesFrom })(fw, host)).toThrow(/issuesFrom/);
+  });
+
   it("ENOENT: advice about what cannot fault, or is gone", () => {
     const r = new Rig("linux-7.3");
     const { buf } = r.udmabuf();
@@ -175,6 +144,17 @@ describe("what was registered", () => {
     const gone = r.reg(buf);
     r.run(r.rdma.deregMr(gone));
     expect(r.answer(r.rdma.prefetch(gone))).toBe("ENOENT@map");
+  });
+
+  it("EINVAL: a place of an access that is no whole number; too much of it is a completion", () => {
+    const r = new Rig("linux-7.3");
+    const { rkey: key } = r.reg(r.bar(r.vfio()));
+    for (const iova of [0.5, -1, Number.NaN, 2 ** 53])
+      expect(r.answer(r.rdma.write({ key, iova }, Uint8Array.of(1)))).toBe("EINVAL@map");
+    for (const size of [0.5, -1, Number.NaN, 2 ** 53])
+      expect(r.answer(r.rdma.read({ key, iova: 0 }, size))).toBe("EINVAL@map");
+    expect(r.read({ key, iova: 0 }, 2 ** 50).kind).toBe("protection-error");
+    expect(r.byte(BAR)).toBe(0);
   });
 
   it("a page fault that is refused is a completion with its cause, and the next one may succeed", () => {

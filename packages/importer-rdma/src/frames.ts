@@ -16,12 +16,14 @@ function reachFlushed(device: RdmaFunction, memory: SystemMemory): Reach {
     const state = device.dma.tryAllocIova(address, sizeBytes);
     if (!state) return mapped(run);
     let linked = 0;
+    let done = false;
     try {
       state.link(0, address, sizeBytes, "bidirectional", { mmio: !memory.isRam(address) });
       linked = sizeBytes;
       state.sync(0, sizeBytes);
+      done = true;
     } finally {
-      if (linked === 0) yield* state.destroy(0);
+      if (!done) yield* state.destroy(linked);
     }
     return { address: state.address, release: () => state.destroy(linked) };
   };

@@ -2,6 +2,7 @@
 import { type AccessResult, addr, type DmaAddr, type DmaBufError, type Op, point } from "@dma-buf/core";
 import type { RdmaResult, RdmaTarget } from "./importer.js";
 import type { Mkey, Side } from "./mkey.js";
+import { refusal } from "./refuse.js";
 
 /** What the device asks of its driver. */
 export interface HcaDriver {
@@ -36,6 +37,8 @@ export class Hca {
   }
 
   *write(to: RdmaTarget, bytes: Uint8Array): Op<RdmaResult> {
+    checkPlace(to, bytes.length);
+    if (bytes.length === 0) return { kind: "done", bytes };
     for (let at = 0; ; ) {
       const { result, sizeBytes } = yield* this.#piece(
         to,
@@ -49,10 +52,14 @@ export class Hca {
   }
 
   *read(from: RdmaTarget, sizeBytes: number): Op<RdmaResult> {
-    const all = new Uint8Array(sizeBytes);
+    checkPlace(from, sizeBytes);
+    if (sizeBytes === 0) return { kind: "done", bytes: new Uint8Array(0) };
+    let all: Uint8Array | null = null;
     for (let at = 0; ; ) {
       const piece = yield* this.#piece(from, at, { kind: "read", sizeBytes: sizeBytes - at }, sizeBytes);
       if (piece.result.kind !== "done") return piece.result;
+      // Not before it is known that the region has so many.
+      all ??= new Uint8Array(sizeBytes);
       all.set(piece.result.bytes, at);
       at += piece.sizeBytes;
       if (at >= sizeBytes) return { kind: "done", bytes: all };
@@ -100,6 +107,12 @@ export class Hca {
       mkey.inFlight--;
     }
   }
+}
+
+function checkPlace({ iova }: RdmaTarget, sizeBytes: number): void {
+  for (const [name, value] of Object.entries({ iova, sizeBytes }))
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw refusal("EINVAL", "ib_post_send", `${name} ${value}: give whole bytes from 0`, { iova, sizeBytes });
 }
 
 function protection(side: Side, reason: string, cause: DmaBufError | null): RdmaResult {

@@ -134,7 +134,7 @@ export class Mr implements MemoryRegion {
 
   /** The next access faults. It may be told while it attaches, and when nothing moves. */
   #zap(held: Held): Op<void> {
-    return this.#umem.invalidated(this.#taken(held));
+    return this.#umem.invalidations.during(this.#taken(held));
   }
 
   *#taken(held: Held): Op<void> {

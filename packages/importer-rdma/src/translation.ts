@@ -60,8 +60,4 @@ export class TranslationTable {
   zap(): void {
     this.entries.fill(0);
   }
-
-  get present(): number {
-    return this.entries.reduce((n, entry) => n + Number(entry !== 0), 0);
-  }
 }

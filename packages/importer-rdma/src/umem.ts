@@ -10,13 +10,13 @@ import {
   type Op,
   point,
   type Run,
-  until,
   Usage,
   type Window,
 } from "@dma-buf/core";
 import { clipped, joined } from "@dma-buf/scatterlist";
 import type { Reach } from "./conduct.js";
 import type { RdmaFunction } from "./host.js";
+import { Invalidations } from "./invalidations.js";
 import type { RdmaGuards } from "./options.js";
 import { refusal } from "./refuse.js";
 import type { CheckedMr } from "./request.js";
@@ -38,14 +38,13 @@ export interface UmemParts {
 export class Umem {
   /** For ever: it is not mapped again. */
   revoked = false;
+  /** For a window that is asked with no lock held. */
+  readonly invalidations: Invalidations = new Invalidations();
   readonly #parts: UmemParts;
   #at: DmaBufAttachment | null = null;
   #window: Window | null = null;
   #segments: readonly Segment[] | null = null;
   #pinned = false;
-  /** `mmu_invalidate_seq` and `mmu_invalidate_in_progress`, for a window that is asked with no lock held. */
-  #sequence = 0;
-  #inProgress = 0;
 
   constructor(parts: UmemParts) {
     this.#parts = parts;
@@ -54,11 +53,6 @@ export class Umem {
   /** What is mapped, in the order of the buffer; `null`: nothing is. */
   get segments(): readonly Segment[] | null {
     return this.#segments;
-  }
-
-  /** Whether the exporter may answer with a peer's address. */
-  get peer2peer(): boolean {
-    return this.#at?.peer2peer ?? false;
   }
 
   /** Takes a reference and attaches. Whatever it throws, {@link release} takes back what was done. */
@@ -96,17 +90,6 @@ export class Umem {
     yield* this.#mapped(held);
   }
 
-  /** While `act` takes the memory away, nobody asks for it; whoever asked before must ask again. */
-  *invalidated(act: Op<void>): Op<void> {
-    this.#sequence++;
-    this.#inProgress++;
-    try {
-      yield* act;
-    } finally {
-      this.#inProgress--;
-    }
-  }
-
   /** Gives back what was mapped. The device must have stopped. */
   *unmap(held: Held): Op<void> {
     const segments = this.#segments ?? [];
@@ -121,20 +104,35 @@ export class Umem {
     yield* this.#parts.fw.unpinAttachment(this.#attached, held);
   }
 
-  /** Gives back everything, in the order of `ib_umem_dmabuf_release()`: unmaps, unpins, detaches, puts. Once. */
+  /**
+   * Gives back everything, in the order of `ib_umem_dmabuf_release()`: unmaps, unpins, detaches, puts. Once. What an
+   * exporter throws at one step, or never answers, keeps it from no other.
+   */
   *release(): Op<void> {
     const { fw, request, guards } = this.#parts;
     const at = this.#at;
     if (!at) return;
-    {
-      using held = yield* request.buf.resv.lock();
+    try {
+      yield* this.#empty();
+      if (guards.unmap && this.#window) yield* this.#window.close();
+    } finally {
+      this.#at = null;
+      try {
+        yield* fw.detachAttachment(request.buf, at);
+      } finally {
+        yield* fw.put(request.buf);
+      }
+    }
+  }
+
+  *#empty(): Op<void> {
+    const { request, guards } = this.#parts;
+    using held = yield* request.buf.resv.lock();
+    try {
       if (guards.unmap) yield* this.unmap(held);
+    } finally {
       yield* this.unpin(held);
     }
-    if (guards.unmap) yield* this.#window?.close() ?? nothing();
-    this.#at = null;
-    yield* fw.detachAttachment(request.buf, at);
-    yield* fw.put(request.buf);
   }
 
   get #held(): boolean {
@@ -151,20 +149,15 @@ export class Umem {
     const { from, sizeBytes } = pagesOf(request);
     for (;;) {
       // Who holds the reservation is never called back meanwhile.
-      if (!held)
-        yield* until(
-          "rdma.invalidate_done",
-          () => this.#inProgress === 0,
-          () => "the invalidate under way",
-        );
+      if (!held) yield* this.invalidations.over();
       if (this.revoked) throw refusal("EINVAL", "ib_umem_dmabuf_map_pages", "revoked: deregister, and register again");
-      const sequence = this.#sequence;
+      const { sequence } = this.invalidations;
       const runs = this.#segments ? null : yield* (this.#window as Window).runs(from, sizeBytes, held);
       if (guards.fences) yield* request.buf.resv.waitTimeout(Usage.KERNEL);
       if (!held) yield* point("rdma.install");
       // Another fault was faster.
       if (this.#segments) return;
-      const isOvertaken = guards.retry && sequence !== this.#sequence;
+      const isOvertaken = guards.retry && sequence !== this.invalidations.sequence;
       if (!runs || isOvertaken) continue;
       return yield* this.#install(joined(clipped(runs, from, sizeBytes)), held);
     }
@@ -184,5 +177,3 @@ export class Umem {
     }
   }
 }
-
-function* nothing(): Op<void> {}

@@ -43,6 +43,16 @@ it("a page that is broken is neither out nor free", () => {
   expect([out(r), memory.freePages]).toEqual([0, 1]);
 });
 
+it("a page that was given back is not given back again", () => {
+  const r = rig();
+  const memory = memoryOf(r, 2);
+  const page = memory.allocPage();
+  memory.freePage(page);
+  expect(() => memory.freePage(page)).toThrow(RangeError);
+  expect(() => memory.offlinePage(page)).toThrow(RangeError);
+  expect([out(r), memory.freePages]).toEqual([0, 2]);
+});
+
 it.each([
   ["base", RAM + 1, PAGE_SIZE],
   ["size", RAM, 100],

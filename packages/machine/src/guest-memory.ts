@@ -1,5 +1,5 @@
 /** Where a guest_memfd's pages come from: a part of RAM, page by page, and what keeps the host out of a private one. */
-import { addr, DmaBufError, PAGE_SIZE, type PhysAddr } from "@dma-buf/core";
+import { addr, DmaBufError, hex, PAGE_SIZE, type PhysAddr } from "@dma-buf/core";
 import type { Machine } from "./machine.js";
 import { POISON_BYTE } from "./memfd-frames.js";
 import type { RamRange } from "./physical.js";
@@ -22,7 +22,7 @@ export class GuestMemory {
   /** The one that was given back last is handed out first: dirty pages are used again at once. */
   readonly #free: PhysAddr[] = [];
   readonly #private = new Map<PhysAddr, PrivateRange>();
-  #live = 0;
+  readonly #out = new Set<PhysAddr>();
 
   constructor(machine: Machine, { ram: { base, sizeBytes }, confidentialTo = null }: GuestMemoryOptions) {
     if (base % PAGE_SIZE !== 0 || sizeBytes % PAGE_SIZE !== 0)
@@ -34,7 +34,7 @@ export class GuestMemory {
       machine.memory.write(page, new Uint8Array(PAGE_SIZE).fill(POISON_BYTE));
       this.#free.push(page);
     }
-    machine.resources.register("guestPages", () => this.#live);
+    machine.resources.register("guestPages", () => this.#out.size);
   }
 
   /** Pages that nobody has. */
@@ -50,9 +50,9 @@ export class GuestMemory {
         op: "kvm_gmem_get_folio",
         stage: "memslot",
         message: "no page of RAM is left for guests: close a guest_memfd, or punch a hole",
-        values: { live: this.#live },
+        values: { live: this.#out.size },
       });
-    this.#live++;
+    this.#out.add(page);
     return page;
   }
 
@@ -60,14 +60,15 @@ export class GuestMemory {
     this.#machine.memory.write(page, new Uint8Array(PAGE_SIZE));
   }
 
+  /** @throws RangeError for a page that is not out: it was given back before */
   freePage(page: PhysAddr): void {
-    this.#live--;
+    this.#takeBack(page);
     this.#free.push(page);
   }
 
   /** A page that is broken: nobody gets it again. */
   offlinePage(page: PhysAddr): void {
-    this.#live--;
+    this.#takeBack(page);
     this.makeShared(page);
   }
 
@@ -84,5 +85,10 @@ export class GuestMemory {
     this.#private.delete(page);
     this.#machine.memory.write(page, new Uint8Array(PAGE_SIZE).fill(POISON_BYTE));
     this.#machine.private.remove(range);
+  }
+
+  #takeBack(page: PhysAddr): void {
+    if (!this.#out.delete(page))
+      throw new RangeError(`page ${hex(page)} is not out: give back once what was handed out`);
   }
 }

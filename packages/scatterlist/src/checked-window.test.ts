@@ -3,6 +3,7 @@ import { refusal } from "@dma-buf/config/refusal";
 import { RecordingHost } from "@dma-buf/conformance";
 import {
   addr,
+  annotatedAddress,
   type Contract,
   dmaAddress,
   type DmaBufAttachment,
@@ -14,6 +15,7 @@ import {
   linux73,
   type Op,
   pfn,
+  type PfnAnswer,
   pfnLocked,
   type Run,
   Scheduler,
@@ -117,6 +119,76 @@ describe("a table that cannot be true is refused, with a finding, and given back
     );
     expect([look(), look(PAGE, 17), look(50, 10), look(0, 0)]).toEqual([odd, [odd[1]], [odd[0]], []]);
     expect(findings()).toEqual([]);
+  });
+});
+
+describe("what is asked", () => {
+  const honest = (sizeBytes: number) =>
+    scene(
+      linux73,
+      maps(() => [at(0, sizeBytes, 0x10000)]),
+      sizeBytes,
+    );
+
+  it("may be the last page as a whole, where the buffer ends in it: whoever does not fill it tells no lie", () => {
+    const { look, findings } = honest(PAGE + 17);
+    const all = [at(0, PAGE + 17, 0x10000)];
+    expect([look(0, 2 * PAGE), look(PAGE, PAGE)]).toEqual([all, all]);
+    expect(findings()).toEqual([]);
+  });
+
+  it.each([
+    [-PAGE, PAGE],
+    [0, -PAGE],
+    [PAGE, SIZE_BYTES],
+    [0, Number.NaN],
+    [Number.NaN, PAGE],
+    [0, Infinity],
+  ])("is the importer's mistake where it is not inside: %d, %d", (offset, sizeBytes) => {
+    const { look, findings, attachment, buf } = honest(SIZE_BYTES);
+    expect(() => look(offset, sizeBytes)).toThrow(RangeError);
+    expect([findings(), attachment.liveMaps, buf.resv.locked]).toEqual([[], 0, false]);
+  });
+});
+
+describe("how a run is to be reached", () => {
+  const bridge = {};
+  const attributes = { cache: "uc", snoop: false } as const;
+  const bus = (more: object) =>
+    ({ ...at(0, SIZE_BYTES, 0x10000), kind: "pci-bus", bridge, attributes, ...more }) as Run;
+
+  it.each<[string, object, string]>([
+    ["not at all", { attributes: undefined }, "a run of kind pci-bus with attributes cache undefined, snoop undefined"],
+    ["of no type that there is", { attributes: { cache: "wx", snoop: true } }, "cache wx, snoop true"],
+    ["snooped or not", { attributes: { cache: "wb" } }, "cache wb, snoop undefined"],
+    [
+      "a frame without a word of it",
+      { kind: "cpu-physical", attributes: undefined },
+      "kind cpu-physical with attributes",
+    ],
+    ["of no kind that there is", { kind: "somewhere" }, "a run of kind somewhere"],
+  ])("%s: a lie", (_name, more, why) => {
+    const { look, findings, attachment } = scene(
+      annotatedAddress,
+      maps(() => [bus(more)]),
+    );
+    expect(refusal(() => look())).toBe("EINVAL@map");
+    expect([findings().at(-1), attachment.liveMaps]).toEqual([expect.stringContaining(why), 0]);
+  });
+
+  it("and where: what is checked stays as it was, whatever the exporter writes in its list later", () => {
+    const mine = { ...bus({}), attributes: { ...attributes } };
+    const { look, findings } = scene(
+      annotatedAddress,
+      maps(() => [mine]),
+    );
+    const seen = look();
+    Object.assign(mine, { address: 0x90000 });
+    Object.assign(mine.attributes, { cache: "wb" });
+    expect(seen).toEqual([bus({})]);
+    Object.assign(mine, { address: 0x10000 });
+    expect(refusal(() => look())).toBe("EINVAL@map");
+    expect(findings()).toEqual([expect.stringMatching(/at 0x10000 \(pci-bus, uc, .* at 0x10000 \(pci-bus, wb, /)]);
   });
 });
 
@@ -262,6 +334,17 @@ describe("what changes", () => {
       },
     });
     expect(made.look().map((run) => run.address)).toEqual([0x200000, 0x201000, 0x202000, 0x203000]);
+    expect(made.findings()).toEqual([]);
+  });
+
+  it("in each of its answers, asked without the reservation, is the importer's to retry: no lie", () => {
+    function* fault(page: number): Op<PfnAnswer> {
+      using held = yield* made.buf.resv.lock();
+      yield* made.fw.invalidate(made.buf, held);
+      return { pfn: addr(0x100 + page), maxOrder: 0 };
+    }
+    const made = scene(vma, { mmap: (_buf, area) => void (area.fault = fault) });
+    expect(made.look()).toHaveLength(4);
     expect(made.findings()).toEqual([]);
   });
 

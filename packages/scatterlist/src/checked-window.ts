@@ -14,7 +14,7 @@ import {
   type Run,
   type Window,
 } from "@dma-buf/core";
-import { whyNot } from "./answer.js";
+import { whyNot, whyNotAsked } from "./answer.js";
 import { awaited } from "./awaited.js";
 import { Told } from "./told.js";
 
@@ -31,7 +31,8 @@ const TRIES = 3;
  * it moves, and is asked again. Where it is called without, an answer that a drop overtook is not checked against earlier
  * ones: the importer's own retry throws it away. Frames that come out of a CPU mapping are not compared with earlier
  * ones at all: the mapping changes before its notifier is called.
- * @throws DmaBufError what `framework.open()` refuses with. `runs()` adds `EINVAL`: what the exporter says cannot be true.
+ * @throws DmaBufError what `framework.open()` refuses with. `runs()` adds `EINVAL`: what the exporter says cannot be true,
+ * and RangeError: the importer asks for what is not in the buffer's pages. The runs are copies, the importer's own.
  * @example
  * const window = yield* checkedWindow(framework, attachment, "bidirectional");
  * const addresses = yield* withRuns(attachment, window, 0, attachment.buf.sizeBytes, function* (runs) {
@@ -63,10 +64,13 @@ class CheckedWindow implements Window {
 
   *runs(offset: number, sizeBytes: number, held: Held | null): Op<readonly Run[]> {
     if (this.resv === "held" && !held) return yield* this.#window.runs(offset, sizeBytes, held);
+    const asked = { offset, sizeBytes, bufferBytes: this.#at.buf.sizeBytes };
+    const mistake = whyNotAsked(asked);
+    if (mistake) throw new RangeError(mistake);
     for (let tries = 0; tries < TRIES; tries++) {
       const before = this.#drops;
       const runs = yield* this.#answer(offset, sizeBytes, held);
-      const wrong = whyNot(runs, { offset, sizeBytes, bufferBytes: this.#at.buf.sizeBytes });
+      const wrong = whyNot(runs, asked);
       if (wrong) return yield* this.#lie(wrong, held);
       if (before === this.#drops) return yield* this.#note(runs, held);
       if (!held) return runs;
@@ -87,7 +91,8 @@ class CheckedWindow implements Window {
   *#answer(offset: number, sizeBytes: number, held: Held | null): Op<readonly Run[]> {
     const { exporterName } = this.#at.buf;
     try {
-      return yield* awaited(`an answer of ${exporterName}`, this.#window.runs(offset, sizeBytes, held));
+      const runs = yield* awaited(`an answer of ${exporterName}`, this.#window.runs(offset, sizeBytes, held));
+      return runs.map(copied);
     } catch (error) {
       if (error instanceof DmaBufError) throw error;
       if (!(error instanceof BugSignal)) return yield* this.#lie(`throws ${String(error)}`, held, error);
@@ -120,6 +125,12 @@ class CheckedWindow implements Window {
   #report(message: string): void {
     this.#fw.report("violation", this.#call, "exporter", `${this.#at.buf.exporterName}: ${message}`);
   }
+}
+
+/** What is checked must be what is installed: an exporter may go on writing in its own list. */
+function copied(run: Run): Run {
+  if (run.kind === "dma" || !run.attributes) return { ...run };
+  return { ...run, attributes: { ...run.attributes } };
 }
 
 /** The callback whose answers come through the window. */

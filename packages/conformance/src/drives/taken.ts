@@ -2,6 +2,7 @@
 import type { Op } from "@dma-buf/core";
 import { accepted } from "../accepted.js";
 import type { ImporterWorld } from "../importer-world.js";
+import { patiently } from "../patiently.js";
 import { checkNowhere, checkTrue } from "../reached.js";
 
 export const invalidates = ({ subject }: ImporterWorld): boolean => subject.capabilities.includes("invalidate");
@@ -20,11 +21,14 @@ export const takenDrives: readonly ((world: ImporterWorld) => Op<void>)[] = [
   },
   function* revoked(world) {
     if (!invalidates(world)) return;
-    const { importer, exporter } = world;
+    const { importer, exporter, fw } = world;
     yield* importer.attach(exporter.buf);
     yield* importer.use();
-    // As the contract has it: whoever has a fence goes on until that signals.
-    yield* exporter.revoke();
+    // As the contract has it: whoever has a fence goes on until that signals, and whoever maps, until it unmaps.
+    const begun = yield* patiently(world, "revoke", (op) => op);
+    if (begun?.task.state === "failed") throw begun.task.error;
+    if (begun && !begun.over())
+      return fw.breach("invalidateMappings", `the exporter waits for ${begun.says()}: let go when you are told`);
     checkNowhere(world, "invalidateMappings", "it was revoked");
     yield* accepted(importer.use());
     checkNowhere(world, "mapAttachment", "it was revoked before the last use()");

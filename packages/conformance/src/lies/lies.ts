@@ -16,8 +16,10 @@ const STEPS_MAX = 20_000;
 /** One case for each lie that can be told under the contract. */
 export function lies(subject: ImporterSubject): KitCase[] {
   const maps = subject.contract.rows.mapDmaBuf !== undefined;
-  const frames = subject.contract.rows.getPfn !== undefined || !maps;
-  const tellable = (lie: Lie): boolean => Boolean(lie.instead || (maps && lie.runs) || (frames && lie.frame));
+  const asked = subject.contract.rows.getPfn !== undefined;
+  // A CPU mapping changes before its notifier is called: there, saying another thing later is no lie.
+  const frames = (lie: Lie): boolean => asked || (!maps && !lie.later);
+  const tellable = (lie: Lie): boolean => Boolean(lie.instead || (maps && lie.runs) || (frames(lie) && lie.frame));
   return [...tableLies, ...nonsenseLies]
     .filter(tellable)
     .map((lie) => ({ name: lie.name, run: () => live(subject, lie) }));
@@ -46,7 +48,7 @@ function live(subject: ImporterSubject, lie: Lie): Outcome {
   }
   const known = lie.endless ? `${fw.contract.id}/deadlock` : "";
   const breaches = messages(fw.findings.filter((f) => f.party !== "exporter" && f.requirement !== known));
-  const result = told() ? "nothing of it is installed" : "it is never asked for that";
+  const result = told() ? "nothing of it may be installed" : "it is never asked for that";
   return { title: `an exporter lies: ${lie.title}; ${result}`, breaches };
 }
 

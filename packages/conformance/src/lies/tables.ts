@@ -47,4 +47,20 @@ export const tableLies: readonly Lie[] = [
     frame: (truth, pgoff, times) =>
       times === 0 ? truth : { pfn: addr(ELSEWHERE / PAGE_SIZE + pgoff), maxOrder: truth.maxOrder },
   },
+  {
+    name: "rewritten-runs",
+    title: "a run is written again behind the first look at it",
+    later: true,
+    runs(run) {
+      let looks = 0;
+      const { address } = moved(run);
+      const rewritten = {
+        ...run,
+        get address() {
+          return looks++ === 0 ? run.address : address;
+        },
+      };
+      return [rewritten as Run];
+    },
+  },
 ];

@@ -16,19 +16,17 @@ import type { BufferObject, GpuExporter, GpuHost as ExporterHost } from "@dma-bu
 import type { VfioExporter } from "@dma-buf/exporter-vfio";
 import { createTableMemory } from "@dma-buf/page-table";
 import type { GpuImporter, GpuOptions } from "../index.js";
+import type { Build, World, WorldOptions } from "./world.js";
 import { contractOf, type VariantId, VARIANTS } from "./variants.js";
 
-export const BAR = 0x50_0000_0000;
+const BAR = 0x50_0000_0000;
 const VRAM = 0x40_0000_0000;
 const RAM = 0x2100_0000;
 const NONE = new Uint8Array(0);
 
-interface LightOptions {
-  readonly importer?: GpuOptions;
-  readonly mapType?: "through-host-bridge" | "bus-address";
-}
+export const light: Build = (scheduler, id, options) => new Light(scheduler, id, options);
 
-export class Light {
+export class Light implements World {
   readonly fw: Framework;
   readonly host: RecordingHost;
   readonly vfio: VfioExporter;
@@ -36,9 +34,10 @@ export class Light {
   readonly gpu: GpuImporter;
   /** The first byte of each page, by its place. */
   readonly bytes: Map<number, number> = new Map();
+  readonly barAt: number = BAR;
   #next = RAM;
 
-  constructor(scheduler: Scheduler, id: VariantId, options: LightOptions = {}) {
+  constructor(scheduler: Scheduler, id: VariantId, options: WorldOptions = {}) {
     const { mapType = "through-host-bridge" } = options;
     this.host = new RecordingHost("0000:04:00.0", { mapType });
     const parts = VARIANTS[id];
@@ -67,9 +66,17 @@ export class Light {
     return { bo, buf: this.exporter.export(bo) };
   }
 
+  peek(place: number): number {
+    return this.bytes.get(place) ?? 0;
+  }
+
+  poke(place: number, value: number): void {
+    this.bytes.set(place, value);
+  }
+
   /** What the buffer object has as its first byte, wherever it is. */
   byteOf({ place }: BufferObject): number {
-    return this.bytes.get((place?.domain === "vram" ? VRAM : 0) + (place?.blocks[0]?.start ?? 0)) ?? 0;
+    return this.peek((place?.domain === "vram" ? VRAM : 0) + (place?.blocks[0]?.start ?? 0));
   }
 
   /** All that is out and should not be, in words. */

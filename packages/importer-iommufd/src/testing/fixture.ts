@@ -122,7 +122,7 @@ export class Fixture {
     return {
       objects: this.iommufd.objects.size,
       spaces: ioases.map(({ space }) => [
-        space.areas.map((a) => [a.iova, a.last, a.isReady, a.locks, a.accesses, a.pages?.refs]),
+        space.areas.map((a) => [a.iova, a.last, a.isReady, a.accesses, a.pages?.refs]),
         space.ranges(),
         space.alignment,
       ]),

@@ -83,6 +83,8 @@ export interface WorldOptions {
   readonly lockedPagesMax?: number;
   readonly isolatedMsi?: boolean;
   readonly tablesMax?: number;
+  /** How the DMA API flushes; iommufd's domains are not its. @defaultValue strict */
+  readonly flush?: "strict" | "lazy";
 }
 
 export interface MachineWorld {
@@ -120,6 +122,7 @@ export function machineWorld(id: string, options: WorldOptions = {}): MachineWor
     iommuKind,
     rootComplexForwards: forwards,
     tablesMax: options.tablesMax ?? 128,
+    flush: options.flush ?? "strict",
   });
   const memfds = new MachineMemfds(machine);
   const user = new UserMappings(options.lockedPagesMax);

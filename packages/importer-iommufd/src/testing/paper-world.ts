@@ -25,6 +25,7 @@ import { COLUMNS } from "./machine-world.js";
 const PAGE = 4096;
 export const IOVA = 0x10_0000n;
 const FIRST_PFN = 0x100;
+const USER_PAGE = addr<PhysAddr>(0x5000);
 
 /** What a device's access met. */
 export type Access = "fault" | "done" | "stale";
@@ -39,7 +40,10 @@ export class PaperDomain implements IommufdDomain {
   readonly #tlb: Map<number, number> = new Map();
   readonly table: IommufdDomain["table"] = {
     map: (va, physical, sizeBytes) => {
-      for (let at = 0; at < sizeBytes; at += PAGE) this.pages.set(va + at, physical + at);
+      for (let at = 0; at < sizeBytes; at += PAGE) {
+        if (this.pages.has(va + at)) throw new RangeError("mapped over what is mapped");
+        this.pages.set(va + at, physical + at);
+      }
     },
     unmap: (va, sizeBytes) => {
       for (let at = 0; at < sizeBytes; at += PAGE) this.pages.delete(va + at);
@@ -61,6 +65,7 @@ export class PaperDomain implements IommufdDomain {
   }
 
   destroy(): void {
+    if (this.isDestroyed) throw new RangeError("destroyed twice");
     if (this.pages.size > 0) throw new RangeError("destroyed with pages in it");
     this.isDestroyed = true;
   }
@@ -68,6 +73,8 @@ export class PaperDomain implements IommufdDomain {
 
 export interface PaperWorld {
   readonly fw: Framework;
+  /** Of the process. */
+  readonly pinned: { readonly pages: number };
   readonly iommufd: Iommufd;
   readonly ioas: Ioas;
   readonly buf: DmaBuf;
@@ -89,12 +96,18 @@ export interface PaperWorld {
 
 export function paperWorld(id: string, scheduler: Scheduler, options: IommufdOptions = {}): PaperWorld {
   const { importer } = COLUMNS[id] as (typeof COLUMNS)[string];
+  const pinned = { pages: 0 };
   const contract = contracts.find((c) => c.id === id) as Contract;
   const fw = new Framework({ contract, scheduler, trace: false });
   const domains: PaperDomain[] = [];
   const host: IommufdHost = {
     memory: { isRam: () => false, read: (_at, sizeBytes) => new Uint8Array(sizeBytes), write() {} },
-    user: { pinUserPage: () => refuse("EFAULT", "map") },
+    user: {
+      pinUserPage() {
+        pinned.pages++;
+        return { ranges: [{ physical: USER_PAGE, sizeBytes: PAGE }], unpin: () => void pinned.pages-- };
+      },
+    },
     file: () => null,
     hasIsolatedMsi: () => true,
     createDomain() {
@@ -123,6 +136,7 @@ export function paperWorld(id: string, scheduler: Scheduler, options: IommufdOpt
   };
   return {
     fw,
+    pinned,
     iommufd,
     ioas,
     buf,
@@ -170,6 +184,6 @@ function exporterOps({ rows, policy }: Contract, where: () => number | null): Dm
   };
 }
 
-function refuse(code: "ENODEV" | "EFAULT", stage: Stage): never {
+function refuse(code: "ENODEV", stage: Stage): never {
   throw new DmaBufError(code, { op: "paper exporter", stage, message: "the memory is gone" });
 }

@@ -65,7 +65,6 @@ export class TestVm {
   readonly host: NotedPages;
   readonly log: string[] = [];
   readonly files: Map<number, SlotFile> = new Map();
-  readonly released: GuestMemfd[] = [];
   /** Set it later, to fail then. */
   fails: WorldOptions["fails"];
   readonly #scheduler = new Scheduler();
@@ -80,13 +79,15 @@ export class TestVm {
   }
 
   gmem(flags: bigint = 0n, pages: bigint = 16n): GuestMemfd {
-    const { vm, host, log, released } = this;
+    const { vm, host, log } = this;
     const invalidate = function* (ranges: readonly { start: number; end: number }[], view: string, change: () => void) {
       log.push(`zap ${view} ${ranges.map(({ start, end }) => `${start.toString(16)}..${end.toString(16)}`).join(",")}`);
       change();
     } as ConstructorParameters<typeof GuestMemfd>[0]["invalidate"];
-    const file = { vm, host, invalidate, released: (gone: GuestMemfd) => void released.push(gone) };
-    return new GuestMemfd(file, { size: pages * 4096n, flags });
+    return new GuestMemfd(
+      { vm, host, invalidate, privateMemory: this.rules.privateMemory },
+      { size: pages * 4096n, flags },
+    );
   }
 
   buf(pages = 16, interfaces?: ReadonlyMap<symbol, unknown>): DmaBuf {

@@ -1,19 +1,9 @@
 /** One memory region against what takes its memory away, on the machine, and what the bytes say afterwards. */
-import {
-  addr,
-  type DmaBuf,
-  DmaFence,
-  type Op,
-  type Pfn,
-  PAGE_SIZE,
-  point,
-  type Run,
-  type Scheduler,
-  Usage,
-} from "@dma-buf/core";
+import { addr, type DmaBuf, DmaFence, type Op, PAGE_SIZE, point, type Scheduler, Usage } from "@dma-buf/core";
 import type { MemoryRegion } from "../importer.js";
 import type { RdmaGuards } from "../options.js";
 import type { MrKind } from "../request.js";
+import { onePage } from "./one-page.js";
 import { Rig, text } from "./rig.js";
 import type { VariantId } from "./variants.js";
 
@@ -160,27 +150,10 @@ class World {
 
   #export(): DmaBuf {
     const { fw } = this.#r;
-    const refuse = (): void => {
+    const ops = onePage(this.#r, this.#p.id, () => {
       if (this.#revoked) throw fw.error("ENODEV", fw.contract.rows.getPfn ? "getPfn" : "mapDmaBuf", "revoked");
-    };
-    const run = (): Run => {
-      const place = PLACES[this.#place] as number;
-      const extent = { offset: 0, sizeBytes: PAGE_SIZE, address: addr<never>(place) };
-      const attributes = { cache: "wb", snoop: true } as const;
-      const [bus] = this.#r.host.functions[0]?.spaces ?? [];
-      return this.#p.id === "annotated-address"
-        ? ({ ...extent, ...bus, attributes } as Run)
-        : { kind: "dma", ...extent };
-    };
-    const maps = {
-      mapDmaBuf: () => (refuse(), { runs: [run()] }),
-      unmapDmaBuf() {},
-    };
-    const tells = {
-      getPfn: () => (refuse(), { pfn: addr<Pfn>((PLACES[this.#place] as number) / PAGE_SIZE), maxOrder: 0 }),
-    };
-    // Dynamic, or Linux 6.13 maps at attach. It counts no pins: whoever pins is told all the same.
-    const ops = { ...(fw.contract.rows.getPfn ? tells : maps), pin() {}, unpin() {}, release() {} };
+      return PLACES[this.#place] as number;
+    });
     return fw.export({ exporterName: "exporter", ops, sizeBytes: PAGE_SIZE, priv: {} });
   }
 
