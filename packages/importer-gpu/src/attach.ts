@@ -20,6 +20,7 @@ import { clearAll } from "./vm.js";
 export function* attach(gpu: Gpu, buf: DmaBuf): Op<ImportedBo> {
   const { fw } = gpu;
   const undo: (() => Op<void>)[] = [];
+  let isThere = false;
   try {
     fw.get(buf);
     undo.push(() => fw.put(buf));
@@ -31,10 +32,11 @@ export function* attach(gpu: Gpu, buf: DmaBuf): Op<ImportedBo> {
     bo = new ImportedBo(at, window);
     if (gpu.options.importer === "pinned") yield* pin(gpu, at);
     if (gpu.options.importer === "static") yield* mapForGood(gpu, bo);
+    isThere = true;
     return bo;
-  } catch (error) {
-    for (const back of undo.toReversed()) yield* back();
-    throw error;
+  } finally {
+    // Refused, or ended while the exporter never answers.
+    if (!isThere) for (const back of undo.toReversed()) yield* back();
   }
 }
 

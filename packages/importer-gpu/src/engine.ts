@@ -2,7 +2,7 @@
  * A GPU driver as an importer: buffers appear in address spaces of the GPU, are mapped when a submission lists them, and
  * are let go when their exporter says so. The variants say only how the device comes to an address, and what was posted.
  */
-import { type DmaBuf, type Framework, hex, type Op, type Run, until } from "@dma-buf/core";
+import { type DmaBuf, type DmaFence, type Framework, hex, type Op, type Run, until } from "@dma-buf/core";
 import { attach, detach } from "./attach.js";
 import { ImportedBo } from "./buffer-object.js";
 import { Gpu, type GpuOptions, type Variant } from "./gpu.js";
@@ -72,9 +72,10 @@ class GpuDriver implements GpuImporter {
         known.refs++;
         return known;
       }
-      const bo = yield* attach(this.#gpu, buf);
-      this.#bos.add(bo);
-      return bo;
+      const bo: ImportedBo | undefined = yield* attach(this.#gpu, buf);
+      // Without one: the task is being ended, and what it took was given back.
+      if (bo) this.#bos.add(bo);
+      return bo as ImportedBo;
     } finally {
       this.#importing = false;
     }
@@ -101,10 +102,12 @@ class GpuDriver implements GpuImporter {
   *submit({ vm, buffers, commands, sync }: Submission): Op<GpuJob> {
     const request = this.#request(vm, buffers);
     checkCommands(commands);
-    const job = (yield* new Cs(this.#gpu, request).run(commands, sync)) as GpuJob;
-    this.#jobs++;
-    job.fence.addCallback({ run: () => void this.#jobs-- });
-    return job;
+    const job = (yield* new Cs(this.#gpu, request).run(commands, sync)) as GpuJob | undefined;
+    if (job) {
+      this.#jobs++;
+      job.fence.addCallback({ run: () => void this.#jobs-- });
+    }
+    return job as GpuJob;
   }
 
   borrow(named: GpuVm, va: number, runs: readonly Run[]): void {
@@ -131,7 +134,7 @@ class GpuDriver implements GpuImporter {
   }
 
   #request(vm: GpuVm, listed: readonly Listed[]): Request {
-    if (!Array.isArray(listed))
+    if (!Array.isArray(listed) || listed.includes(null) || listed.includes(undefined))
       refuse("EINVAL", "amdgpu_cs_ioctl", "fd", "no list of buffers: give one, or an empty one");
     const buffers = new Map<ImportedBo, boolean>();
     for (const { bo, write = true } of listed) {
@@ -158,10 +161,13 @@ function checkCommands(commands: readonly Command[]): void {
   const bad = (what: string): never => refuse("EINVAL", "amdgpu_cs_ioctl", "fd", what, { commands });
   if (!Array.isArray(commands)) bad("no list of commands: give one");
   for (const command of commands) {
-    if (command.do === "wait") continue;
-    if (command.do !== "read" && command.do !== "write")
-      bad(`a command to ${String((command as { do: unknown }).do)}: read, write or wait`);
-    const sizeBytes = command.do === "write" ? command.bytes.length : command.sizeBytes;
+    if (command?.do === "wait") {
+      if (typeof (command.fence as Partial<DmaFence> | undefined)?.wait !== "function") bad("no fence to wait for");
+      continue;
+    }
+    if (command?.do !== "read" && command?.do !== "write")
+      bad(`a command to ${String((command as { do: unknown } | null)?.do)}: read, write or wait`);
+    const sizeBytes = command.do === "write" ? (command.bytes as Uint8Array | undefined)?.length : command.sizeBytes;
     if (!isWhole(command.va) || !isWhole(sizeBytes)) bad(`${sizeBytes} bytes at ${command.va}: give whole numbers`);
   }
 }

@@ -142,6 +142,12 @@ describe("submissions", () => {
     expect(bad(null)).toBe("EINVAL@fd");
     expect(bad([{ do: "dance" }])).toBe("EINVAL@fd");
     expect(bad([{ do: "read", va: -1, sizeBytes: 1 }])).toBe("EINVAL@fd");
+    expect(bad([{ do: "read", va: 0n, sizeBytes: 1 }])).toBe("EINVAL@fd");
+    expect(bad([{ do: "read", va: Number.NaN, sizeBytes: 1 }])).toBe("EINVAL@fd");
+    expect(bad([{ do: "write", va: 0 }])).toBe("EINVAL@fd");
+    expect(bad([{ do: "wait" }])).toBe("EINVAL@fd");
+    expect(bad([null])).toBe("EINVAL@fd");
+    expect(r.answer(() => r.gpu.submit({ vm, buffers: [null] as never, commands: [] }))).toBe("EINVAL@fd");
     expect(bad([{ do: "read", va: 0, sizeBytes: 0.5 }])).toBe("EINVAL@fd");
     expect(r.answer(() => r.gpu.submit({ vm, buffers: null as never, commands: [] }))).toBe("EINVAL@fd");
   });
@@ -244,6 +250,37 @@ describe("submissions", () => {
     scheduler.run();
     expect(task.error instanceof DmaBufError && `${task.error.code}@${task.error.stage}`).toBe("EAGAIN@map");
     light.run(nothing());
+  });
+});
+
+describe("an exporter that never answers: who is ended leaves nothing", () => {
+  function silent(importer: NonNullable<RigOptions["importer"]>["importer"]) {
+    const r = rig("linux-7.3", { importer: importer ? { importer } : {} });
+    const mapDmaBuf = function* (): Op<never> {
+      yield* until("never", () => false);
+      throw new TypeError("it went on");
+    };
+    const ops = { mapDmaBuf, unmapDmaBuf() {}, release() {} };
+    return { r, buf: r.fw.export({ exporterName: "silent", ops, priv: {}, sizeBytes: PAGE }) };
+  }
+
+  it("in an import", () => {
+    const { r, buf } = silent("static");
+    const before = r.counts();
+    r.scheduler.spawn("user", r.gpu.import(buf));
+    expect(r.scheduler.run().kind).toBe("deadlock");
+    expect([r.counts(), buf.refs, buf.resv.locked]).toEqual([before, 1, false]);
+  });
+
+  it("in a submission, where what was mapped before it is given back", () => {
+    const { r, buf } = silent("dynamic");
+    const seat = r.run(seated(r.gpu, r.bar(1)));
+    const bo = r.run(r.gpu.import(buf));
+    const before = r.counts();
+    r.scheduler.spawn("user", r.gpu.submit({ vm: seat.vm, buffers: [{ bo: seat.bo }, { bo }], commands: [] }));
+    expect(r.scheduler.run().kind).toBe("deadlock");
+    expect([r.counts(), seat.bo.runs, buf.resv.locked]).toEqual([before, [], false]);
+    r.run(does(r.gpu, seat, write(1)));
   });
 });
 

@@ -6,8 +6,8 @@ import type { VariantId } from "./testing/variants.js";
 
 const ORDERS: readonly (readonly [VariantId, string, string])[] = [
   ["dma-address", "listed job × a GPU's move", "2838"],
-  ["pfn", "listed job × a GPU's move", "2838"],
-  ["pfn-locked", "listed job × a GPU's move", "2838"],
+  ["pfn", "listed job × a GPU's move", "528"],
+  ["pfn-locked", "listed job × a GPU's move", "528"],
   ["annotated-address", "listed job × a GPU's move", "2838"],
   ["linux-7.3", "listed job × a GPU's move", "2838"],
   ["linux-7.3", "submission × move", "799"],

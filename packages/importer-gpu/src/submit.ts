@@ -38,15 +38,17 @@ export class Cs {
 
   /** Runs it: validates, then, with `commands`, queues a job. @throws DmaBufError as `GpuImporter.submit`; nothing is left */
   *run(commands: readonly Command[] | null, sync: Submission["sync"] = "implicit"): Op<Job | null> {
+    let isThrough = false;
     try {
       yield* this.#validate();
       yield* point("amdgpu.notifier_lock");
       this.#recheck();
-      return commands && this.#queue(commands, sync === "explicit");
-    } catch (error) {
-      yield* this.#undo();
-      throw error;
+      const job = commands && this.#queue(commands, sync === "explicit");
+      isThrough = true;
+      return job;
     } finally {
+      // Refused, or ended while somebody never answers.
+      if (!isThrough) yield* this.#undo();
       for (const fence of this.#before) fence.put();
       this.#exec.fini();
       for (const bo of this.#request.buffers.keys()) bo.users--;

@@ -43,7 +43,10 @@ function raced(arena: Arena, ops: readonly Op<void>[]): Wrong {
   arena.racing = true;
   const { kind } = arena.scheduler.run();
   arena.racing = false;
-  return [...(kind === "done" ? [] : [`HANG: ${kind}`]), ...tasks.flatMap((t) => (t.error ? [String(t.error)] : []))];
+  return [
+    ...(kind === "done" ? [] : [`HANG: ${kind}`]),
+    ...tasks.flatMap((t) => (t.state === "failed" ? [`failed: ${JSON.stringify(t.error)}`] : [])),
+  ];
 }
 
 describe.each(SERVING)("%s", (id) => {

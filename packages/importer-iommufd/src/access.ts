@@ -1,10 +1,9 @@
 /** A user in the kernel: it pins pages or copies bytes by IOVA, without a device. Linux: `struct iommufd_access`. */
 import { DmaBufError, type ErrnoName, type MaySleep, type Op, PAGE_SIZE, perform, point } from "@dma-buf/core";
-import type { PhysVec } from "./host.js";
 import { AccessPins, type Part, partOf, whilePinned } from "./access-pins.js";
 import type { AreaPiece } from "./area-span.js";
 import type { Area } from "./area.js";
-import type { IommufdHost } from "./host.js";
+import type { IommufdHost, PhysVec } from "./host.js";
 import type { AccessUser, IoPagetable } from "./io-pagetable.js";
 import type { Ioas } from "./ioas.js";
 import { WHOLE } from "./intervals.js";

@@ -117,8 +117,20 @@ it("an access that is attached twice at once: to one IOAS", () => {
 });
 
 it("an access that is attached × DESTROY of the IOAS: it is in use, or gone", () => {
-  const destroy: Caller = (r) => r.iommufd.objects.destroy(r.iommufd.objects.idOf(r.other));
-  const seen = answers((r) => r.access.replace(r.other), destroy);
+  let attaches = false;
+  const access: Caller = function* (r) {
+    attaches = true;
+    yield* r.access.replace(r.other);
+    attaches = false;
+  };
+  const destroy: Caller = function* (r) {
+    const isUnder = attaches;
+    yield* r.iommufd.objects.destroy(r.iommufd.objects.idOf(r.other));
+    if (isUnder) throw new Error("destroyed under it");
+  };
+  const seen = answers(access, destroy, function* () {
+    attaches = false;
+  });
   expect(seen).toEqual(["ok EBUSY", "ok ok"]);
 });
 

@@ -222,3 +222,33 @@ it("a page of the process migrates, and the guest's bytes go with it", () => {
   r.run(r.kvm.write(addr<Gpa>(GPA + 8), bytes(2)));
   expect([r.at(to, 16), r.at(RAM + 8)]).toEqual([Uint8Array.of(...bytes(1), ...bytes(2)), bytes(0)]);
 });
+
+it("a migration that fails leaves the guest its page, and nobody waits for its end", () => {
+  const r = rig("vma");
+  r.kvm.process.mapRam(HVA, RAM, 4 * PAGE);
+  r.run(r.kvm.setUserMemoryRegion({ slot: 0, flags: 0, ...place }));
+  const to = addr<PhysAddr>(RAM + MIB);
+  const fails = function* (): Op<void> {
+    yield* point("copy");
+    throw new Error("no copy");
+  };
+  expect(() => r.run(r.kvm.process.migrate(HVA, to, fails))).toThrow("no copy");
+  const half = (): void => r.run(r.kvm.process.migrate(HVA, addr(to + 1), fails));
+  expect([refusal(half), refusal(() => r.kvm.process.mapRam(0, addr(1), PAGE))]).toEqual([
+    "EINVAL@mmap",
+    "EINVAL@mmap",
+  ]);
+  r.run(r.kvm.write(GPA, bytes(1)));
+  r.run(r.kvm.removeMemslot(0));
+  expect(r.at(RAM)).toEqual(bytes(1));
+});
+
+it("two that end a VM's slots at once: each slot goes once", () => {
+  const r = rig("pfn");
+  const buf = r.export(2 * PAGE);
+  for (const page of [0, 1])
+    r.run(r.kvm.setMemslot({ gpa: gpaAt(page * PAGE), sizeBytes: PAGE, buf, offset: page * PAGE }));
+  const tasks = [r.kvm.destroy(), r.kvm.destroy()].map((op) => r.scheduler.spawn("destroy", op));
+  r.scheduler.run();
+  expect([tasks.map((t) => t.state), buf.refs, r.fw.findings]).toEqual([["done", "done"], 1, []]);
+});

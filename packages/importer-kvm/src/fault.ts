@@ -23,7 +23,8 @@ export type FaultEnd = "installed" | "retry" | MmioExit;
 /**
  * Sees to a leaf for the fault. Sleeps; call without locks.
  * @throws DmaBufError at stage `vcpu-run`: `EFAULT` the frame is not of the fault's view, or the process has nothing
- * there · `EIO` the exporter refuses · what a guest_memfd refuses with · `ENOMEM` no page table left
+ * there · `EIO` the exporter refuses · what a guest_memfd refuses with; at stage `map`: `ENOMEM` no page
+ * table left
  */
 export function* tdpFault(vm: Vm, fault: Fault): Op<FaultEnd> {
   const gfn = Math.floor(fault.gpa / PAGE_SIZE);

@@ -59,17 +59,7 @@ export class ProcessMemory {
   /** Maps RAM that lies in a row. Frame by frame it is the process's own. @throws DmaBufError `EINVAL`, `EEXIST` at stage `mmap` */
   mapRam(hva: number, physical: PhysAddr, sizeBytes: number): void {
     this.#checkFree(hva, sizeBytes);
-    if (!isPageAligned(physical))
-      refuse(
-        "EINVAL",
-        "mmap",
-        `${physical} is no page frame's address: align it to ${PAGE_SIZE}`,
-        { physical },
-        "mmap",
-      );
-    const extent = { gfn: 0, pfn: physical / PAGE_SIZE, pages: sizeBytes / PAGE_SIZE };
-    const find: Find = (_offset, _refusal, install) => install({ extent, cache: null });
-    this.#add({ hva, sizeBytes, find, *close() {} });
+    this.#add(ram({ hva, sizeBytes }, physical));
   }
 
   /**
@@ -115,13 +105,13 @@ export class ProcessMemory {
     for (const { hva } of this.#mappings) yield* this.unmap(hva);
   }
 
-  /** Other RAM takes the place of what is mapped at `hva`, after `copy`. The notifier spans it. Linux: `migrate_pages()`. */
+  /** Other RAM takes the place of what is mapped at `hva`, after `copy`; where that fails, nothing changes. The notifier spans it. Linux: `migrate_pages()`. */
   *migrate(hva: number, physical: PhysAddr, copy: () => Op<void>): Op<void> {
     using _lock = yield* this.#mmapLock.read("migrate_pages");
     const mapping = this.#at(hva, "migrate_pages");
+    const moved = ram({ hva, sizeBytes: mapping.sizeBytes }, physical);
     const change = (): void => {
-      this.#remove(mapping);
-      this.mapRam(hva, physical, mapping.sizeBytes);
+      this.#mappings = this.#mappings.map((m) => (m === mapping ? moved : m));
     };
     yield* this.notifier.around(mapping, function* () {
       yield* copy();
@@ -179,4 +169,12 @@ export class ProcessMemory {
   #overlapping(hva: number, sizeBytes: number): boolean {
     return [...this.#mappings, ...this.#reserved].some((m) => m.hva < hva + sizeBytes && hva < m.hva + m.sizeBytes);
   }
+}
+
+/** @throws DmaBufError `EINVAL` at stage `mmap`: no frame begins there */
+function ram(area: Area, physical: PhysAddr): Mapping {
+  if (!isPageAligned(physical))
+    refuse("EINVAL", "mmap", `${physical} is no page frame's address: align it to ${PAGE_SIZE}`, { physical }, "mmap");
+  const extent = { gfn: 0, pfn: physical / PAGE_SIZE, pages: area.sizeBytes / PAGE_SIZE };
+  return { ...area, find: (_offset, _refusal, install) => install({ extent, cache: null }), *close() {} };
 }

@@ -150,6 +150,11 @@ it.each(["dma-address", "linux-7.3"] as const)(
   },
 );
 
+it.each(["dma-address", "pfn", "pfn-locked", "annotated-address", "linux-7.3"] as const)(
+  "S65, %s: a region that ends within a page is not exported",
+  (id) => expect(refusal(() => rig(id, PRIVATE).export(256))).toBe("EINVAL@export"),
+);
+
 describe("pfn, as posted", () => {
   it("S17a: the flag needs private memory", () => {
     const r = rig("pfn", { ...POSTED, privateMemory: false });
