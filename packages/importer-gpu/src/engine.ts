@@ -75,7 +75,7 @@ class GpuDriver implements GpuImporter {
       const bo: ImportedBo | undefined = yield* attach(this.#gpu, buf);
       // Without one: the task is being ended, and what it took was given back.
       if (bo) this.#bos.add(bo);
-      return bo as ImportedBo;
+      return bo;
     } finally {
       this.#importing = false;
     }

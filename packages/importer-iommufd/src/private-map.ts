@@ -4,12 +4,12 @@ import {
   type DmaBufAttachment,
   DmaBufError,
   type Held,
-  hex,
   type Op,
   type PhysAddr,
   type Run,
   type Window,
 } from "@dma-buf/core";
+import { checked } from "@dma-buf/scatterlist";
 import { refused } from "./buffer-path.js";
 import type { World } from "./world.js";
 
@@ -43,25 +43,18 @@ export function* privateWindow({ fw }: World, at: DmaBufAttachment, asksFirst: b
     yield* fw.unpinAttachment(at, held);
     throw noAgreement(at);
   }
-  return {
+  return checked(fw, at, {
     resv: "held",
-    *runs(offset, sizeBytes, guard) {
-      const { physical, sizeBytes: has } = map(at, guard as Held);
-      if (has < offset + sizeBytes) throw tooShort(at, has, offset + sizeBytes);
-      return [{ kind: "cpu-physical", offset: 0, sizeBytes: has, address: physical, attributes: null } satisfies Run];
+    *runs(_offset, _sizeBytes, guard) {
+      const { physical, sizeBytes } = map(at, guard as Held);
+      return [{ kind: "cpu-physical", offset: 0, sizeBytes, address: physical, attributes: null } satisfies Run];
     },
     *drop() {},
     *close() {
       using guard = yield* at.buf.resv.lock();
       yield* fw.unpinAttachment(at, guard);
     },
-  };
-
-  function tooShort({ buf }: DmaBufAttachment, has: number, wanted: number): DmaBufError {
-    const message = `${buf.exporterName} tells ${hex(has)} bytes of ${hex(wanted)}: its range is not the buffer`;
-    fw.report("violation", "mapDmaBuf", "exporter", message);
-    return refused("EINVAL", message);
-  }
+  });
 }
 
 function noAgreement({ buf }: DmaBufAttachment): DmaBufError {

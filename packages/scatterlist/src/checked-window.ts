@@ -42,7 +42,17 @@ const TRIES = 3;
  * addresses; // [0x4000_0000]
  */
 export function* checkedWindow(fw: Framework, at: DmaBufAttachment, direction: Direction): Op<Window> {
-  return new CheckedWindow(fw, at, yield* fw.open(at, direction));
+  return checked(fw, at, yield* fw.open(at, direction));
+}
+
+/**
+ * The same around a window that is open already: one of a private agreement, which no contract opens.
+ * @example
+ * const window = checked(framework, attachment, yield* framework.open(attachment, "to-device"));
+ * yield* window.close();
+ */
+export function checked(fw: Framework, at: DmaBufAttachment, window: Window): Window {
+  return new CheckedWindow(fw, at, window);
 }
 
 class CheckedWindow implements Window {

@@ -4,7 +4,7 @@
  *
  * @packageDocumentation
  */
-export { checkedWindow } from "./checked-window.js";
+export { checked, checkedWindow } from "./checked-window.js";
 export { type MapOptions, mapPhysVecs, type PhysVecTable, whyNotByPfn } from "./map.js";
 export { frameAt, pfnsOf, type PhysVec, sizeOf, sliceOf } from "./phys-vec.js";
 export { clipped, joined } from "./runs.js";
