@@ -1,4 +1,4 @@
-/** facts: who calls the revoke engine, what is revoked first and what is given back after. */
+/** Who calls the revoke engine, what is revoked first and what is given back after. */
 import { type DmaBuf, DmaBufError, type Op, perform, pfn, type PfnAnswer, pfnLocked, type Vma } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import type { MemorySection, VfioExporter } from "./exporter.js";

@@ -1,4 +1,4 @@
-/** facts: the exporter as it was posted from 2022 to 2025, and what was wrong in it. */
+/** The exporter as it was posted from 2022 to 2025, and what was wrong in it. */
 import { BugSignal, dmaAddress, linux73, pfn } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import { vfioExporter } from "./dma-address.js";

@@ -1,4 +1,4 @@
-/** facts: the bugs of Linux 7.3.4 in making and freeing tables, and the private agreement with iommufd. */
+/** The bugs of Linux 7.3.4 in making and freeing tables, and the private agreement with iommufd. */
 import { addr, type Device, linux73, type Op, type PhysAddr, pfn } from "@dma-buf/core";
 import type { PhysVec } from "@dma-buf/scatterlist";
 import { describe, expect, it } from "vitest";

@@ -1,5 +1,5 @@
 /**
- * facts: what Linux 7.3.4 answered, booted with an ivshmem device (BAR 0 of 256 bytes, BAR 2 of 16 MiB) and an edu
+ * What Linux 7.3.4 answered, booted with an ivshmem device (BAR 0 of 256 bytes, BAR 2 of 16 MiB) and an edu
  * device as the peer, each row by the name under which it was recorded.
  */
 import {

@@ -1,4 +1,4 @@
-/** facts: the engine of revoke and un-revoke, its waits and what it does to importers. */
+/** The engine of revoke and un-revoke, its waits and what it does to importers. */
 import { DmaFence, type DmaFenceOps, dmaAddress, type Op, pfn, pfnLocked, point, Usage } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import * as dmaAddressVariant from "./dma-address.js";

@@ -1,4 +1,4 @@
-/** facts: what each variant answers to whom. */
+/** What each variant answers to whom. */
 import { checkPlugin } from "@dma-buf/conformance";
 import {
   annotatedAddress,

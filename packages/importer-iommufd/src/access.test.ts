@@ -1,4 +1,4 @@
-/** Access objects: the kernel suite's tests by their names, and what each is refused with. facts §8. */
+/** Access objects: the kernel suite's tests by their names, and what each is refused with. */
 import { type Op, until } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import type { Access, AccessOps } from "./access.js";

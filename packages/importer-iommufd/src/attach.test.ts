@@ -1,4 +1,4 @@
-/** Devices and page tables: attach, replace, detach, and what is left when they are refused. facts §7, §11. */
+/** Devices and page tables: attach, replace, detach, and what is left when they are refused. */
 import { type Device, DmaBufError } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import type { IommufdDevice } from "./device.js";

@@ -1,4 +1,4 @@
-/** The dma-buf path as merged: the kernel suite's two tests by their names, and what is answered to whom. facts §6, §10, §11. */
+/** The dma-buf path as merged: the kernel suite's two tests by their names, and what is answered to whom. */
 import type { DmaBuf } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import type { Ioas } from "./ioas.js";
@@ -8,6 +8,10 @@ import { ramBuffer, vram } from "./testing/other-exporters.js";
 const IOVA = 0x10_0000_0000n;
 const FOUR = 4n * 4096n;
 const ALL = 2n ** 64n - 1n;
+
+const raise = (error: Error): never => {
+  throw error;
+};
 
 interface Rig extends MachineWorld {
   readonly ioas: Ioas;
@@ -243,12 +247,18 @@ describe("MAP_FILE", () => {
     expect(r.answer(r.iommufd.bind(r.nic).attach(r.ioas))).toBe("EADDRINUSE@attach");
   });
 
-  it("an exporter whose one range is not the buffer: EINVAL, a finding, no table", () => {
+  const at = 0x40_0000_0000;
+  it.each<[string, () => unknown]>([
+    ["a range shorter than the buffer", () => ({ physical: at, sizeBytes: PAGE })],
+    ["a range beyond the buffer", () => ({ physical: at, sizeBytes: 2 ** 30 })],
+    ["no size", () => ({ physical: at, sizeBytes: Number.NaN })],
+    ["no address", () => ({ physical: -4096, sizeBytes: 4 * PAGE })],
+    ["nothing", () => undefined],
+    ["a bare error", () => raise(new TypeError("oops"))],
+  ])("an exporter that tells iommufd %s: EINVAL, a finding, no table", (_name, tells) => {
     const r = attached();
-    const hook = Symbol.for("vfio_pci_dma_buf_iommufd_map");
-    const { ops } = r.buf;
-    const interfaces = new Map([[hook, () => ({ physical: 0x40_0000_0000, sizeBytes: PAGE })]]);
-    const lying = r.fw.export({ ...r.buf, ops: { ...ops, interfaces }, priv: r.buf.priv });
+    const interfaces = new Map([[Symbol.for("vfio_pci_dma_buf_iommufd_map"), tells]]);
+    const lying = r.fw.export({ ...r.buf, ops: { ...r.buf.ops, interfaces }, priv: r.buf.priv });
     expect(r.answer(r.map({ file: lying }))).toBe("EINVAL@map");
     expect(r.fw.findings.map((f) => [f.party, f.level])).toEqual([["exporter", "violation"]]);
   });

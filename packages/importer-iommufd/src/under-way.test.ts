@@ -1,4 +1,4 @@
-/** What others meet while an area is filled or torn down, and who waits for whom. facts §4.5, §4.6. */
+/** What others meet while an area is filled or torn down, and who waits for whom. */
 import { DmaBufError, explore, type Op, Scheduler, seeded } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import { machineWorld, MAP } from "./testing/machine-world.js";
