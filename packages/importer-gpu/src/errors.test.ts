@@ -176,6 +176,41 @@ describe("submissions", () => {
     expect([usages, r.fw.findings]).toEqual([[Usage.WRITE], []]);
   });
 
+  it.each([
+    ["implicit", Usage.WRITE, false],
+    ["explicit", Usage.BOOKKEEP, true],
+  ] as const)(
+    "sync %s: what its fence is added as, and whether it runs before another's write is over",
+    (sync, usage, runs) => {
+      const { r, vm, bo, buf } = open();
+      const { env } = r.fw;
+      const theirs = new DmaFence(env, { driverName: () => "x", timelineName: () => "y" }, env.allocContexts(1), 1);
+      const told = r.run(
+        (function* () {
+          {
+            using held = yield* buf.resv.lock();
+            buf.resv.reserveFences(held, 1);
+            buf.resv.addFence(held, theirs, Usage.WRITE);
+          }
+          const { fence } = yield* r.gpu.submit({ vm, buffers: [{ bo }], commands: [write(1)], sync });
+          using held = yield* buf.resv.lock();
+          const added = buf.resv.forEach(held, Usage.BOOKKEEP).find((slot) => slot.fence === fence)?.usage;
+          yield* until(
+            "quiet",
+            () => false,
+            () => "time",
+            r.scheduler.now + 1,
+          );
+          const ran = fence.signaled;
+          theirs.signal();
+          fence.put();
+          return [added, ran];
+        })(),
+      );
+      expect(told).toEqual([usage, runs]);
+    },
+  );
+
   it("ENODEV: revoked; the list's other buffers are as they were", () => {
     const { r, vm, bo } = open();
     const ram = r.bo(1);

@@ -4,7 +4,7 @@ export const s18a: Scenario = {
   id: "S18a",
   title: "iommufd imports a VFIO BAR, one range",
   question: "Can a BAR be mapped into a VM's IOMMU table through a dma-buf?",
-  source: "44ebaa1744fd; cloud-hypervisor#8895; real-kernel.md d",
+  source: "44ebaa1744fd; cloud-hypervisor#8895; seen on Linux 7.3.4",
   order: 4,
   topology: { base: "T4", offset: "zero", iommu: "translated", forwards: "unknown", allowlisted: false },
   importers: [{ kind: "iommufd", role: "iommufd" }],

@@ -4,7 +4,7 @@ export const s41a: Scenario = {
   id: "S41a",
   title: "Un-revoke, KVM",
   question: "Does a guest get its BAR back by itself when memory decode goes off and on again?",
-  source: "real-kernel.md f; RFC 06/12, 07/12",
+  source: "seen on Linux 7.3.4; RFC 06/12, 07/12",
   order: 10,
   topology: { base: "T4", offset: "zero", iommu: "off", forwards: "unknown", allowlisted: false, privateMemory: true },
   importers: [{ kind: "kvm", role: "kvm" }],
