@@ -14,9 +14,9 @@ import {
 } from "./contract.js";
 import type { DmaBuf, DmaBufExportInfo, DmaBufOps } from "./dma-buf.js";
 import type { Env, Rule } from "./env.js";
-import type { DmaBufError } from "./error.js";
+import { DmaBufError } from "./error.js";
 import type { ErrnoName } from "./contracts/errno.js";
-import type { Finding } from "./finding.js";
+import { BugSignal, type Finding } from "./finding.js";
 import { count, type Ledger, type OwnedAttachment, type OwnedBuf } from "./ledger.js";
 import { isOp, isThenable, type MaySleep, type Op, perform, point, type Wait } from "./op.js";
 import { DmaResv, type Held } from "./resv.js";
@@ -75,14 +75,10 @@ export class BufferCalls {
     this.#checkExport(info);
     const { exporterName, owner = null } = info;
     if (info.resv && this.#holds(info.resv)) this.#whileHeld("export", info.resv);
+    // Before the owner is held: then there is nothing to undo.
+    this.env.alloc(this.rule("export"));
     if (owner && !owner.tryGet())
       throw this.error("ENOENT", "export", `the owner of ${exporterName} is unloading: load it again`);
-    try {
-      this.env.alloc(this.rule("export"));
-    } catch (error) {
-      owner?.put();
-      throw error;
-    }
     const buf: OwnedBuf = {
       ...info,
       owner,
@@ -217,18 +213,35 @@ export class BufferCalls {
     if (!callback) return undefined;
     yield* point(`exporter.${call}`);
     const before = this.#holds(buf.resv);
-    const result = yield* this.settle(call, "exporter", callback.apply(buf.ops, args));
+    const result = yield* this.settle(call, "exporter", buf.exporterName, () => callback.apply(buf.ops, args));
     if (this.contract.rows[call]?.resv === "free" && !before && this.#holds(buf.resv))
       this.report("violation", call, "exporter", `${buf.exporterName} returns from ${call} holding ${buf.resv.name}`);
     return result;
   }
 
-  /** Runs what a callback gave back to its end. A Promise is a bug at once. */
-  protected *settle<T>(call: CallName, party: Finding["party"], result: MaySleep<T>): Op<T> {
-    if (isThenable(result)) this.bug(call, party, `${call} returned a Promise: return a value or a generator`);
-    if (isOp(result) && this.contract.rows[call]?.maySleep === false)
-      this.report("violation", call, party, `${call} must not sleep: return a value`);
-    return yield* perform(result);
+  /**
+   * Runs a callback to its end. A Promise is a bug at once. What it throws and may not is a finding; one that cannot
+   * refuse, by its row, is over then: nobody could undo what it undoes.
+   */
+  protected *settle<T>(
+    call: CallName,
+    party: Finding["party"],
+    who: string,
+    act: () => MaySleep<T>,
+  ): Op<T | undefined> {
+    const { errors = { EINVAL: "" }, maySleep } = this.contract.rows[call] ?? {};
+    const mayRefuse = Object.keys(errors).length > 0;
+    try {
+      const result = act();
+      if (isThenable(result)) this.bug(call, party, `${call} returned a Promise: return a value or a generator`);
+      if (isOp(result) && maySleep === false) this.report("violation", call, party, `${call} slept: return a value`);
+      return yield* perform(result);
+    } catch (error) {
+      if (error instanceof BugSignal || (mayRefuse && error instanceof DmaBufError)) throw error;
+      this.report("violation", call, party, `${who} threw: ${String(error)}`);
+      if (mayRefuse) throw error;
+      return undefined;
+    }
   }
 
   /** `WARN_ON(!dmabuf)` of a call that then does nothing. */
@@ -244,9 +257,8 @@ export class BufferCalls {
   }
 
   #checkExport(info: DmaBufExportInfo): void {
-    const { ops, priv, exporterName } = info;
-    const values = { exporter: exporterName };
-    const bad = (why: string): never => this.env.refuse("EINVAL", this.rule("export"), "exporter", why, values);
+    const { ops, priv, exporterName: exporter } = info;
+    const bad = (why: string): never => this.env.refuse("EINVAL", this.rule("export"), "exporter", why, { exporter });
     if (!priv) bad("priv is missing: an exporter must be able to find its own state");
     if (!ops) bad("the operations are missing: an exporter is its operations");
     const has = (call: string): boolean => typeof (ops as Record<string, unknown>)[call] === "function";

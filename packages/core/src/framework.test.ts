@@ -4,8 +4,9 @@ import { addr, type Pfn } from "./address.js";
 import { type Contract, defineContract, rowsOf } from "./contract.js";
 import { contracts } from "./contracts/all.js";
 import { dmaAddress } from "./contracts/dma-address.js";
+import { linux73 } from "./contracts/linux-7.3.js";
 import { pfn } from "./contracts/pfn.js";
-import type { DmaBufAttachOps, DmaBufOps, SgTable } from "./dma-buf.js";
+import type { DmaBufAttachment, DmaBufAttachOps, DmaBufOps, SgTable } from "./dma-buf.js";
 import { DmaBufError } from "./error.js";
 import { explore } from "./explore.js";
 import { BugSignal } from "./finding.js";
@@ -214,8 +215,44 @@ describe("references", () => {
   });
 });
 
+describe("what an exporter's callback throws", () => {
+  const boom = (): never => {
+    throw new TypeError("boom");
+  };
+  const refused = (): never => {
+    throw new DmaBufError("EINVAL", { op: "exporter", stage: "map", message: "told to" });
+  };
+  const whole = function* (fw: Framework, at: DmaBufAttachment): Op<void> {
+    {
+      using held = yield* at.buf.resv.lock();
+      yield* fw.pinAttachment(at, held);
+      const mapped = yield* fw.mapAttachment(at, "bidirectional", held);
+      yield* fw.unmapAttachment(at, mapped, "bidirectional", held);
+      yield* fw.unpinAttachment(at, held);
+    }
+    yield* fw.detachAttachment(at.buf, at);
+  };
+
+  it.each(["unmapDmaBuf", "unpin", "detach"] as const)("%s cannot refuse: a finding, and it is undone", (call) => {
+    for (const thrown of [boom, refused]) {
+      const { fw, exported, attach, complete } = kit(linux73);
+      const at = attach(exported({ ...moves, [call]: thrown }));
+      complete(whole(fw, at));
+      expect(fw.findings).toMatchObject([{ party: "exporter", requirement: linux73.rows[call]?.id }]);
+      expect(fw.findings[0]?.message).toMatch(/ threw: /);
+      expect([at.liveMaps, at.pins, at.buf.attachments.length]).toEqual([0, 0, 0]);
+    }
+  });
+
+  it.each(["attach", "pin", "mapDmaBuf"] as const)("%s: a finding, and who called is told", (call) => {
+    const { fw, exported, attach, complete } = kit(linux73);
+    expect(() => complete(whole(fw, attach(exported({ ...moves, [call]: boom }))))).toThrow("boom");
+    expect(fw.findings[0]).toMatchObject({ party: "exporter", requirement: linux73.rows[call]?.id });
+  });
+});
+
 describe("windows", () => {
-  it("dma-address maps at first use, keeps it, drops it, maps again, and shows DMA addresses only", () => {
+  it("dma-address maps at first use, keeps it, drops it, maps again, and books what is no DMA address", () => {
     let mapped = 0;
     const { fw, exported, attach, complete } = kit(dmaAddress);
     const run = {
@@ -233,7 +270,7 @@ describe("windows", () => {
           return runs.map((r) => r.kind);
         }),
       );
-    expect([see(), see(), mapped]).toEqual([["dma"], ["dma"], 1]);
+    expect([see(), see(), mapped]).toEqual([["cpu-physical"], ["cpu-physical"], 1]);
     expect(fw.findings[0]).toMatchObject({ party: "exporter", requirement: "dma-address/map_dma_buf" });
     complete(
       (function* (): Op<void> {
@@ -241,7 +278,7 @@ describe("windows", () => {
         yield* window.drop(held);
       })(),
     );
-    expect([see(), mapped, at.liveMaps]).toEqual([["dma"], 2, 1]);
+    expect([see(), mapped, at.liveMaps]).toEqual([["cpu-physical"], 2, 1]);
     complete(window.close());
     expect(at.liveMaps).toBe(0);
   });

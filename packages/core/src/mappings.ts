@@ -4,7 +4,6 @@ import type { DmaBuf, DmaBufAttachment, PfnAnswer, SgTable } from "./dma-buf.js"
 import { BufferCalls } from "./buffers.js";
 import type { Env } from "./env.js";
 import { DmaBufError } from "./error.js";
-import { BugSignal } from "./finding.js";
 import type { LiveMap, OwnedAttachment } from "./ledger.js";
 import { type Op, point, until } from "./op.js";
 import type { Held, ResvGuard } from "./resv.js";
@@ -148,12 +147,8 @@ export class MappingCalls extends BufferCalls {
     this.enter("invalidate", buf, held);
     for (const at of buf.attachments.filter((a) => a.importer?.invalidateMappings)) {
       yield* point("importer.invalidateMappings");
-      try {
-        yield* this.settle("invalidateMappings", "importer", at.importer?.invalidateMappings?.(at, held));
-      } catch (error) {
-        if (error instanceof BugSignal) throw error;
-        this.report("violation", "invalidateMappings", "importer", `${at.importerName} threw: ${String(error)}`);
-      }
+      const { importer, importerName: who } = at;
+      yield* this.settle("invalidateMappings", "importer", who, () => importer?.invalidateMappings?.(at, held));
     }
   }
 
