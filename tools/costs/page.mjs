@@ -98,6 +98,10 @@ export function reading({ bar, ram }) {
     served.every(({ revoke }) => revoke.told === 1 && revoke.flushes === 1),
     "one callback and one flush a revoke",
   );
+  must(
+    served.every(({ use }) => use.flushes === 0),
+    "a second flush is that of closing",
+  );
   // Two who count, one in memory and one in the walk: each leaf, and each table but the root, has an entry.
   const pages = ram.flatMap(({ rows }) => rows.filter((r) => r.use));
   must([...served, ...pages].every(isWhole), "an entry a leaf and a table");
@@ -113,15 +117,19 @@ export function reading({ bar, ram }) {
   must(gpu.mapped === 512 && rdma.mapped === 512, "who does DMA keeps its mappings");
   return `## What one reads out of it
 
-A revoke is one callback and one flush, whatever the buffer's size, the importer and the contract. Where memory is in one
-piece, the table is as small under each contract: the leaves follow from alignment alone, if who maps is told whole runs.
+A revoke by itself is one callback and one flush, whatever the buffer's size, the importer and the contract; a second flush in
+the tables is that of closing. Where memory is in one piece, the table is as small under each contract: the leaves follow
+from alignment alone, if who maps is told whole runs.
 
-What a contract costs shows where memory is scattered. For 2 MiB, iommufd asks \`pfn\` and \`pfn-locked\` for 512 page frames,
-${number(free.use.locked)} and ${number(held.use.locked)} times with the lock taken: a call that takes the lock itself takes it for
-each page. An exporter that maps is asked once, and its list of 512 entries is kept, ${bytes(list.keptBytes - held.keptBytes)}, for as long as the
-importer has the buffer. Who does DMA is not rid of a list by page frames: it maps each for its device, and GPU and RDMA keep
-${number(gpu.mapped)} mappings, ${bytes(gpu.mapped * 16)}, to undo them.${splitByList(row(bar, "kvm", 2 ** 36, "annotated-address"))}`;
+What a contract costs shows where memory is scattered. For 2 MiB, iommufd asks \`pfn\` and \`pfn-locked\` for 512 page frames.
+Until everything was used the lock was taken ${number(free.use.locked)} and ${number(held.use.locked)} times, and up to the close, as in the table, ${number(lockedIn(free))} and ${number(lockedIn(held))}:
+a call that takes the lock itself takes it for each page. An exporter that maps is asked once, and its list of 512
+entries is kept, ${bytes(list.keptBytes - held.keptBytes)}, for as long as the importer has the buffer. Who does DMA is not rid of a list by page frames: it
+maps each for its device, and GPU and RDMA keep ${number(gpu.mapped)} mappings, ${bytes(gpu.mapped * 16)}, to undo them.${splitByList(row(bar, "kvm", 2 ** 36, "annotated-address"))}`;
 }
+
+/** From import to close, as the table has it. */
+const lockedIn = ({ use, revoke, close }) => [use, revoke, close].reduce((n, phase) => n + (phase?.locked ?? 0), 0);
 
 function isWhole({ use, leaves, tables }) {
   const ends = [...leaves.values()].reduce((a, b) => a + b);

@@ -5,8 +5,12 @@ import {
   contracts,
   type Contract,
   dmaAddress,
+  type DmaBuf,
+  type DmaBufAttachment,
   DmaBufError,
   type DmaBufAttachOps,
+  type Finding,
+  type Framework,
   type Held,
   linux73,
   type Op,
@@ -34,7 +38,7 @@ const under = (contract: Contract, ...names: string[]): string[] => names.map((n
 /** The reference importer under test, with calls replaced. */
 function changed(
   contract: Contract,
-  change: (under: ImporterUnderTest, host: RecordingHost) => Partial<ImporterUnderTest>,
+  change: (under: ImporterUnderTest, host: RecordingHost, fw: Framework) => Partial<ImporterUnderTest>,
   more: Partial<ImporterSubject> = {},
 ): ImporterSubject {
   const subject = importerOf(contract);
@@ -42,10 +46,37 @@ function changed(
     ...subject,
     create(fw, host) {
       const honest = subject.create(fw, host);
-      return { ...honest, ...change(honest, host) };
+      return { ...honest, ...change(honest, host, fw) };
     },
     ...more,
   };
+}
+
+/** The same, pinned while it is attached. `undoes`: does it detach behind that refusal of its pin? */
+function pins(contract: Contract, undoes: (error: unknown) => boolean): ImporterSubject {
+  return changed(contract, ({ attach, detach }, _host, fw) => {
+    let buf: DmaBuf;
+    function* locked(act: (at: DmaBufAttachment, held: Held) => Op<void>): Op<void> {
+      using held = yield* buf.resv.lock();
+      yield* act(buf.attachments[0] as DmaBufAttachment, held);
+    }
+    return {
+      *attach(to) {
+        buf = to;
+        yield* attach(to);
+        try {
+          yield* locked((at, held) => fw.pinAttachment(at, held));
+        } catch (error) {
+          if (undoes(error)) yield* detach();
+          throw error;
+        }
+      },
+      *detach() {
+        yield* locked((at, held) => fw.unpinAttachment(at, held));
+        yield* detach();
+      },
+    };
+  });
 }
 
 class Believing extends Plain {
@@ -173,6 +204,71 @@ describe("an importer that", () => {
       ),
       ["use-and-access-against-revoke", "use-and-access-against-move"].map((n) => `pfn/move_notify/${n}`),
       /STALE: look again before installing/,
+    ],
+    [
+      "does not wait for what is copied later",
+      importerOf(
+        linux73,
+        class extends Plain {
+          protected override *settled(): Op<void> {}
+        },
+      ),
+      ["linux-7.3/invalidate_mappings/use-and-access-against-move-copied-later"],
+      /an access reaches what is not copied yet: wait for KERNEL fences; see the order/,
+    ],
+    [
+      "keeps its reference where the exporter's attach throws what is no refusal",
+      changed(linux73, (_under, host, fw) => {
+        const importer = new Plain(fw);
+        return {
+          *attach(buf) {
+            fw.get(buf);
+            try {
+              yield* importer.attach(buf, host.device);
+            } catch (error) {
+              if (error instanceof DmaBufError) yield* fw.put(buf);
+              throw error;
+            }
+          },
+          use: () => importer.use(),
+          holds: () => importer.runs.length,
+          reaches: (offset) => (importer.runs.length > 0 ? (importer.runs[0] as Run).address + offset : null),
+          *detach() {
+            yield* importer.detach();
+            yield* fw.put(importer.attachment.buf);
+          },
+        };
+      }),
+      under(linux73, "throws-in-attach"),
+      /1 reference\(s\) left: put what was got/,
+    ],
+    [
+      "stays attached where the exporter's pin throws what is no refusal",
+      pins(linux73, (error) => error instanceof DmaBufError),
+      under(linux73, "throws-in-pin"),
+      /1 attachment\(s\) left/,
+    ],
+    [
+      "refuses to detach because the exporter's unmap or detach throws",
+      changed(linux73, ({ detach }, _host, fw) => ({
+        *detach() {
+          yield* detach();
+          if (fw.findings.length > 0) throw new TypeError("not detached");
+        },
+      })),
+      under(linux73, "throws-in-unmap", "throws-in-detach"),
+      /detach\(\) behind a lie is failed: TypeError: not detached/,
+    ],
+    [
+      "hides who threw",
+      changed(linux73, ({ detach }, _host, fw) => ({
+        *detach() {
+          yield* detach();
+          (fw.findings as Finding[]).length = 0;
+        },
+      })),
+      under(linux73, "throws-in-unmap", "throws-in-detach"),
+      /nothing is booked against reference/,
     ],
     [
       "trips over a callback before it has looked",
@@ -385,10 +481,28 @@ describe("one that its contract cannot serve", () => {
   }
 });
 
+it("whose jobs wait by themselves is not tried with what is copied later", () => {
+  const titles = check({ ...importerOf(linux73), jobsWait: true }, OPTIONS).map((c) => c.title);
+  expect(titles.filter((title) => title.includes("copied-later"))).toEqual([]);
+});
+
+it("a callback that throws what is no refusal: who pins and undoes everything passes, and is told each", () => {
+  const cases = check(
+    pins(linux73, () => true),
+    OPTIONS,
+  );
+  const thrown = cases.filter(({ requirement }) => requirement.includes("/throws-in-"));
+  expect(thrown.map(({ requirement }) => requirement)).toEqual(
+    under(linux73, "throws-in-attach", "throws-in-pin", "throws-in-unmap", "throws-in-detach"),
+  );
+  expect(thrown.flatMap(({ breaches }) => breaches)).toEqual([]);
+  for (const { title } of thrown) expect(title).toMatch(/; nothing of it may be installed$/);
+});
+
 it.each(contracts)("what was tried with the reference importer under $id says how much", (contract) => {
   const titles = check(importerOf(contract), OPTIONS).map((c) => c.title);
-  const orders = titles.filter((title) => /against-(revoke|move): /.test(title));
-  expect(orders).toHaveLength(4);
+  const orders = titles.filter((title) => /against-(revoke|move|move-copied-later): /.test(title));
+  expect(orders).toHaveLength(contract === vma ? 4 : 5);
   for (const title of orders) expect(title).toMatch(/: \d+ orders(, all tried| in turn and \d+ at random, not all)$/);
   const refusals = titles.find((title) => title.includes("/exporter-refuses: "));
   expect(refusals).toMatch(/[1-9]\d* exporter's answer\(s\), each failing once/);

@@ -2,6 +2,7 @@
 import { type Op, Scheduler } from "@dma-buf/core";
 import { accepted } from "./accepted.js";
 import { importerLife, importerWorld, type ImporterWorld } from "./importer-world.js";
+import { placeReached } from "./reached.js";
 import { IN_TURN_STEPS, type Race, together } from "./orders.js";
 import type { ImporterSubject } from "./subject.js";
 import { Watch } from "./watch.js";
@@ -25,7 +26,13 @@ export function importerRaces(subject: ImporterSubject): Race[] {
   ];
   if (!importerWorld(new Scheduler(), subject).importer.reaches) return races;
   const way = (name: Way): Race => race(`use and access against ${name}`, (w) => watched(w, name));
-  return [...races, ...WAYS.map(way)];
+  const {
+    contract: { rows },
+    jobsWait = false,
+  } = subject;
+  const later = race("use and access against move copied later", copiedLater);
+  // Who fills a CPU mapping waits for the copy itself.
+  return [...races, ...WAYS.map(way), ...(!jobsWait && (rows.mapDmaBuf || rows.getPfn) ? [later] : [])];
 }
 
 function* revokedInUse({ importer, exporter, fw }: ImporterWorld): Op<void> {
@@ -70,6 +77,20 @@ function* watched(w: ImporterWorld, way: Way): Op<void> {
   if (way === "move" && !(yield* accepted(importer.use()))) yield* importer.use();
   watch.judge("an access after the next use()");
   yield* importer.detach();
+}
+
+/** The reservation is given back before the bytes are at the new place: until the fence signals, nobody may look there. */
+function* copiedLater(w: ImporterWorld): Op<void> {
+  const { importer, exporter, fw } = w;
+  yield* importer.attach(exporter.buf);
+  yield* importer.use();
+  let early = false;
+  yield* all(w, { importer: quiet(importer.use()), exporter: quiet(exporter.move({ copied: "later" })) }, () => {
+    early ||= exporter.copying && placeReached(w, 0) === exporter.physical;
+  });
+  if (early) fw.breach("invalidateMappings", "an access reaches what is not copied yet: wait for KERNEL fences");
+  yield* importer.detach();
+  fw.forgetPosted();
 }
 
 /** Side by side. Nobody may be thrown at. */

@@ -80,13 +80,13 @@ describe("an exporter that", () => {
       "trips over an importer without the callback",
       trips,
       [`${INVALIDATE}/pinned`],
-      /^linux-7.3\/attach: throws TypeError: no callback: the row lists EBUSY, EOPNOTSUPP, ENODEV$/,
+      /^linux-7.3\/attach: reference threw: TypeError: no callback$/,
     ],
     [
       "allocates where nothing may be refused",
       still(broken(linux73, (made) => ({ ops: { detach: () => alloc(made, "kmemdup") } }))),
       [`${ID}/no-memory`],
-      /detach: throws DmaBufError: .*ENOMEM.*: the row lists no errno/,
+      /detach: reference threw: DmaBufError: .*ENOMEM/,
     ],
     [
       "releases once more what is gone",

@@ -5,12 +5,14 @@ import {
   type DmaBufAttachment,
   DmaBufError,
   type DmaBufOps,
+  DmaFence,
   type Framework,
   type Op,
   PAGE_SIZE,
   type Pfn,
   type PhysAddr,
   physOf,
+  point,
   type ResvGuard,
   Usage,
 } from "@dma-buf/core";
@@ -35,8 +37,13 @@ export interface ReferenceExporter {
    */
   revoke(options?: { readonly wait: boolean }): Op<void>;
   restore(): void;
-  /** Puts the memory four pages further. @throws DmaBufError `EBUSY` while it is pinned */
-  move(): Op<void>;
+  /** It has moved, and the bytes are not at the new place yet. */
+  readonly copying: boolean;
+  /**
+   * Puts the memory four pages further. `copied: "later"` gives the reservation back before the bytes are there, and a
+   * KERNEL fence says until when. @throws DmaBufError `EBUSY` while it is pinned
+   */
+  move(options?: { readonly copied: "at once" | "later" }): Op<void>;
 }
 
 /**
@@ -51,6 +58,7 @@ export function referenceExporter(
 ): ReferenceExporter {
   let revoked = false;
   let first = FIRST_PFN;
+  let copying: DmaFence | null = null;
   const no = (stage: "attach" | "map"): never => {
     const code = stage === "attach" ? "EOPNOTSUPP" : "ENODEV";
     throw new DmaBufError(code, { op: "reference exporter", stage, message: "told to refuse: restore first" });
@@ -85,6 +93,9 @@ export function referenceExporter(
     get revoked() {
       return revoked;
     },
+    get copying() {
+      return copying !== null;
+    },
     revoke: ({ wait } = { wait: true }) =>
       withReservation(fw, self.buf, function* (held) {
         checkUnpinned(self.buf, (at) => !at.importer?.invalidateMappings);
@@ -92,17 +103,32 @@ export function referenceExporter(
         yield* fw.invalidate(self.buf, held);
         if (wait) yield* fw.drain(self.buf, held);
       }),
-    move: () =>
+    move: ({ copied } = { copied: "at once" }) =>
       withReservation(fw, self.buf, function* (held) {
         checkUnpinned(self.buf, () => true);
         // First: a CPU that faults takes no reservation, and must not be shown the old place behind the callbacks.
         first += PAGES;
         yield* fw.invalidate(self.buf, held);
         yield* self.buf.resv.waitTimeout(Usage.BOOKKEEP);
+        if (copied === "at once") return;
+        const copy = (copying = announced(fw, self.buf, held));
+        held[Symbol.dispose]();
+        yield* point("reference.copy");
+        copying = null;
+        copy.signal();
       }),
     restore: () => void (revoked = false),
   };
   return self;
+}
+
+/** The fence of a copy that goes on when the reservation is given back. */
+function announced({ env }: Framework, { resv }: DmaBuf, held: ResvGuard): DmaFence {
+  const names = { driverName: () => "reference", timelineName: () => "copies" };
+  const copy = new DmaFence(env, names, env.allocContexts(1), 1);
+  resv.reserveFences(held, 1);
+  resv.addFence(held, copy, Usage.KERNEL);
+  return copy;
 }
 
 /** It cannot be told, and nobody pins for it: what it was shown, it would use for ever. */

@@ -9,6 +9,7 @@ import {
   type Op,
   point,
   type Run,
+  Usage,
   type Window,
   withRuns,
 } from "@dma-buf/core";
@@ -88,12 +89,18 @@ export class ReferenceImporter {
   *#install(told: readonly Run[], sequence: number): Op<void> {
     const runs = this.copied(told);
     this.believe(runs);
+    yield* this.settled();
     yield* this.install(runs, () => !this.retries || sequence === this.#sequence);
   }
 
   /** What is checked must be what is installed: the list is the exporter's, who may write in it. */
   protected copied(runs: readonly Run[]): readonly Run[] {
     return runs.map((run) => ({ ...run }));
+  }
+
+  /** What was moved may be copied later: a KERNEL fence says until when. */
+  protected *settled(): Op<void> {
+    yield* this.attachment.buf.resv.waitTimeout(Usage.KERNEL);
   }
 
   /** `isFresh`: was it not told to stop meanwhile? */

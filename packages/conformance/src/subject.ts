@@ -91,5 +91,11 @@ export interface ImporterSubject extends Subject {
    * @defaultValue true
    */
   readonly hasDevice?: boolean;
+  /**
+   * May `use()` install where bytes are still being copied to, since each of its jobs waits for KERNEL fences by itself? The
+   * kit runs no jobs: then it does not try that.
+   * @defaultValue false
+   */
+  readonly jobsWait?: boolean;
   create(framework: Framework, host: RecordingHost): ImporterUnderTest;
 }

@@ -13,6 +13,7 @@ function subject(id: VariantId, options: GpuOptions = {}): ImporterSubject {
     name: isStatic ? "static gpu" : dmaBufPlugin.name,
     contract: contractOf(id),
     capabilities: isStatic ? [] : (dmaBufPlugin.capabilities as ImporterSubject["capabilities"]),
+    jobsWait: true,
     ...(id === "vma" ? { refuses: { code: "EFAULT", stage: "map" } as const } : {}),
     create(framework, { device, tables }) {
       const gpu = gpuImporter(options)(framework, { device, tables, memory: { isRam: () => true } });

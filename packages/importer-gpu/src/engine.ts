@@ -17,15 +17,21 @@ import type {
   Listed,
   Submission,
 } from "./importer.js";
-import { refuse } from "./refuse.js";
+import { checkObject, checkWord, refuse } from "./refuse.js";
 import { Cs, type Request } from "./submit.js";
 import { fencedOnBuffer } from "./take-down.js";
 import { Vm } from "./vm.js";
 import { completed } from "./vm-mapping.js";
 
 /** Makes the importer of one GPU in one variant. */
-export const gpuEngine = (fw: Framework, host: GpuHost, options: GpuOptions, variant: Variant): GpuImporter =>
-  new GpuDriver(new Gpu(fw, host, options, variant, fencedOnBuffer), variant);
+export function gpuEngine(fw: Framework, host: GpuHost, options: GpuOptions, variant: Variant): GpuImporter {
+  for (const [name, given] of Object.entries({ options, host, "host.device": host?.device }))
+    checkObject(name, given, "gpuImporter");
+  const { importer = "dynamic", driver = "amdgpu" } = options;
+  checkWord("importer", importer, ["dynamic", "pinned", "static"], "gpuImporter");
+  checkWord("driver", driver, ["amdgpu", "xe"], "gpuImporter");
+  return new GpuDriver(new Gpu(fw, host, options, variant, fencedOnBuffer), variant);
+}
 
 class GpuDriver implements GpuImporter {
   readonly name: string;
@@ -59,6 +65,7 @@ class GpuDriver implements GpuImporter {
 
   *import(buf: DmaBuf): Op<ImportedBuffer> {
     this.#variant.refuses?.();
+    checkObject("the dma-buf", buf, "drm_gem_prime_fd_to_handle");
     // The same dma-buf is the same object, also where two come with it at once. Linux: the file's prime lock.
     yield* until(
       "drm.prime",
@@ -99,7 +106,10 @@ class GpuDriver implements GpuImporter {
     yield* new Cs(this.#gpu, this.#request(vm, buffers)).run(null);
   }
 
-  *submit({ vm, buffers, commands, sync }: Submission): Op<GpuJob> {
+  *submit(what: Submission): Op<GpuJob> {
+    checkObject("the submission", what, "amdgpu_cs_ioctl");
+    const { vm, buffers, commands, sync = "implicit" } = what;
+    checkWord("sync", sync, ["implicit", "explicit"], "amdgpu_cs_ioctl");
     const request = this.#request(vm, buffers);
     checkCommands(commands);
     const job = (yield* new Cs(this.#gpu, request).run(commands, sync)) as GpuJob | undefined;
@@ -167,7 +177,8 @@ function checkCommands(commands: readonly Command[]): void {
     }
     if (command?.do !== "read" && command?.do !== "write")
       bad(`a command to ${String((command as { do: unknown } | null)?.do)}: read, write or wait`);
-    const sizeBytes = command.do === "write" ? (command.bytes as Uint8Array | undefined)?.length : command.sizeBytes;
+    if (command.do === "write" && !(command.bytes instanceof Uint8Array)) bad("the bytes are no Uint8Array: give one");
+    const sizeBytes = command.do === "write" ? command.bytes.length : command.sizeBytes;
     if (!isWhole(command.va) || !isWhole(sizeBytes)) bad(`${sizeBytes} bytes at ${command.va}: give whole numbers`);
   }
 }

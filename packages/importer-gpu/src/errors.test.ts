@@ -4,7 +4,7 @@ import { addr, DmaBufError, DmaFence, DmaResv, type Op, type PhysAddr, type Run,
 import { createTableMemory } from "@dma-buf/page-table";
 import { describe, expect, it } from "vitest";
 import { gpuImporter } from "./linux-7.3.js";
-import type { Command, GpuVm, ImportedBuffer } from "./index.js";
+import type { Command, GpuHost, GpuOptions, GpuVm, ImportedBuffer } from "./index.js";
 import { Light } from "./testing/light.js";
 import { passing } from "./testing/search.js";
 import { does, leave, PAGE, type Rig, rig, type RigOptions, seated, VA, write } from "./testing/rig.js";
@@ -23,6 +23,17 @@ describe("import and close", () => {
     const r = rig("vma");
     const buf = r.bar(1);
     expect(r.answer(() => r.gpu.import(buf))).toBe("EFAULT@map");
+  });
+
+  it("EINVAL: no dma-buf; options and a host that are none, and words that no option has", () => {
+    const r = rig("linux-7.3");
+    expect(r.answer(() => r.gpu.import(null as never))).toBe("EINVAL@fd");
+    const made = (options: unknown, host: unknown = r.host) =>
+      refusal(() => gpuImporter(options as GpuOptions)(r.fw, host as GpuHost));
+    for (const options of [null, { importer: "dynamik" }, { driver: "nouveau" }])
+      expect(made(options)).toBe("EINVAL@fd");
+    for (const host of [null, {}]) expect(made({}, host)).toBe("EINVAL@fd");
+    for (const importer of ["dynamic", "pinned", "static"]) expect(made({ importer, driver: "xe" })).toBe("ok");
   });
 
   it("the same dma-buf is the same object, with a handle more", () => {
@@ -145,6 +156,10 @@ describe("submissions", () => {
     expect(bad([{ do: "read", va: 0n, sizeBytes: 1 }])).toBe("EINVAL@fd");
     expect(bad([{ do: "read", va: Number.NaN, sizeBytes: 1 }])).toBe("EINVAL@fd");
     expect(bad([{ do: "write", va: 0 }])).toBe("EINVAL@fd");
+    for (const bytes of ["hi", [1], null]) expect(bad([{ do: "write", va: VA, bytes }])).toBe("EINVAL@fd");
+    const sync = "none" as never;
+    expect(r.answer(() => r.gpu.submit({ vm, buffers: [{ bo }], commands: [], sync }))).toBe("EINVAL@fd");
+    expect(r.answer(() => r.gpu.submit(null as never))).toBe("EINVAL@fd");
     expect(bad([{ do: "wait" }])).toBe("EINVAL@fd");
     expect(bad([null])).toBe("EINVAL@fd");
     expect(r.answer(() => r.gpu.submit({ vm, buffers: [null] as never, commands: [] }))).toBe("EINVAL@fd");

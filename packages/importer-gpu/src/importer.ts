@@ -117,7 +117,7 @@ export interface GpuImporter {
   /**
    * Attaches as the driver does (`GpuOptions.importer`): dynamic and not mapped yet; dynamic and pinned; or static, mapped
    * for both directions until its close. The same dma-buf again is the same object, once more. Linux: `drm_gem_prime_fd_to_handle()`.
-   * @throws DmaBufError what the framework or the exporter refuses with: at stage `attach`, `pin`, `map` or `query`
+   * @throws DmaBufError `EINVAL` no dma-buf, stage `fd` · what the framework or the exporter refuses with: at stage `attach`, `pin`, `map` or `query`
    */
   import(buf: DmaBuf): Op<ImportedBuffer>;
   /**
@@ -137,8 +137,8 @@ export interface GpuImporter {
    * Locks the address space and every listed buffer, backing off and starting again where another holds one (`EDEADLK` is
    * never seen outside); maps what is not mapped; writes entries; waits, in the job, for the fences that say so; and adds
    * the job's fence. Returns when it is queued.
-   * @throws DmaBufError `ENOENT` a closed or foreign buffer or address space, stage `fd` · `EINVAL` a command or a list
-   * that is none, stage `fd` · `EAGAIN` a buffer of the address space that is not listed was invalidated meanwhile: submit
+   * @throws DmaBufError `ENOENT` a closed or foreign buffer or address space, stage `fd` · `EINVAL` a command, a list
+   * or a `sync` that is none, stage `fd` · `EAGAIN` a buffer of the address space that is not listed was invalidated meanwhile: submit
    * again, stage `map` · `EINTR` a signal, stage `lock` · `ENOMEM` · what the exporter refuses to map with (`ENODEV` it was
    * revoked, `EINVAL` no route) · `EOPNOTSUPP` an address of a space that this device is not in · what the DMA API or the page table refuses with
    */

@@ -1,4 +1,4 @@
-/** Job, flush, copy and access against a move by the exporting GPU's driver, in all orders. */
+/** Job, flush, copy and access against a move by the exporting GPU's driver: all orders of the set that `orders.test.ts` has. */
 import { expect, it } from "vitest";
 import { raceNamed } from "./testing/races.js";
 import { search } from "./testing/search.js";
@@ -14,6 +14,9 @@ const ORDERS: readonly (readonly [VariantId, string, string])[] = [
   ["pfn", "submission × move", "783"],
 ];
 
-it.each(ORDERS)("%s: %s: in all %s orders nothing is stale, lost, stuck or left", (id, name, orders) => {
-  expect(search(raceNamed(name), id)).toEqual([orders, []]);
-});
+it.each(ORDERS)(
+  "%s: %s: in all %s orders, all but the user going at once to their first wait: nothing is stale, lost, stuck or left",
+  (id, name, orders) => {
+    expect(search(raceNamed(name), id)).toEqual([orders, []]);
+  },
+);

@@ -1,4 +1,7 @@
-/** Submission, job, flush and access against a revoke, in all orders. */
+/**
+ * Submission, job, flush and access against a revoke: all orders of a reduced set. A task that a driver, the engine or the
+ * exporter begins runs at once up to its first wait; before and after the race there is one order.
+ */
 import { expect, it } from "vitest";
 import { raceNamed } from "./testing/races.js";
 import { search } from "./testing/search.js";
@@ -25,7 +28,7 @@ const CASES = SERVING.flatMap((id) =>
 );
 
 it.each([...CASES, ...SUBMISSIONS])(
-  "%s: %s: in all %s orders nothing is stale, lost, stuck or left",
+  "%s: %s: in all %s orders, all but the user going at once to their first wait: nothing is stale, lost, stuck or left",
   (id, name, orders) => {
     expect(search(raceNamed(name), id)).toEqual([orders, []]);
   },

@@ -5,7 +5,10 @@ import type { GpuOptions, Variant } from "./gpu.js";
 import type { GpuHost } from "./host.js";
 import type { GpuImporter } from "./importer.js";
 
-/** `gpuImporter(options)(framework, host)`: the importer of one GPU. */
+/**
+ * `gpuImporter(options)(framework, host)`: the importer of one GPU. The framework's contract is to be the variant's.
+ * @throws DmaBufError `EINVAL` at stage `fd`, from the second call: no host, no device, or a word that no option has
+ */
 export type GpuImporterFactory = (options?: GpuOptions) => (framework: Framework, host: GpuHost) => GpuImporter;
 
 /** What the door is shown. */

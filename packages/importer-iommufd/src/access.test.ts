@@ -97,6 +97,27 @@ it("access_rw and access_rw_unaligned: bytes, at all places and sizes, across pa
   expect(r.locked()).toBe(0);
 });
 
+describe.each([
+  ["no_domain", 0],
+  ["mock_domain", 1],
+])("%s", (_name, domains) => {
+  it("fork_gone: of a process that ended, what a domain has pinned is reached, and nothing else: EFAULT", () => {
+    const r = rig();
+    for (let i = 0; i < domains; i++) r.run(r.ioas.allocHwpt(r.nic));
+    r.file.write(0, pattern(8));
+    r.user.exit();
+    expect(r.answer(r.access.read(IOVA, 16))).toBe(domains > 0 ? "ok" : "EFAULT@map");
+    if (domains > 0) expect(r.run(r.access.read(IOVA, 16))).toEqual(pattern(8));
+  });
+
+  it("fork_present: of a process that is there, both are reached, and what the read pinned is given back", () => {
+    const r = rig();
+    for (let i = 0; i < domains; i++) r.run(r.ioas.allocHwpt(r.nic));
+    r.file.write(0, pattern(8));
+    expect([r.run(r.access.read(IOVA, 16)), r.locked()]).toEqual([pattern(8), 8 * domains]);
+  });
+});
+
 it("an IOVA that begins inside a page is read and written by who does not pin", () => {
   const r = rig({});
   const iova = 0x1001n;

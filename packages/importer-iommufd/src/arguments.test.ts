@@ -152,6 +152,28 @@ it("an IOAS that is called directly refuses what no ioctl can say, and nothing i
   expect(f.snapshot()).toEqual(before);
 });
 
+it("what is wrong with a value is told as it is", () => {
+  const { f, right } = world();
+  const ioas = f.ioas();
+  const said = (change: object): string => {
+    try {
+      f.run(ioas.map({ ...right, ...change }));
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return "ok";
+  };
+  expect(said({ iova: 0 })).toMatch(/iova 0 \(number\) is no bigint/);
+  expect(said({ iova: -1n })).toMatch(/iova -1 is below 0/);
+  expect(said({ iova: U64_MAX })).toMatch(/iova 0xffffffffffffffff is 2\^64-1 or beyond/);
+  expect(said({ length: 4096 })).toMatch(/length 4096 \(number\) is no bigint/);
+  expect(said({ userVa: 4096 })).toMatch(/userVa 4096 \(number\) is no bigint/);
+  expect(said({ userVa: U64_MAX })).toMatch(/0xffffffffffffffff \+ 0x1000 is beyond 64 bits/);
+  expect(said({ flags: undefined })).toMatch(/flags undefined \(undefined\) is no whole number/);
+  expect(said({ flags: 7n })).toMatch(/flags 7 \(bigint\) is no whole number/);
+  expect(said({ flags: 8 })).toMatch(/flags 8 has bits that mean nothing/);
+});
+
 it("an argument that userspace writes to while its ioctl sleeps is answered in the room that it had", () => {
   const { f, right } = world();
   const arg = encodeIommu("IOAS_MAP", fieldsOf("IOAS_MAP", { ...right, flags: 6 }));

@@ -42,5 +42,9 @@ export function checkEnd({ buf, start, length }: BufferRange, stage: Stage): voi
 
 /** What a kind of run is refused with, by who takes page frames or annotated addresses. */
 export function unusable({ kind, offset }: Run): DmaBufError {
-  return refused("EOPNOTSUPP", `offset ${hex(offset)} has a ${kind} address: a domain's table holds CPU-physical ones`);
+  const at = `offset ${hex(offset)} has a ${kind} address`;
+  // Of the right kind, and yet unusable: only annotations can be missing, as where another contract is played.
+  if (kind === "cpu-physical")
+    return refused("EOPNOTSUPP", `${at} without attributes: use the variant of the framework's contract`);
+  return refused("EOPNOTSUPP", `${at}: a domain's table holds CPU-physical ones`);
 }

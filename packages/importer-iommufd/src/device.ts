@@ -44,8 +44,8 @@ export class IommufdDevice implements IommufdObject {
    * Attaches: to an IOAS by a page table that others of it share, made if none fits; or to one that was allocated. What the
    * IOAS holds is there before it returns; what could not be mapped without a domain is refused now. Sleeps.
    * @throws DmaBufError at stage `attach`, with nothing left: `EINVAL` it is attached elsewhere, or the table is not for it ·
-   * `ENOENT` the table went meanwhile · `ENODEV` the device did · `EADDRINUSE` areas or allowed ranges where the device or the domain reserves, or not
-   * aligned · as `IoPagetable.addDomain()`
+   * `ENOENT` the table went meanwhile · `ENODEV` the device did · `EBADF` the iommufd is closed · `EADDRINUSE` areas or allowed ranges where the device or the domain reserves, or not
+   * aligned · what keeps an area from being filled: `EFAULT`, `ENOMEM`, `EINVAL`
    */
   *attach(to: Ioas | Hwpt): Op<Hwpt> {
     using _to = this.#objects.hold(to);

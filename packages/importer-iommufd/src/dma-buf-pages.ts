@@ -11,6 +11,7 @@ import {
   PAGE_SIZE,
   type Run,
   until,
+  Usage,
   type Window,
   withRuns,
 } from "@dma-buf/core";
@@ -112,7 +113,13 @@ export class DmaBufPages extends Pages {
   *#ask(window: Window): Op<void> {
     const sequence = this.#sequence;
     const at = this.#attachment as DmaBufAttachment;
-    yield* withRuns(at, window, this.#first, this.#sizeBytes, (runs) => this.#install(runs, sequence));
+    yield* withRuns(at, window, this.#first, this.#sizeBytes, (runs) => this.#settled(runs, sequence));
+  }
+
+  /** The bytes may still be on their way to where the exporter says: no fence of a move is left behind. */
+  *#settled(runs: readonly Run[], sequence: number): Op<void> {
+    if (this.#world.guards.fences) yield* this.#buf.resv.waitTimeout(Usage.KERNEL);
+    yield* this.#install(runs, sequence);
   }
 
   /** Where the window takes the reservation itself, a revoke may have come since: then it is asked again. */

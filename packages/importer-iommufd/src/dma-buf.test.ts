@@ -1,5 +1,5 @@
 /** The dma-buf path as merged: the kernel suite's two tests by their names, and what is answered to whom. */
-import type { DmaBuf } from "@dma-buf/core";
+import { addr, type Device, type DmaAddr, type DmaBuf, type DmaBufAttachment, type PhysAddr } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import type { Ioas } from "./ioas.js";
 import { machineWorld, MAP, type MachineWorld, PAGE, pattern, type WorldOptions } from "./testing/machine-world.js";
@@ -274,4 +274,21 @@ it("near the top of 64 bits, in an IOAS that no domain limits", () => {
   expect(r.answer(bound.attach(r.ioas))).toBe("EADDRINUSE@attach");
   expect(r.run(r.ioas.unmap(top, FOUR))).toBe(FOUR);
   expect(r.answer(bound.attach(r.ioas))).toBe("ok");
+});
+
+it("an exporter that maps for iommufd's device, or makes it read or write, is told that it does no DMA: EIO", () => {
+  const uses: readonly ((device: Device) => unknown)[] = [
+    ({ dma }) => dma.mapPhys(addr<PhysAddr>(0x40_0000_0000), PAGE, "bidirectional", { mmio: true }),
+    ({ dma }) => dma.unmapPhys(addr<DmaAddr>(0), PAGE),
+    (device) => device.read(addr<DmaAddr>(0), 1).next(),
+    (device) => device.write(addr<DmaAddr>(0), new Uint8Array(1)).next(),
+  ];
+  for (const use of uses) {
+    const r = attached();
+    const interfaces = new Map([
+      [Symbol.for("vfio_pci_dma_buf_iommufd_map"), (at: DmaBufAttachment) => use(at.device as Device)],
+    ]);
+    const mapping = r.fw.export({ ...r.buf, ops: { ...r.buf.ops, interfaces }, priv: r.buf.priv });
+    expect(r.answer(r.map({ file: mapping }))).toBe("EIO@map");
+  }
 });

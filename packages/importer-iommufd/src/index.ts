@@ -20,6 +20,7 @@ export type {
   UserMemory,
 } from "./host.js";
 export type { Hwpt } from "./hwpt.js";
+export type { AccessUser, IoPagetable } from "./io-pagetable.js";
 export type { Ioas } from "./ioas.js";
 export { iommufdIoctl } from "./ioctl.js";
 export type { IoctlContext } from "./ioctl-commands.js";
@@ -28,6 +29,7 @@ export type { Iommufd } from "./iommufd.js";
 export type { IovaRange } from "./intervals.js";
 export type { AreaPiece, AreaSpan } from "./area-span.js";
 export type { IovaSpace, PlaceRequest } from "./iova-space.js";
+export type { Lock } from "./lock.js";
 export type { MapFile } from "./map-file.js";
 export type { MapCopy } from "./map-pages.js";
 export type { IommufdObject, ObjectTable } from "./objects.js";

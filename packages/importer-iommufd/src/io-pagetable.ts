@@ -17,6 +17,12 @@ export interface AccessUser {
   notifyUnmap(iova: bigint, length: bigint): Op<void>;
 }
 
+/**
+ * What `Ioas.iopt` is. To be looked at: an IOAS changes it by its own methods.
+ * @example
+ * const { iopt } = iommufd.createIoas();
+ * iopt.domains.size; // 0
+ */
 export class IoPagetable {
   readonly space: IovaSpace<Area> = new IovaSpace<Area>();
   readonly world: World;
@@ -46,6 +52,7 @@ export class IoPagetable {
    */
   *addDomain(domain: IommufdDomain): Op<void> {
     using _lock = yield* this.domainsLock.write();
+    this.world.checkOpen("iommufd attach", "attach");
     const alignment = max(BigInt(domain.pageBytesMin), this.space.alignment);
     this.space.checkAlignment(alignment);
     let done = false;
@@ -71,6 +78,7 @@ export class IoPagetable {
   /** @throws DmaBufError `EADDRINUSE` at stage `attach`: an area is not aligned to what it needs */
   *addAccess(access: AccessUser): Op<void> {
     using _lock = yield* this.domainsLock.write();
+    this.world.checkOpen("iommufd attach", "attach");
     this.space.setAlignment(max(BigInt(access.alignment), this.space.alignment));
     this.accesses.add(access);
   }

@@ -66,13 +66,14 @@ export class Ioas implements IommufdObject {
   /**
    * Maps memory of the process. `IOMMU_IOAS_MAP`.
    * @returns its IOVA
-   * @throws DmaBufError as `checkMap()`, `lastOf()`, `IovaSpace.place()`; with domains, what pinning (`EFAULT`,
-   * `ENOMEM`) or a table refuses with
+   * @throws DmaBufError `EBADF` the iommufd is closed · `EOPNOTSUPP` a flag that is none · `EOVERFLOW` a value that is no
+   * unsigned one of 64 bits, or all bits · `EINVAL` neither to be read nor to be written, length 0 · as `IovaSpace.place()`;
+   * with domains, what pinning (`EFAULT`, `ENOMEM`) or a table refuses with
    */
   *map(what: MapArguments & { readonly userVa: bigint }): Op<bigint> {
     const { userVa, length } = what;
     const { writeable } = checkMap(what, MAP);
-    lastOf(userVa, length, MAP);
+    lastOf(userVa, length, MAP, "userVa");
     const { fw, host } = this.#world;
     const pages = new UserPages(fw.scheduler, host.user, userVa, writeable);
     return yield* mapPages(this.iopt, pages, userVa, what, MAP);
@@ -85,6 +86,7 @@ export class Ioas implements IommufdObject {
    * ends before or is no memory file · of a dma-buf, what its exporter refuses with
    */
   *mapFile(what: MapFile): Op<bigint> {
+    this.#world.checkOpen(MAP_FILE);
     const { start, length } = what;
     checkMap(what, MAP_FILE);
     lastOf(start, length, MAP_FILE);
@@ -109,7 +111,8 @@ export class Ioas implements IommufdObject {
   /**
    * Unmaps whole areas; `2^64 - 1` bytes from 0: all. `IOMMU_IOAS_UNMAP`.
    * @returns bytes unmapped
-   * @throws DmaBufError as `unmapAreas()`; `ENOENT` nothing is there · `EINVAL`, `EOVERFLOW` the range
+   * @throws DmaBufError `ENOENT` nothing is there, or an area is not inside the range as a whole · `EBUSY` one is being filled
+   * or torn down · `EINVAL`, `EOVERFLOW` the range · `EDEADLK`, with a finding, when an access keeps its pins
    */
   *unmap(iova: bigint, length: bigint): Op<bigint> {
     const op = "IOMMU_IOAS_UNMAP";
@@ -140,8 +143,13 @@ export class Ioas implements IommufdObject {
     for (const pages of revoked) yield* (pages as Pages).acquire();
   }
 
-  /** A page table that `device` can be attached to, filled. @throws DmaBufError as `IoPagetable.addDomain()`, and the host's */
+  /**
+   * A page table that `device` can be attached to, filled.
+   * @throws DmaBufError `EBADF` the iommufd is closed · the host's; at stage `attach`: `EINVAL` its smallest page is more than
+   * a page · `EADDRINUSE` an area is out of its reach, or not aligned to its pages · what keeps an area from being filled
+   */
   *allocHwpt(device: Device, isAuto = false): Op<Hwpt> {
+    this.#world.checkOpen("IOMMU_HWPT_ALLOC");
     const hwpt = new Hwpt(this, this.#world.host.createDomain(device), isAuto);
     let done = false;
     try {

@@ -1,5 +1,13 @@
 /** One open `/dev/iommu`. Linux: `struct iommufd_ctx`. */
-import { type Device, type DmaBuf, DmaBufError, type ErrnoName, type Framework, type Op } from "@dma-buf/core";
+import {
+  type Device,
+  type DmaBuf,
+  DmaBufError,
+  type ErrnoName,
+  type Framework,
+  type Op,
+  type Stage,
+} from "@dma-buf/core";
 import { Access, type AccessOps } from "./access.js";
 import { IommufdDevice } from "./device.js";
 import type { IommufdHost } from "./host.js";
@@ -27,14 +35,18 @@ export class Iommufd {
   readonly #ioases = new Set<Ioas>();
   readonly #devices = new Set<IommufdDevice>();
   readonly #accesses = new Set<Access>();
+  #isClosed = false;
 
   constructor(fw: Framework, host: IommufdHost, importBuffer: ImportBuffer, options: IommufdOptions) {
-    const { flush = true, retry = true, revoked = true, mutex = true } = options.guards ?? {};
-    this.#world = { fw, host, options, guards: { flush, retry, revoked, mutex }, importBuffer };
+    const { flush = true, retry = true, revoked = true, mutex = true, fences = true } = options.guards ?? {};
+    const guards = { flush, retry, revoked, mutex, fences };
+    const checkOpen = (op: string, stage?: Stage): void => this.#checkOpen(op, stage);
+    this.#world = { fw, host, options, guards, importBuffer, checkOpen };
   }
 
-  /** An empty IOAS. `IOMMU_IOAS_ALLOC`. */
+  /** An empty IOAS. `IOMMU_IOAS_ALLOC`. @throws DmaBufError `EBADF` at stage `map`: it is closed */
   createIoas(): Ioas {
+    this.#checkOpen("IOMMU_IOAS_ALLOC");
     const ioas = new Ioas(this.#world, this.objects);
     this.#ioases.add(ioas);
     this.objects.add(ioas);
@@ -44,9 +56,10 @@ export class Iommufd {
   /**
    * Takes a device from its driver. It has no other user.
    * @throws DmaBufError at stage `attach`: `EBUSY` it is bound here already · `EPERM` it can send other devices' interrupts,
-   * and `allowUnsafeInterrupts` is off
+   * and `allowUnsafeInterrupts` is off · `EBADF` it is closed
    */
   bind(device: Device): IommufdDevice {
+    this.#checkOpen("iommufd_device_bind", "attach");
     const { host, options } = this.#world;
     for (const { device: other } of this.#devices)
       if (other === device)
@@ -71,8 +84,9 @@ export class Iommufd {
     this.objects.remove(device);
   }
 
-  /** A user in the kernel, attached to no IOAS yet. */
+  /** A user in the kernel, attached to no IOAS yet. @throws DmaBufError `EBADF` at stage `attach`: it is closed */
   createAccess(ops: AccessOps = {}): Access {
+    this.#checkOpen("iommufd_access_create", "attach");
     const access = new Access(ops, this.objects);
     this.#accesses.add(access);
     return access;
@@ -80,11 +94,12 @@ export class Iommufd {
 
   /**
    * A buffer, attached and not yet asked where it lies: the first half of MAP_FILE. `Ioas.mapPages()` is the second.
-   * The caller has the reference. @throws DmaBufError the exporter's, and `EINVAL` beyond the buffer
+   * The caller has the reference. @throws DmaBufError the exporter's; `EINVAL` beyond the buffer · `EBADF` it is closed
    */
-  attachBuffer(buf: DmaBuf, range: Partial<BufferRange> = {}): Op<Pages> {
+  *attachBuffer(buf: DmaBuf, range: Partial<BufferRange> = {}): Op<Pages> {
+    this.#checkOpen("IOMMU_IOAS_MAP_FILE", "attach");
     const whole = { buf, start: 0n, length: BigInt(buf.sizeBytes), isWritable: true };
-    return this.#world.importBuffer(this.#world, { ...whole, ...range });
+    return yield* this.#world.importBuffer(this.#world, { ...whole, ...range });
   }
 
   /**
@@ -122,8 +137,12 @@ export class Iommufd {
           );
   }
 
-  /** The last close of its fd: devices and accesses leave, everything is unmapped. */
+  /**
+   * The last close of its fd: devices and accesses leave, everything is unmapped. What would take anything in is `EBADF` from
+   * then on; giving back goes on: detach, unbind, destroy, another close.
+   */
   *close(): Op<void> {
+    this.#isClosed = true;
     for (const device of this.#devices) yield* device.detach();
     for (const access of this.#accesses) if (access.ioas) yield* access.detach();
     for (const ioas of this.#ioases) {
@@ -131,6 +150,10 @@ export class Iommufd {
       yield* ioas.destroy();
     }
     this.#ioases.clear();
+  }
+
+  #checkOpen(op: string, stage: Stage = "map"): void {
+    if (this.#isClosed) throw new DmaBufError("EBADF", { op, stage, message: "the iommufd is closed: open another" });
   }
 
   #ioasOf(id: number, op: string): Ioas {

@@ -4,6 +4,10 @@ import { type Op, point, type Scheduler, until } from "@dma-buf/core";
 /**
  * Many may read, or one may write. Order: `domains_rwsem`, then a buffer's reservation, then `pages->mutex`. `iova_rwsem`,
  * which stands between the first two in Linux, is not here: under it nothing sleeps, so a step of the scheduler is it.
+ * @example
+ * const { domainsLock } = iommufd.createIoas().iopt;
+ * using _held = yield* domainsLock.read();
+ * domainsLock.site; // "iommufd.domains_rwsem"
  */
 export class Lock {
   readonly site: string;

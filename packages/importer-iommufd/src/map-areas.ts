@@ -22,6 +22,7 @@ export interface Slice {
 export function* mapAreas(iopt: IoPagetable, slices: readonly Slice[], access: MapAccess): Op<bigint> {
   using _lock = yield* iopt.domainsLock.read();
   yield* point("iommufd.iova_rwsem");
+  iopt.world.checkOpen("IOMMU_IOAS_MAP");
   const areas = occupy(iopt, slices, access);
   let done = false;
   try {

@@ -18,6 +18,7 @@ export interface MapCopy extends MapArguments {
 export function* mapPages(iopt: IoPagetable, pages: Pages, start: bigint, what: MapArguments, op: string): Op<bigint> {
   let done = false;
   try {
+    iopt.world.checkOpen(op);
     yield* pages.acquire();
     const slice = { pages, offset: start % BigInt(PAGE_SIZE), length: what.length };
     const at = yield* mapAreas(iopt, [slice], checkMap(what, op));
@@ -31,6 +32,7 @@ export function* mapPages(iopt: IoPagetable, pages: Pages, start: bigint, what: 
 /** The same backings once more. @returns the IOVA of the copy */
 export function* copyAreas(iopt: IoPagetable, what: MapCopy): Op<bigint> {
   const { src, srcIova, length } = what;
+  iopt.world.checkOpen("IOMMU_IOAS_COPY");
   const access = checkMap(what, "IOMMU_IOAS_COPY");
   const slices = src.space.contiguous(srcIova, length).map(sliceOf);
   let done = false;

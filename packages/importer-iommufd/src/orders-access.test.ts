@@ -3,16 +3,16 @@ import { describe, expect, it } from "vitest";
 import { search } from "./testing/orders-world.js";
 
 const ORDERS: readonly (readonly [string, string, number])[] = [
-  ["nothing", "linux-7.3", 168],
-  ["nothing", "annotated-address", 252],
-  ["HWPT_ALLOC", "vma", 3785],
-  ["HWPT_ALLOC", "pfn", 3785],
-  ["HWPT_ALLOC", "pfn-locked", 3785],
-  ["HWPT_ALLOC", "annotated-address", 5490],
-  ["HWPT_ALLOC", "linux-7.3", 3785],
-  ["COPY", "linux-7.3", 12943],
-  ["revalidate", "linux-7.3", 2653],
-  ["revalidate", "pfn-locked", 3792],
+  ["nothing", "linux-7.3", 42],
+  ["nothing", "annotated-address", 56],
+  ["HWPT_ALLOC", "vma", 690],
+  ["HWPT_ALLOC", "pfn", 690],
+  ["HWPT_ALLOC", "pfn-locked", 690],
+  ["HWPT_ALLOC", "annotated-address", 949],
+  ["HWPT_ALLOC", "linux-7.3", 690],
+  ["COPY", "linux-7.3", 2072],
+  ["revalidate", "linux-7.3", 469],
+  ["revalidate", "pfn-locked", 605],
 ];
 
 describe.each(ORDERS)("%s × revoke × access", (act, id, n) => {

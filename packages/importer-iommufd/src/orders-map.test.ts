@@ -2,6 +2,6 @@
 import { expect, it } from "vitest";
 import { search } from "./testing/orders-world.js";
 
-it("MAP_FILE × revoke × access, linux-7.3: 39043 orders, all", { timeout: 240_000 }, () => {
-  expect(search("linux-7.3", "MAP_FILE, attached before", { races: true })).toEqual(["exhausted: 39043 orders", []]);
+it("MAP_FILE × revoke × access, linux-7.3: 5173 orders, all", () => {
+  expect(search("linux-7.3", "MAP_FILE, attached before", { races: true })).toEqual(["exhausted: 5173 orders", []]);
 });

@@ -1,7 +1,17 @@
 /** Cells of the catalogue that an IOAS decides, on the machine: one test a scenario, by its id. */
 import { describe, expect, it } from "vitest";
 import { domainOf, IOVA, rig } from "./testing/attached-world.js";
-import { BAR, COLUMNS, machineWorld, MAP, PAGE, pattern, SERVING, type WorldOptions } from "./testing/machine-world.js";
+import {
+  BAR,
+  type Column,
+  COLUMNS,
+  machineWorld,
+  MAP,
+  PAGE,
+  pattern,
+  SERVING,
+  type WorldOptions,
+} from "./testing/machine-world.js";
 import { ramBuffer, vram } from "./testing/other-exporters.js";
 
 const GIB = 2 ** 30;
@@ -200,4 +210,15 @@ it("annotated-address: an address of another space cannot go into a domain: EOPN
   const mine = { mapDmaBuf: () => ({ runs: [bus as never] }), unmapDmaBuf() {}, release() {} };
   const buf = r.fw.export({ exporterName: "bus", sizeBytes: PAGE, priv: mine, ops: mine });
   expect(r.answer(r.map(buf))).toBe("EOPNOTSUPP@map");
+});
+
+it("annotated-address under another contract: what is missing is said", () => {
+  const w = machineWorld("pfn-locked");
+  const iommufd = (COLUMNS["annotated-address"] as Column).importer()(w.fw, w.host);
+  const buf = w.bar();
+  const what = { flags: MAP.FIXED_RW, iova: IOVA, length: 4096n, file: buf, start: 0n };
+  expect(() => w.run(iommufd.createIoas().mapFile(what))).toThrow(
+    /offset 0x0 has a cpu-physical address without attributes: use the variant of the framework's contract/,
+  );
+  expect(buf.attachments.length).toBe(0);
 });

@@ -46,7 +46,9 @@ export function checkMap(
 
 /** iommufd's own convention: what is unknown is not supported. @throws DmaBufError `EOPNOTSUPP` at stage `map` */
 export function checkFlags(flags: number, known: number, op: string): void {
-  if (!Number.isInteger(flags) || flags < 0 || flags > known)
+  if (!Number.isInteger(flags))
+    refuse("EOPNOTSUPP", op, `flags ${shown(flags)} is no whole number: give bits of ${known}`, { flags });
+  if (flags < 0 || flags > known)
     refuse("EOPNOTSUPP", op, `flags ${flags} has bits that mean nothing: clear all above ${known}`, { flags });
 }
 
@@ -62,17 +64,26 @@ export function checkReserved(reserved: number, op: string): void {
 export function checkWidth(values: Readonly<Record<string, bigint>>, op: string): void {
   for (const [name, value] of Object.entries(values))
     if (!isU64(value) || value === U64_MAX)
-      refuse("EOVERFLOW", op, `${name} ${hex64(value)} is 2^64-1 or beyond`, values);
+      refuse("EOVERFLOW", op, noU64(name, value) ?? `${name} ${hex64(value)} is 2^64-1 or beyond`, values);
 }
 
+/** Of what no field of 64 bits holds whatever its size: what is wrong with it. `null`: nothing, or it is too great. */
+function noU64(name: string, value: unknown): string | null {
+  if (typeof value !== "bigint") return `${name} ${shown(value)} is no bigint: give one, as 4096n`;
+  return value < 0n ? `${name} ${value} is below 0: give an unsigned value` : null;
+}
+
+const shown = (value: unknown): string => `${String(value)} (${typeof value})`;
+
 /**
- * The last byte of `length` from `start` on: IOVAs, addresses of the process, bytes of a file.
+ * The last byte of `length` from `start` on: IOVAs, addresses of the process, bytes of a file; `name`: what `start` is called.
  * @throws DmaBufError at stage `map`: `EINVAL` length 0 · `EOVERFLOW` it ends beyond 64 bits
  */
-export function lastOf(start: bigint, length: bigint, op: string): bigint {
+export function lastOf(start: bigint, length: bigint, op: string, name = "start"): bigint {
   if (length === 0n) refuse("EINVAL", op, "length is 0: give at least one byte", { start, length });
-  if (!isU64(start) || !isU64(length) || start + length - 1n > U64_MAX)
-    refuse("EOVERFLOW", op, `${hex64(start)} + ${hex64(length)} is beyond 64 bits`, { start, length });
+  const wrong = noU64(name, start) ?? noU64("length", length);
+  if (wrong || start + length - 1n > U64_MAX)
+    refuse("EOVERFLOW", op, wrong ?? `${hex64(start)} + ${hex64(length)} is beyond 64 bits`, { start, length });
   return start + length - 1n;
 }
 

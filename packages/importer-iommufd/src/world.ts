@@ -1,5 +1,5 @@
 /** What all objects of one open iommufd have in common. */
-import type { DmaBuf, Framework, Op } from "@dma-buf/core";
+import type { DmaBuf, Framework, Op, Stage } from "@dma-buf/core";
 import type { IommufdHost } from "./host.js";
 import type { Pages } from "./pages.js";
 
@@ -13,6 +13,8 @@ export interface Guards {
   readonly revoked?: boolean;
   /** Fill and empty tables under `pages->mutex`. @defaultValue true */
   readonly mutex?: boolean;
+  /** Wait for the KERNEL fences of a move before a table shows where it goes. @defaultValue true */
+  readonly fences?: boolean;
 }
 
 /** How an importer of this package is made. */
@@ -43,4 +45,6 @@ export interface World {
   readonly options: IommufdOptions;
   readonly guards: Required<Guards>;
   readonly importBuffer: ImportBuffer;
+  /** Nothing comes into an iommufd whose fd is closed. @throws DmaBufError `EBADF` at `stage` */
+  checkOpen(op: string, stage?: Stage): void;
 }

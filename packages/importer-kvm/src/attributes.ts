@@ -2,7 +2,7 @@
 import { type Op, PAGE_SHIFT, PAGE_SIZE } from "@dma-buf/core";
 import type { Gfn } from "./memslot.js";
 import type { GfnRange } from "./mmu.js";
-import { refuse } from "./refuse.js";
+import { needBigints, refuse } from "./refuse.js";
 import type { RegionRules } from "./region.js";
 import { isU64, KVM_MEMORY_ATTRIBUTE, type MemoryAttributesRequest } from "./uapi.js";
 import type { InvalidateGfns } from "./zap.js";
@@ -22,6 +22,7 @@ export function checkAttributes(
   { privateMemory }: Pick<RegionRules, "privateMemory">,
 ): CheckedAttributes {
   const { address, size, attributes, flags } = request;
+  needBigints(OP, { address, size, attributes, flags });
   const supported = privateMemory ? KVM_MEMORY_ATTRIBUTE.PRIVATE : 0n;
   if (flags !== 0n) invalid(`flags ${show(flags)}: there are none yet, give 0`, { flags });
   if ((attributes & ~supported) !== 0n)

@@ -1,8 +1,9 @@
 /** Slots over a buffer, without the bookkeeping of ids, fds and addresses that a VMM has. */
-import type { DmaBuf, Gpa, Op } from "@dma-buf/core";
+import { type DmaBuf, type Gpa, isPageAligned, type Op, PAGE_SIZE } from "@dma-buf/core";
 import type { ProcessFiles } from "./process-files.js";
 import type { ProcessMemory } from "./process-memory.js";
 import { invalid, USER_MEM_SLOTS } from "./region.js";
+import { needObject } from "./shape.js";
 import type { SlotTable } from "./slots.js";
 import { isU32, KVM_MEM, type UserMemoryRegion } from "./uapi.js";
 
@@ -35,6 +36,7 @@ export class BufferSlots {
   readonly #init: BufferSlotsInit;
   /** Where the process has a slot's buffer mapped. */
   readonly #mapped = new Map<number, number>();
+  readonly #making = new Set<number>();
   #next = 0;
 
   constructor(init: BufferSlotsInit) {
@@ -43,10 +45,17 @@ export class BufferSlots {
 
   /** @returns the slot's id */
   *add(memslot: Memslot): Op<number> {
+    checkMemslot(memslot);
     const id = this.#freeId();
-    if (this.#init.over === "mapping") yield* this.#overMapping(id, memslot);
-    else yield* this.#overBuffer(id, memslot);
-    return id;
+    this.#making.add(id);
+    try {
+      if (this.#init.over === "mapping") yield* this.#overMapping(id, memslot);
+      else yield* this.#overBuffer(id, memslot);
+      this.#next = (id + 1) % USER_MEM_SLOTS;
+      return id;
+    } finally {
+      this.#making.delete(id);
+    }
   }
 
   *remove(id: number): Op<void> {
@@ -54,15 +63,14 @@ export class BufferSlots {
     yield* set({ slot: id, flags: 0, guestPhysAddr: 0n, memorySize: 0n, userspaceAddr: 0n });
     const hva = this.#mapped.get(id);
     this.#mapped.delete(id);
-    if (hva !== undefined) yield* process.unmap(hva);
+    if (hva !== undefined) yield* process.discard(hva);
   }
 
-  /** Round and round: the id of a slot that is being made is not found twice. If all are taken, one that is refused. */
+  /** Round and round, past slots that are being made. If all are taken, one that is refused. */
   #freeId(): number {
     for (let n = 0; n < USER_MEM_SLOTS; n++) {
-      const id = this.#next;
-      this.#next = (id + 1) % USER_MEM_SLOTS;
-      if (!this.#init.slots.byId(0, id)) return id;
+      const id = (this.#next + n) % USER_MEM_SLOTS;
+      if (!this.#making.has(id) && !this.#init.slots.byId(0, id)) return id;
     }
     return USER_MEM_SLOTS;
   }
@@ -78,7 +86,7 @@ export class BufferSlots {
         // What is no u32 is refused as it is.
         flags: isU32(flags) ? KVM_MEM.VFIO_DMABUF | flags : flags,
         guestMemfd,
-        guestMemfdOffset: whole("offset", offset),
+        guestMemfdOffset: BigInt(offset),
       });
     } finally {
       files.remove(guestMemfd);
@@ -93,11 +101,20 @@ export class BufferSlots {
     try {
       yield* set({ ...placed(id, memslot, hva), flags });
     } catch (error) {
-      yield* process.unmap(hva);
+      yield* process.discard(hva);
       throw error;
     }
     this.#mapped.set(id, hva);
   }
+}
+
+/** What the ioctl would say of its own fields, said of these. */
+function checkMemslot({ sizeBytes, buf, offset }: Memslot): void {
+  needObject(buf, "buf", "the DmaBuf that export() gave");
+  if (sizeBytes === 0)
+    invalid("sizeBytes 0 is no slot: give whole pages, or delete one with removeMemslot()", { sizeBytes });
+  if (!Number.isSafeInteger(offset) || offset < 0 || !isPageAligned(offset))
+    invalid(`offset ${offset} is no page of a buffer: give a multiple of ${PAGE_SIZE} from 0 on`, { offset });
 }
 
 function placed(id: number, { gpa, sizeBytes }: Pick<Memslot, "gpa" | "sizeBytes">, hva: number) {

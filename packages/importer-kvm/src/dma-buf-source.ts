@@ -26,7 +26,7 @@ export interface Placed {
   readonly cache: MemoryType | null;
 }
 
-/** @throws DmaBufError `EOPNOTSUPP` for a kind of run that a second stage cannot hold */
+/** Where a run is. @throws DmaBufError `EOPNOTSUPP` for a kind of run that a second stage cannot hold */
 export type Place = (run: Run) => Placed;
 
 /** How a contract's runs become pages. */

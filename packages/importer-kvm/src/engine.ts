@@ -2,7 +2,7 @@
  * KVM as an importer: one VM, its memory slots, and the second stage that faults fill and invalidates empty. Linux 7.3:
  * virt/kvm/kvm_main.c, arch/x86/kvm/mmu.
  */
-import type { Framework, Gpa, Op } from "@dma-buf/core";
+import type { Framework, Gpa, Op, Stage } from "@dma-buf/core";
 import { checkAttributes, setMemoryAttributes } from "./attributes.js";
 import { BufferSlots, type Memslot } from "./buffer-slots.js";
 import type { DmaBufPages } from "./dma-buf-source.js";
@@ -20,6 +20,7 @@ import { refuse } from "./refuse.js";
 import { checkRegion, type RegionRules } from "./region.js";
 import { RwLock } from "./rw-lock.js";
 import { setRegion, type SlotWorld } from "./set-region.js";
+import { checkAccess } from "./shape.js";
 import { slotWorld } from "./slot-world.js";
 import type { CreateGuestMemfd, MemoryAttributesRequest, PreFaultMemory, UserMemoryRegion } from "./uapi.js";
 import type { Contracted } from "./variant.js";
@@ -52,6 +53,7 @@ export class KvmImporter {
   readonly #world: SlotWorld;
   readonly #bufferSlots: BufferSlots;
   readonly #slotsLock = new RwLock("kvm.slots_lock");
+  #hasEnded = false;
 
   /** @internal A variant makes it. */
   constructor(fw: Framework, host: KvmHost, contracted: Contracted, options: KvmOptions) {
@@ -67,7 +69,7 @@ export class KvmImporter {
       beginInvalidate(this.#vm, gfnsOver(this.#vm.slots, hva, sizeBytes), "shared"),
     );
     const { rules, vm, files } = { rules: this.#rules, vm: this.#vm, files: this.files };
-    const quiet = (): Op<void> => this.process.notifier.quiet();
+    const quiet = (): Op<void> => this.process.quiet();
     this.#world = slotWorld({ fw, vm, identity: this, rules, files, buffers, placing: contracted, quiet });
     const set = (region: UserMemoryRegion): Op<void> => this.setUserMemoryRegion(region);
     this.#bufferSlots = new BufferSlots({ over: slotOver, slots: vm.slots, process: this.process, files, set });
@@ -75,12 +77,16 @@ export class KvmImporter {
 
   /**
    * `KVM_SET_USER_MEMORY_REGION2`, or the older ioctl. Takes `slots_lock`.
-   * @throws DmaBufError at stage `memslot` as `checkRegion` and `setRegion`; for a slot over a dma-buf what attaching and
-   * opening refuse with, at their stages
+   * @throws DmaBufError at stage `memslot`: `EIO` after {@link destroy} · `EINVAL` a field that this VM or this slot cannot
+   * have, no slot to delete · `EEXIST` guest frames of another slot, pages of the file that are another's · `ENOMEM` ·
+   * `EBADF` the fd is not open; for a slot over a dma-buf what attaching and opening refuse with, at their stages.
+   * RangeError for a `version` that is none
    */
   *setUserMemoryRegion(region: UserMemoryRegion, version: 1 | 2 = 2): Op<void> {
+    this.needLife("KVM_SET_USER_MEMORY_REGION2");
     const checked = checkRegion(region, version, this.#rules);
     using _lock = yield* this.#slotsLock.write(this.name);
+    this.needLife("KVM_SET_USER_MEMORY_REGION2");
     yield* setRegion(this.#world, checked);
   }
 
@@ -88,22 +94,25 @@ export class KvmImporter {
    * A slot over bytes of a buffer, in the way that the contract has: over the buffer itself, or over a mapping that the process
    * makes of it. It takes a reference to the buffer.
    * @returns the slot's id
-   * @throws DmaBufError as {@link setUserMemoryRegion} and `process.mapBuffer`
+   * @throws DmaBufError as {@link setUserMemoryRegion} and `process.mapBuffer` · TypeError no buffer
    */
-  setMemslot(memslot: Memslot): Op<number> {
-    return this.#bufferSlots.add(memslot);
+  *setMemslot(memslot: Memslot): Op<number> {
+    this.needLife("KVM_SET_USER_MEMORY_REGION2");
+    return yield* this.#bufferSlots.add(memslot);
   }
 
-  /** Undoes {@link setMemslot}. @throws DmaBufError `EINVAL` at stage `memslot`: no such slot */
+  /** Undoes {@link setMemslot}. @throws DmaBufError at stage `memslot`: `EIO` after {@link destroy} · `EINVAL` no such slot */
   removeMemslot(id: number): Op<void> {
     return this.#bufferSlots.remove(id);
   }
 
   /**
    * `KVM_SET_MEMORY_ATTRIBUTES`. Takes `slots_lock`; the guest has nothing of the frames in their old view when it returns.
-   * @throws DmaBufError at stage `memslot`: `EINVAL` as `checkAttributes` · `ENOMEM`
+   * @throws DmaBufError at stage `memslot`: `EIO` after {@link destroy} · `EINVAL` flags, attributes that this VM has not, an
+   * empty, wrapping or unaligned range · `ENOMEM`
    */
   *setMemoryAttributes(request: MemoryAttributesRequest): Op<void> {
+    this.needLife("KVM_SET_MEMORY_ATTRIBUTES");
     const checked = checkAttributes(request, this.#rules);
     using _lock = yield* this.#slotsLock.write(this.name);
     const { attributes, fw } = this.#vm;
@@ -113,9 +122,11 @@ export class KvmImporter {
   /**
    * `KVM_CREATE_GUEST_MEMFD`. The file holds the VM: close it with `files.close()`.
    * @returns its fd in {@link files}
-   * @throws DmaBufError at stage `memslot`: `ENOTTY` the host has no memory for it · `EINVAL` flags or size
+   * @throws DmaBufError at stage `memslot`: `EIO` after {@link destroy} · `ENOTTY` the host has no memory for it ·
+   * `EINVAL` flags or size
    */
   createGuestMemfd(request: CreateGuestMemfd): number {
+    this.needLife("KVM_CREATE_GUEST_MEMFD");
     const host = this.#host.guestMemory;
     if (!host) return refuse("ENOTTY", "KVM_CREATE_GUEST_MEMFD", `${this.name} has no guest_memfd: map memory instead`);
     const { privateMemory } = this.#host;
@@ -123,7 +134,12 @@ export class KvmImporter {
     return this.files.install({ kind: "guest-memfd", gmem: new GuestMemfd(of, request) });
   }
 
-  /** The guest writes. Sleeps at `mmu_lock` and wherever the page is looked for. @throws DmaBufError at stage `vcpu-run` as `tdpFault` */
+  /**
+   * The guest writes. Sleeps at `mmu_lock` and wherever the page is looked for.
+   * @throws DmaBufError at stage `vcpu-run`: `EFAULT` the frame is not of this view, or nothing is mapped in the process ·
+   * `EIO` the exporter refuses, the file's page is another slot's, or after {@link destroy} · `EHWPOISON` · `ENOMEM` no page
+   * for a guest_memfd, and at stage `map` no page table. TypeError or RangeError for an argument that no guest could have
+   */
   write(gpa: Gpa, bytes: Uint8Array, options: VcpuOptions = {}): Op<RunResult> {
     return this.#run({ access: "write", gpa, what: bytes }, options);
   }
@@ -141,18 +157,29 @@ export class KvmImporter {
   /**
    * `KVM_PRE_FAULT_MEMORY`.
    * @returns bytes that were faulted in, fewer than asked where a later page was refused
-   * @throws DmaBufError at stage `vcpu-run`, if there was not one: `EINVAL` flags, an empty, wrapping or unaligned range ·
+   * @throws DmaBufError at stage `vcpu-run`, if there was not one: `EIO` after {@link destroy} · `EINVAL` flags, an empty, wrapping or unaligned range ·
    * `ENOENT` no slot · `EAGAIN` the slot is being changed · as {@link write}
    */
-  preFaultMemory(request: PreFaultMemory): Op<number> {
-    return preFaultMemory(this.#vm, request);
+  *preFaultMemory(request: PreFaultMemory): Op<number> {
+    this.needLife("KVM_PRE_FAULT_MEMORY", "vcpu-run");
+    return yield* preFaultMemory(this.#vm, request);
   }
 
-  /** The process ends: slots, attachments, references, files and mappings go. The second stage stays, empty: it is the host's. */
+  /**
+   * The process ends: slots, attachments, references, files and mappings go. The second stage stays, empty: it is the host's.
+   * From its first step on all other calls are refused with `EIO`, as by a VM whose fd somebody else has still. Sleeps; a
+   * second call does what is left to do.
+   */
   *destroy(): Op<void> {
+    this.#hasEnded = true;
     yield* this.#deleteSlots();
     yield* this.files.closeAll();
     yield* this.process.unmapAll();
+  }
+
+  /** @internal Linux: `kvm->mm != current->mm`, asked before everything else. @throws DmaBufError `EIO` at `stage` */
+  needLife(op: string, stage: Stage = "memslot"): void {
+    if (this.#hasEnded) refuse("EIO", op, `the process of ${this.name} has ended: make another VM`, {}, stage);
   }
 
   *#deleteSlots(): Op<void> {
@@ -164,9 +191,15 @@ export class KvmImporter {
   }
 
   #run(access: VcpuAccess, options: VcpuOptions): Op<RunResult> {
+    checkAccess(access, options);
     const { vcpu = 0 } = options;
     const host = this.#host.vcpus[vcpu];
     if (!host) throw new RangeError(`vCPU ${vcpu} of ${this.#host.vcpus.length}: they are counted from 0`);
-    return runVcpu(this.#vm, host, access, options);
+    return this.#running(runVcpu(this.#vm, host, access, options));
+  }
+
+  *#running(run: Op<RunResult>): Op<RunResult> {
+    this.needLife("KVM_RUN", "vcpu-run");
+    return yield* run;
   }
 }

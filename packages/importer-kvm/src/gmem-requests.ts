@@ -1,6 +1,6 @@
 /** What userspace asks of a guest_memfd, looked at before anything is done. Linux 7.3: `virt/kvm/guest_memfd.c`, `vfs_fallocate()`. */
 import { isPageAligned, PAGE_SIZE } from "@dma-buf/core";
-import { refuse } from "./refuse.js";
+import { needBigints, refuse } from "./refuse.js";
 import { type CreateGuestMemfd, GUEST_MEMFD_FLAG, isU64 } from "./uapi.js";
 
 /**
@@ -17,6 +17,7 @@ export const FALLOC_FL = { KEEP_SIZE: 1, PUNCH_HOLE: 2 } as const;
  */
 export function checkCreate({ size, flags }: CreateGuestMemfd, privateMemory: boolean): void {
   const op = "KVM_CREATE_GUEST_MEMFD";
+  needBigints(op, { size, flags });
   const supported = GUEST_MEMFD_FLAG.MMAP | (privateMemory ? 0n : GUEST_MEMFD_FLAG.INIT_SHARED);
   if ((flags & ~supported) !== 0n)
     refuse("EINVAL", op, `flags ${flags}: this VM knows ${supported}, clear the others`, { flags, supported });

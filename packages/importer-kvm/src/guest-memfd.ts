@@ -27,6 +27,7 @@ export interface GuestMemfdVm {
  * to it that a page that goes meanwhile is not installed.
  * @example
  * const file = kvm.files.get(kvm.createGuestMemfd({ size: 0x1_0000n, flags: GUEST_MEMFD_FLAG.MMAP }));
+ * if (file?.kind !== "guest-memfd") throw new Error("another kind of file");
  * yield* file.gmem.fallocate(FALLOC_FL.KEEP_SIZE, 0, 4096);
  * file.gmem.allocatedPages; // 1
  */
@@ -42,7 +43,7 @@ export class GuestMemfd {
   /** The fd and its mappings; `0`: released. */
   #refs = 1;
 
-  /** @throws DmaBufError as {@link checkCreate} */
+  /** @internal A VM makes it. @throws DmaBufError `EINVAL` at stage `memslot`: flags that this VM has not, a size that is 0, negative or no whole pages */
   constructor(of: GuestMemfdVm, request: CreateGuestMemfd) {
     checkCreate(request, of.privateMemory);
     this.#of = of;
@@ -119,8 +120,8 @@ export class GuestMemfd {
 
   /**
    * Makes or removes pages; bytes. Where pages are removed, the guest's mappings of them go first. Sleeps.
-   * @throws DmaBufError at stage `fd`: `EBADF` closed · as {@link checkFallocate} · `EINVAL` pages to make beyond the end; and
-   * `ENOMEM`: pages made until then stay
+   * @throws DmaBufError at stage `fd`: `EBADF` closed · `EOPNOTSUPP` a mode that is none · `EINVAL` negative, empty or
+   * unaligned, pages to make beyond the end; and `ENOMEM`: pages made until then stay
    */
   *fallocate(mode: number, offset: number, sizeBytes: number): Op<void> {
     const op = "fallocate";

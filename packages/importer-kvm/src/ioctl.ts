@@ -8,13 +8,14 @@ import { decode, type PreFaultMemory } from "./uapi.js";
  * @param user what lies at the argument's pointer, as far as it can be read; `null`: nothing can.
  * `PRE_FAULT_MEMORY` writes back what is left to do
  * @returns the new fd of `CREATE_GUEST_MEMFD`, else 0
- * @throws DmaBufError at stage `memslot`: `ENOTTY` no such command · `EFAULT` the argument cannot be read; and as the call
+ * @throws DmaBufError at stage `memslot`: `EIO` after `destroy()` · `ENOTTY` no such command · `EFAULT` the argument cannot be read; and as the call
  * @example
  * const user = new Uint8Array(64);
  * new DataView(user.buffer).setBigUint64(0, 0x1_0000n, true); // a file of 64 KiB
  * const fd = yield* kvmIoctl(kvm, KVM_IOCTL.CREATE_GUEST_MEMFD, user);
  */
 export function* kvmIoctl(kvm: KvmImporter, command: number, user: Uint8Array | null): Op<number> {
+  kvm.needLife("KVM");
   const asked = decode(command, user);
   switch (asked.kind) {
     case "region":

@@ -1,6 +1,15 @@
 /** Exporters that say what is not so, or what KVM cannot use as it is: never a leaf that leads astray. */
 import { refusal } from "@dma-buf/config/refusal";
-import { addr, BugSignal, type Pfn, type PfnAnswer, pfnOf } from "@dma-buf/core";
+import {
+  addr,
+  BugSignal,
+  type BusAddr,
+  type DmaBufError,
+  type Pfn,
+  type PfnAnswer,
+  pfnOf,
+  type Run,
+} from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import { BAR, bytes, GPA, gpaAt, leavesOf, MIB, PAGE, type Rig, rig, type RigOptions } from "./testing/rig.js";
 import { telling } from "./testing/telling.js";
@@ -71,4 +80,27 @@ it("as posted KVM believes the order where frames do not agree: a VM_BUG_ON", ()
   expect(r.fw.findings.map(({ level, party, requirement }) => [level, party, requirement])).toEqual([
     ["bug", "importer", "kvm/congruent"],
   ]);
+});
+
+it("EOPNOTSUPP: a run that is no CPU's address has no place in a second stage", () => {
+  const r = rig("annotated-address");
+  const attributes = { cache: "uc", snoop: false } as const;
+  const place = { kind: "pci-bus", address: addr<BusAddr>(BAR), bridge: {} } as const;
+  const foreign: Run = { ...place, offset: 0, sizeBytes: PAGE, attributes };
+  const ops = { mapDmaBuf: () => ({ runs: [foreign] }), unmapDmaBuf() {}, release() {} };
+  const buf = r.fw.export({ exporterName: "telling", ops, sizeBytes: PAGE, priv: ops });
+  r.run(r.kvm.setMemslot({ gpa: GPA, sizeBytes: PAGE, buf, offset: 0 }));
+  let error: unknown = null;
+  expect(
+    refusal(() => {
+      try {
+        r.run(r.kvm.write(GPA, bytes(1)));
+      } catch (thrown) {
+        error = thrown;
+        throw thrown;
+      }
+    }),
+  ).toBe("EIO@vcpu-run");
+  const cause = (error as DmaBufError).cause as DmaBufError;
+  expect([cause.code, cause.stage, leavesOf(r)]).toEqual(["EOPNOTSUPP", "map", {}]);
 });

@@ -26,6 +26,7 @@ export interface DmaBufBacking {
   readonly offset: number;
 }
 
+/** What a slot is over. */
 export type SlotBacking = VmaBacking | GmemBacking | DmaBufBacking;
 
 /** What a slot is made of. It never changes: a change makes another one in its place. */

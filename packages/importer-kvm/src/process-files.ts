@@ -2,6 +2,7 @@
 import type { DmaBuf, Op } from "@dma-buf/core";
 import { refuse } from "./refuse.js";
 import type { SlotFile } from "./set-region.js";
+import { needObject } from "./shape.js";
 
 /**
  * Fds of one process. They hold no reference to a dma-buf: its user does.
@@ -21,7 +22,9 @@ export class ProcessFiles {
     return this.#next++;
   }
 
+  /** As {@link install}. @throws TypeError no buffer */
   installBuffer(buf: DmaBuf): number {
+    needObject(buf, "buf", "the DmaBuf that export() gave");
     return this.install({ kind: "dma-buf", buf });
   }
 

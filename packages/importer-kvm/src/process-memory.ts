@@ -17,6 +17,7 @@ import { DmaBufPages, type Placing } from "./dma-buf-source.js";
 import { refuse } from "./refuse.js";
 import { type Area, MmuNotifier, type RangeStart } from "./mmu-notifier.js";
 import { RwLock } from "./rw-lock.js";
+import { needObject } from "./shape.js";
 import { clippedTo, type FoundPage, shifted } from "./source.js";
 
 /** Finds the page `offset` bytes into a mapping; frames of its extent count from the mapping's first page. */
@@ -40,23 +41,31 @@ export class ProcessMemory {
   readonly #fw: Framework;
   readonly #name: string;
   readonly #placing: Placing;
-  /** @internal For who changes slots. */
-  readonly notifier: MmuNotifier;
+  readonly #notifier: MmuNotifier;
   /** Readers look a page up, and change pages under a mapping; a writer takes mappings away. */
   readonly #mmapLock = new RwLock("mm.mmap_lock");
   #mappings: readonly Mapping[] = [];
   /** Where mappings are being made. */
   #reserved: readonly Area[] = [];
+  #hasEnded = false;
 
   /** @internal KVM makes the one of its process. */
   constructor(fw: Framework, name: string, placing: Placing, start: RangeStart) {
     this.#fw = fw;
     this.#name = name;
     this.#placing = placing;
-    this.notifier = new MmuNotifier(start);
+    this.#notifier = new MmuNotifier(start);
   }
 
-  /** Maps RAM that lies in a row. Frame by frame it is the process's own. @throws DmaBufError `EINVAL`, `EEXIST` at stage `mmap` */
+  /** @internal For who changes slots: sleeps until no MMU notifier is under way. */
+  quiet(): Op<void> {
+    return this.#notifier.quiet();
+  }
+
+  /**
+   * Maps RAM that lies in a row. Frame by frame it is the process's own.
+   * @throws DmaBufError at stage `mmap`: `EIO` the process has ended · `EINVAL` unaligned · `EEXIST` something is mapped there
+   */
   mapRam(hva: number, physical: PhysAddr, sizeBytes: number): void {
     this.#checkFree(hva, sizeBytes);
     this.#add(ram({ hva, sizeBytes }, physical));
@@ -64,19 +73,24 @@ export class ProcessMemory {
 
   /**
    * Maps bytes of a dma-buf from `offset` on; holds a reference until {@link unmap}.
-   * @throws DmaBufError at stage `mmap`: `EINVAL` unaligned or beyond the buffer · `EEXIST` something is mapped there ·
-   * what the exporter and the framework refuse with; nothing is left behind
+   * @throws DmaBufError at stage `mmap`: `EIO` the process has ended · `EINVAL` unaligned or beyond the buffer ·
+   * `EEXIST` something is mapped there · what the exporter and the framework refuse with; nothing is left behind · TypeError
+   * no buffer
    */
   *mapBuffer(hva: number, buf: DmaBuf, offset: number, sizeBytes: number): Op<void> {
+    needObject(buf, "buf", "the DmaBuf that export() gave");
     this.#checkFree(hva, sizeBytes);
     if (!isPageAligned(offset) || offset < 0 || offset + sizeBytes > Math.ceil(buf.sizeBytes / PAGE_SIZE) * PAGE_SIZE)
       refuse("EINVAL", "mmap", `${hex(offset)} + ${hex(sizeBytes)} is not in the buffer: map less`, { offset }, "mmap");
     const area = { hva, sizeBytes };
-    const told = (): Op<void> => this.notifier.around(area, () => point("mmu_notifier.invalidate_range_end"));
+    const told = (): Op<void> => this.#notifier.around(area, () => point("mmu_notifier.invalidate_range_end"));
     // Somebody else may map meanwhile, but not there.
     this.#reserved = [...this.#reserved, area];
     try {
       const pages = yield* DmaBufPages.open(this.#fw, buf, this.#name, this.#placing, told);
+      // It ended meanwhile, and saw no mapping to take away.
+      if (this.#hasEnded) yield* pages.close();
+      this.#needLife();
       const find: Find = (at, refusal, install) =>
         pages.find(offset + at, refusal, (page) => install(shifted(page, -offset / PAGE_SIZE)));
       this.#add({ ...area, find, close: () => pages.close() });
@@ -88,21 +102,33 @@ export class ProcessMemory {
   /** Takes a mapping away: the notifier is told before. @throws DmaBufError `EINVAL` at stage `mmap`: none begins there */
   *unmap(hva: number): Op<void> {
     using _lock = yield* this.#mmapLock.write("munmap");
-    const mapping = this.#at(hva, "munmap");
+    yield* this.#taken(this.#at(hva, "munmap"));
+  }
+
+  /** @internal As {@link unmap}; nothing to do where the process has ended meanwhile. */
+  *discard(hva: number): Op<void> {
+    using _lock = yield* this.#mmapLock.write("munmap");
+    const mapping = this.#mappings.find((m) => m.hva === hva);
+    if (mapping) yield* this.#taken(mapping);
+  }
+
+  /** The process ends: nothing can be mapped from now on. */
+  *unmapAll(): Op<void> {
+    this.#hasEnded = true;
+    using _lock = yield* this.#mmapLock.write("exit_mmap");
+    for (const mapping of this.#mappings) yield* this.#taken(mapping);
+  }
+
+  *#taken(mapping: Mapping): Op<void> {
     const change = (): void => this.#remove(mapping);
     try {
-      yield* this.notifier.around(mapping, function* () {
+      yield* this.#notifier.around(mapping, function* () {
         yield* point("munmap");
         change();
       });
     } finally {
       if (!this.#mappings.includes(mapping)) yield* mapping.close();
     }
-  }
-
-  /** The process ends. */
-  *unmapAll(): Op<void> {
-    for (const { hva } of this.#mappings) yield* this.unmap(hva);
   }
 
   /** Other RAM takes the place of what is mapped at `hva`, after `copy`; where that fails, nothing changes. The notifier spans it. Linux: `migrate_pages()`. */
@@ -113,7 +139,7 @@ export class ProcessMemory {
     const change = (): void => {
       this.#mappings = this.#mappings.map((m) => (m === mapping ? moved : m));
     };
-    yield* this.notifier.around(mapping, function* () {
+    yield* this.#notifier.around(mapping, function* () {
       yield* copy();
       change();
     });
@@ -128,7 +154,7 @@ export class ProcessMemory {
   }
 
   /**
-   * The page at `hva` for `install`; frames of its extent count from page `hva` of the process: they are its addresses in
+   * @internal The page at `hva` for `install`; frames of its extent count from page `hva` of the process: they are its addresses in
    * pages. Sleeps; its answer may be out of date when `install` runs.
    * @returns `null` where nothing is mapped
    */
@@ -159,7 +185,12 @@ export class ProcessMemory {
     this.#mappings = [...this.#mappings, mapping];
   }
 
+  #needLife(): void {
+    if (this.#hasEnded) refuse("EIO", "mmap", `the process of ${this.#name} has ended: make another VM`, {}, "mmap");
+  }
+
   #checkFree(hva: number, sizeBytes: number): void {
+    this.#needLife();
     if (!isPageAligned(hva) || hva < 0 || !isPageAligned(sizeBytes) || sizeBytes <= 0)
       refuse("EINVAL", "mmap", `${hex(hva)} and ${sizeBytes} are not whole pages: align both`, { hva }, "mmap");
     if (this.#overlapping(hva, sizeBytes))

@@ -1,7 +1,7 @@
 /** A memory region as userspace asks for it, after the checks that need nothing but the request. Linux 7.3: `kvm_main.c`. */
 import { hex, PAGE_SHIFT, PAGE_SIZE } from "@dma-buf/core";
 import type { Gfn } from "./memslot.js";
-import { refuse } from "./refuse.js";
+import { needBigints, refuse } from "./refuse.js";
 import { isU32, isU64, KVM_MEM, type UserMemoryRegion } from "./uapi.js";
 
 /** What a VM is, as far as its memory slots ask, and whose rules a slot over a dma-buf has. */
@@ -43,10 +43,13 @@ const V1_FLAGS = KVM_MEM.LOG_DIRTY_PAGES | KVM_MEM.READONLY;
 /** Flags under which `guestMemfd` is a fd, and the slot never changes. */
 export const FD_BACKED: number = KVM_MEM.GUEST_MEMFD | KVM_MEM.VFIO_DMABUF;
 
-/** Rows 2 to 9 of the order of checks, in that order. @throws DmaBufError `EINVAL` at stage `memslot` */
+/** Rows 2 to 9 of the order of checks, in that order. @throws DmaBufError `EINVAL` at stage `memslot` · RangeError `version` */
 export function checkRegion(region: UserMemoryRegion, version: 1 | 2, rules: RegionRules): CheckedRegion {
   const { slot, flags, guestPhysAddr: gpa, memorySize: size, userspaceAddr: hva, guestMemfd: fd = 0 } = region;
   const offset = region.guestMemfdOffset ?? 0n;
+  if (version !== 1 && version !== 2)
+    throw new RangeError(`version ${String(version)} of the ioctl: there are 1 and 2`);
+  needBigints(OP_REGION, { guestPhysAddr: gpa, memorySize: size, userspaceAddr: hva, guestMemfdOffset: offset });
   checkWidths({ slot, flags, guest_memfd: fd }, { gpa, size, hva, offset });
   const id = slot % 0x1_0000;
   const addressSpace = Math.floor(slot / 0x1_0000);

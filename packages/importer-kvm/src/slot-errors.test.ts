@@ -159,3 +159,29 @@ it("no fd stays: not of the buffer of a slot, nor of a file when the process has
   r.run(r.kvm.destroy());
   expect(r.kvm.files.get(fd)).toBeNull();
 });
+
+it("ENOTTY: a guest_memfd, and the host has no memory for one", () => {
+  const { kvm } = rig("pfn", { privateMemory: true });
+  expect(refusal(() => kvm.createGuestMemfd({ size: 4096n, flags: 0n }))).toBe("ENOTTY@memslot");
+});
+
+it("EBADF: a fd that is not open is closed, never or not any more", () => {
+  const r = rig("pfn", { privateMemory: true, guestPages: 1 });
+  const fd = r.kvm.createGuestMemfd({ size: 4096n, flags: 0n });
+  const close = (which: number): string => refusal(() => r.run(r.kvm.files.close(which)));
+  expect([close(fd + 1), close(fd), close(fd)]).toEqual(["EBADF@fd", "ok", "EBADF@fd"]);
+});
+
+it("EEXIST: something is mapped there, or is being mapped", () => {
+  const r = rig("vma");
+  const buf = r.export(4 * PAGE);
+  const mapped = r.kvm.process.mapBuffer(HVA, buf, 0, 4 * PAGE);
+  mapped.next();
+  const there = (hva: number): string => refusal(() => r.kvm.process.mapRam(hva, RAM, PAGE));
+  expect(there(HVA + 3 * PAGE)).toBe("EEXIST@mmap");
+  while (!mapped.next().done);
+  expect([there(HVA), there(HVA + 4 * PAGE), there(HVA - PAGE)]).toEqual(["EEXIST@mmap", "ok", "ok"]);
+  const { refs } = buf;
+  expect(refusal(() => r.run(r.kvm.process.mapBuffer(HVA, buf, 0, PAGE)))).toBe("EEXIST@mmap");
+  expect(buf.refs).toBe(refs);
+});

@@ -5,6 +5,7 @@ import type { Placing } from "./dma-buf-source.js";
 import { KvmImporter } from "./engine.js";
 import type { KvmHost } from "./host.js";
 import type { KvmOptions } from "./options.js";
+import { needObject } from "./shape.js";
 
 /** What one contract makes of KVM. */
 export interface Contracted extends Placing {
@@ -13,14 +14,18 @@ export interface Contracted extends Placing {
   readonly posted: boolean;
 }
 
-/** `kvmImporter(options)(framework, host)`: one VM. */
+/** `kvmImporter(options)(framework, host)`: one VM. @throws TypeError for one of the three that is no object */
 export type KvmFactory = (options?: KvmOptions) => (framework: Framework, host: KvmHost) => KvmImporter;
 
 export const factory =
   (contracted: Contracted): KvmFactory =>
   (options = {}) =>
-  (framework, host) =>
-    new KvmImporter(framework, host, contracted, options);
+  (framework, host) => {
+    needObject(options, "options", "an object, or leave it out");
+    needObject(framework, "framework", "a Framework");
+    needObject(host, "host", "a KvmHost");
+    return new KvmImporter(framework, host, contracted, options);
+  };
 
 /** What the door is shown. */
 export type KvmPlugin = PluginModule<KvmOptions, KvmHost, KvmImporter>;

@@ -8,7 +8,7 @@ import type { MemoryRegion, RdmaCosts, RdmaImporter, RdmaLedger, RdmaResult, Rdm
 import { Mr } from "./memory-region.js";
 import { Mkey } from "./mkey.js";
 import { ALL_GUARDS, type RdmaOptions } from "./options.js";
-import { refusal } from "./refuse.js";
+import { checkObject, refusal } from "./refuse.js";
 import { checked, type RegMr } from "./request.js";
 
 /** 4 KiB, 2 MiB, 1 GiB: those of irdma. */
@@ -30,6 +30,8 @@ class RdmaDevice implements RdmaImporter {
   #keys = 0;
 
   constructor(fw: Framework, host: RdmaHost, options: RdmaOptions, conduct: Conduct) {
+    for (const [name, given] of Object.entries({ options, host, "host.functions": host?.functions }))
+      checkObject(name, given, "rdmaImporter");
     const { pageSizesLog2 = PAGE_SIZES, guards, issuesFrom } = options;
     this.name = options.name ?? host.functions[0]?.name ?? "RDMA device";
     this.#driver = {
@@ -41,6 +43,7 @@ class RdmaDevice implements RdmaImporter {
       guards: { ...ALL_GUARDS, ...guards },
       costs: { entriesWritten: 0, zaps: 0, pageFaults: 0, callbacks: 0 },
     };
+    checkPageSizes(pageSizesLog2);
     if (issuesFrom !== undefined && !host.functions[issuesFrom])
       throw refusal("EINVAL", "rdmaImporter", `issuesFrom ${issuesFrom}: give an index into host.functions`);
     this.#issuesFrom = issuesFrom;
@@ -113,4 +116,14 @@ class RdmaDevice implements RdmaImporter {
   *#fault(mkey: Mkey): Op<DmaBufError | null> {
     return yield* (this.#byKey.get(mkey.key) as Mr).fault();
   }
+}
+
+function checkPageSizes(log2s: readonly number[]): void {
+  const isOne = (log2: number): boolean => Number.isInteger(log2) && log2 >= 12 && log2 <= 52;
+  if (!Array.isArray(log2s) || log2s.length === 0 || !log2s.every(isOne))
+    throw refusal(
+      "EINVAL",
+      "rdmaImporter",
+      `pageSizesLog2 [${String(log2s)}]: give whole numbers from 12 to 52, one at least`,
+    );
 }

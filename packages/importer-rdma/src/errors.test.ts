@@ -1,9 +1,11 @@
 /** Every errno of the tables, by a test that names it; of what is refused nothing is left, in any ledger. */
+import { refusal } from "@dma-buf/config/refusal";
 import { addr, annotatedAddress, type Contract, type DmaBuf, type DmaBufOps, linux73, type Run } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import type { RegMr } from "./request.js";
 import { BAR, KINDS, PAGE, Rig, type RigOptions, SERVING } from "./testing/rig.js";
-import { rdmaImporter } from "./linux-7.3.js";
+import type { RdmaPlugin } from "./index.js";
+import { dmaBufPlugin, rdmaImporter } from "./linux-7.3.js";
 
 const SIZE = 4 * PAGE;
 
@@ -34,6 +36,8 @@ describe("EINVAL at map: a request that cannot be", () => {
     ["beyond the end", { offset: PAGE }, /the buffer ends at 16384, the region at 20480/],
     ["no byte", { sizeBytes: 0 }, /no page/],
     ["a function that is none", { dmaDevice: 1 }, /the device has 1 function\(s\), and none is 1/],
+    ["a right that is no list", { access: "remote-read" }, /access remote-read: give a list/],
+    ["no buffer", { buf: null }, /buf is null/],
     ["half a function", { dmaDevice: 0.5 }, /none is 0.5/],
   ];
   it.each(wrong)("%s", (_name, request, message) => {
@@ -71,7 +75,10 @@ describe("at map", () => {
   it("EINVAL: revoked while it registers, and it stays so", () => {
     const r = new Rig("linux-7.3");
     const buf: DmaBuf = says(r, [at(0x10000)], { pin: (_at, held) => r.fw.invalidate(buf, held), unpin() {} });
-    expect(r.answer(r.regOp(buf, { kind: "pinned-revocable" }))).toBe("EINVAL@map");
+    const op = () => r.regOp(buf, { kind: "pinned-revocable" });
+    expect(r.answer(op())).toBe("EINVAL@map");
+    // There is no region yet that could be deregistered.
+    expect(() => r.run(op())).toThrow(/while it was registered: register again/);
     expect(r.fw.findings).toEqual([]);
   });
 
@@ -136,6 +143,28 @@ describe("what was registered", () => {
     for (const issuesFrom of [1, -1, 0.5]) expect(() => rdmaImporter({ issuesFrom })(fw, host)).toThrow(/issuesFrom/);
   });
 
+  it("EINVAL: page sizes that are none, and nothing where options or a host belong, where the importer is made", () => {
+    const { fw, host } = new Rig("linux-7.3");
+    for (const pageSizesLog2 of [[], [Number.NaN], [11], [12, 53], [12.5], 12 as never])
+      expect(refusal(() => rdmaImporter({ pageSizesLog2 })(fw, host))).toBe("EINVAL@map");
+    expect(refusal(() => rdmaImporter(null as never)(fw, host))).toBe("EINVAL@map");
+    for (const none of [null, {}] as never[]) expect(refusal(() => rdmaImporter()(fw, none))).toBe("EINVAL@map");
+    expect(refusal(() => rdmaImporter({ pageSizesLog2: [12, 52] })(fw, host))).toBe("ok");
+  });
+
+  it("EINVAL: no request, a side that is none, and bytes that are text", () => {
+    const r = new Rig("linux-7.3");
+    const { rkey: key } = r.reg(r.bar(r.vfio()));
+    expect(r.answer(r.rdma.regMr(null as never))).toBe("EINVAL@map");
+    const side = "far" as never;
+    expect(r.answer(r.rdma.write({ key, iova: 0, side }, Uint8Array.of(1)))).toBe("EINVAL@map");
+    expect(r.answer(r.rdma.read({ key, iova: 0, side }, 1))).toBe("EINVAL@map");
+    for (const bytes of ["hi", null, [1]] as never[])
+      expect(r.answer(r.rdma.write({ key, iova: 0 }, bytes))).toBe("EINVAL@map");
+    expect(r.answer(r.rdma.write(null as never, Uint8Array.of(1)))).toBe("EINVAL@map");
+    expect(r.byte(BAR)).toBe(0);
+  });
+
   it("ENOENT: advice about what cannot fault, or is gone", () => {
     const r = new Rig("linux-7.3");
     const { buf } = r.udmabuf();
@@ -183,4 +212,9 @@ function bus(): Extract<Run, { kind: "pci-bus" }> {
 it("a contract of somebody else's is no matter: nothing asks for its name", () => {
   const r = new Rig("linux-7.3", { contract: { ...linux73, id: "mine" } });
   expect(r.reg(r.bar(r.vfio())).state).toBe("mapped");
+});
+
+it("its module offers it under its contract, and what it offers has a name", () => {
+  const offered: RdmaPlugin = dmaBufPlugin;
+  expect([offered.kind, offered.contracts, offered.create === rdmaImporter]).toEqual(["importer", ["linux-7.3"], true]);
 });

@@ -11,14 +11,16 @@ const HOWS: Readonly<Record<string, () => unknown>> = {
   "never answers": () => until("for ever", () => false),
 };
 const HOOKS = ["unmapDmaBuf", "unpin", "detach"] as const;
+/** What is static, the core maps and pins by itself: what it does with it is the core's, and pfn, as posted, forgets the pin. */
+const OWN = KINDS.filter((one) => one !== "static");
+const ASKED = ["attach", "pin", "mapDmaBuf", "getPfn"] as const;
 
 const exported = (r: Rig, ops: DmaBufOps): DmaBuf =>
   r.fw.export({ exporterName: "stubborn", ops, sizeBytes: PAGE, priv: {} });
 
 describe.each(SERVING)("%s", (id) => {
   it.each(HOOKS.flatMap((hook) => Object.keys(HOWS).map((how) => [hook, how] as const)))("%s %s", (hook, how) => {
-    // What is static, the core maps and pins by itself: what it does with it is the core's.
-    for (const kind of KINDS.filter((one) => one !== "static")) {
+    for (const kind of OWN) {
       const r = new Rig(id);
       const ops = onePage(r, id, () => 0x1_0000);
       const [maps, pins] = [hook === "unmapDmaBuf", hook === "unpin"];
@@ -26,14 +28,50 @@ describe.each(SERVING)("%s", (id) => {
       const buf = exported(r, { ...ops, [hook]: HOWS[how] });
       const mr = r.reg(buf, { kind });
       const told = () => r.run(r.rdma.deregMr(mr));
-      if (pins && r.fw.ledger.pins === 0) told();
-      else expect(told).toThrow(/told to|did not end/);
+      const isReached = !pins || r.fw.ledger.pins > 0;
+      if (isReached && how === "never answers") expect(told).toThrow(/did not end/);
+      else told();
+      if (isReached && how === "throws") expect(booked(r)).toEqual(["stubborn threw: TypeError: told to"]);
       const { attachments, pins: left } = r.fw.ledger;
       expect([buf.refs, buf.resv.locked, attachments, left]).toEqual([1, false, 0, 0]);
       expect(r.rdma.ledger).toEqual({ memoryRegions: 0, keys: 0, segments: 0 });
     }
   });
 });
+
+it.each(SERVING.flatMap((id) => ASKED.map((hook) => [id, hook] as const)))(
+  "%s: %s throws a TypeError: refused, a finding by the exporter's name, and nothing is left",
+  (id, hook) => {
+    for (const kind of OWN) {
+      const r = new Rig(id);
+      const ops = onePage(r, id, () => 0x1_0000);
+      if (hook !== "attach" && !ops[hook]) continue;
+      const buf = exported(r, { ...ops, [hook]: HOWS["throws"] });
+      const before = r.counts();
+      const told = thrownBy(() => r.reg(buf, { kind }));
+      const isReached = told !== null;
+      if (hook !== "pin") expect(isReached).toBe(true);
+      if (!isReached) continue;
+      // What it answers with is looked at, and is not believed: then it is a refusal.
+      expect(told).toMatch(/^TypeError: told to$|EINVAL: stubborn: throws TypeError: told to/);
+      expect(booked(r)).toContain("stubborn threw: TypeError: told to");
+      expect([r.counts(), buf.refs, buf.resv.locked]).toEqual([before, 1, false]);
+    }
+  },
+);
+
+/** What is booked against the exporter. */
+const booked = (r: Rig): string[] => r.fw.findings.filter((f) => f.party === "exporter").map((f) => f.message);
+
+/** What was thrown; `null`: nothing was. */
+function thrownBy(act: () => unknown): string | null {
+  try {
+    act();
+    return null;
+  } catch (error) {
+    return String(error);
+  }
+}
 
 it("dereg is ended while a page fault never ends: all is given back", () => {
   const r = new Rig("linux-7.3");

@@ -2,7 +2,9 @@
 import { type AccessResult, addr, type DmaAddr, type DmaBufError, type Op, point } from "@dma-buf/core";
 import type { RdmaResult, RdmaTarget } from "./importer.js";
 import type { Mkey, Side } from "./mkey.js";
-import { refusal } from "./refuse.js";
+import { checkObject, refusal } from "./refuse.js";
+
+const SIDES: readonly Side[] = ["local", "remote"];
 
 /** What the device asks of its driver. */
 export interface HcaDriver {
@@ -37,6 +39,8 @@ export class Hca {
   }
 
   *write(to: RdmaTarget, bytes: Uint8Array): Op<RdmaResult> {
+    if (!(bytes instanceof Uint8Array))
+      throw refusal("EINVAL", "ib_post_send", "the bytes are no Uint8Array: give one");
     checkPlace(to, bytes.length);
     if (bytes.length === 0) return { kind: "done", bytes };
     for (let at = 0; ; ) {
@@ -109,7 +113,11 @@ export class Hca {
   }
 }
 
-function checkPlace({ iova }: RdmaTarget, sizeBytes: number): void {
+function checkPlace(target: RdmaTarget, sizeBytes: number): void {
+  checkObject("the place", target, "ib_post_send");
+  const { iova, side = "remote" } = target;
+  if (!SIDES.includes(side))
+    throw refusal("EINVAL", "ib_post_send", `no side is called ${side}: give ${SIDES.join(", ")}`, { side });
   for (const [name, value] of Object.entries({ iova, sizeBytes }))
     if (!Number.isSafeInteger(value) || value < 0)
       throw refusal("EINVAL", "ib_post_send", `${name} ${value}: give whole bytes from 0`, { iova, sizeBytes });

@@ -95,12 +95,12 @@ export interface RdmaImporter {
   /**
    * Writes `bytes` to the region: an RDMA WRITE, or what a local work request stores. Page by page: no page twice, none in
    * order with another request's. Of no bytes no key is looked at, as InfiniBand has it.
-   * @throws DmaBufError `EINVAL` at stage `map`: an iova that is no whole number from 0
+   * @throws DmaBufError `EINVAL` at stage `map`: an iova that is no whole number from 0, a side that is none, no `Uint8Array`
    */
   write(to: RdmaTarget, bytes: Uint8Array): Op<RdmaResult>;
   /**
    * Reads from the region: an RDMA READ, or what a local work request sends. As {@link write} in the rest.
-   * @throws DmaBufError `EINVAL` at stage `map`: an iova or a size that is no whole number from 0
+   * @throws DmaBufError `EINVAL` at stage `map`: an iova or a size that is no whole number from 0, a side that is none
    */
   read(from: RdmaTarget, sizeBytes: number): Op<RdmaResult>;
   readonly ledger: RdmaLedger;

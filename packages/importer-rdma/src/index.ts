@@ -9,4 +9,4 @@ export type { MemoryRegion, RdmaCosts, RdmaImporter, RdmaLedger, RdmaResult, Rdm
 export type { Side } from "./mkey.js";
 export type { RdmaGuards, RdmaOptions } from "./options.js";
 export type { MrAccess, MrKind, RegMr } from "./request.js";
-export type { RdmaFactory } from "./variant.js";
+export type { RdmaFactory, RdmaPlugin } from "./variant.js";

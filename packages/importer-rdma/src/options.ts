@@ -28,7 +28,8 @@ export interface RdmaOptions {
   /** For the trace and findings. @defaultValue the name of the first function */
   readonly name?: string;
   /**
-   * Page sizes that the device's translation table can have, log2 of bytes; 12 should be among them. An MR has one of them.
+   * Page sizes that the device's translation table can have, log2 of bytes, from 12 to 52; 12 should be among them. An MR has
+   * one of them. Others, and an empty list, are `EINVAL` where the importer is made.
    * @defaultValue 12, 21, 30
    */
   readonly pageSizesLog2?: readonly number[];

@@ -9,3 +9,8 @@ export function refusal(
 ): DmaBufError {
   return new DmaBufError(code, { op, stage: "map", message, values });
 }
+
+/** @throws DmaBufError `EINVAL` nothing stands where an object belongs */
+export function checkObject(name: string, given: unknown, op: string): void {
+  if (typeof given !== "object" || given === null) throw refusal("EINVAL", op, `${name} is ${String(given)}: give one`);
+}

@@ -1,6 +1,6 @@
 /** What is registered, and what is refused before anybody is asked. */
 import { type DmaBuf, PAGE_SIZE } from "@dma-buf/core";
-import { refusal } from "./refuse.js";
+import { checkObject, refusal } from "./refuse.js";
 
 /**
  * How a memory region keeps its memory.
@@ -46,6 +46,8 @@ const ALL: readonly MrAccess[] = ["local-write", "remote-write", "remote-read"];
  * @throws DmaBufError `EINVAL`: the message says which, and what to give instead
  */
 export function checked(given: RegMr, functions: number): CheckedMr {
+  checkObject("the request", given, "ib_reg_user_mr_dmabuf");
+  checkObject("buf", given.buf, "ib_reg_user_mr_dmabuf");
   const { offset, sizeBytes, iova = offset, access = ALL, dmaDevice = 0, prefetch = true, kind, buf } = given;
   const no = (message: string): never => {
     throw refusal("EINVAL", "ib_reg_user_mr_dmabuf", message, { offset, sizeBytes, iova, kind, access, dmaDevice });
@@ -55,6 +57,7 @@ export function checked(given: RegMr, functions: number): CheckedMr {
     if (!Number.isSafeInteger(value) || value < 0) no(`${name} ${value}: give whole bytes from 0`);
   if (offset % PAGE_SIZE !== iova % PAGE_SIZE)
     no(`iova ${iova} and offset ${offset} lie at different places of a page: give an iova with the offset's`);
+  if (!Array.isArray(access)) no(`access ${String(access)}: give a list of ${ACCESS.join(", ")}`);
   const wrong = access.find((flag) => !ACCESS.includes(flag));
   if (wrong !== undefined) no(`no access flag is called ${wrong}: give ${ACCESS.join(", ")}`);
   const writes = access.includes("remote-write") || access.includes("remote-atomic");

@@ -150,7 +150,12 @@ export class Umem {
     for (;;) {
       // Who holds the reservation is never called back meanwhile.
       if (!held) yield* this.invalidations.over();
-      if (this.revoked) throw refusal("EINVAL", "ib_umem_dmabuf_map_pages", "revoked: deregister, and register again");
+      if (this.revoked)
+        throw refusal(
+          "EINVAL",
+          "ib_umem_dmabuf_map_pages",
+          "its memory moved or was revoked while it was registered: register again",
+        );
       const { sequence } = this.invalidations;
       const runs = this.#segments ? null : yield* (this.#window as Window).runs(from, sizeBytes, held);
       if (guards.fences) yield* request.buf.resv.waitTimeout(Usage.KERNEL);

@@ -6,7 +6,10 @@ import type { RdmaHost } from "./host.js";
 import type { RdmaImporter } from "./importer.js";
 import type { RdmaOptions } from "./options.js";
 
-/** `rdmaImporter(options)(framework, host)`: the importer of one device. */
+/**
+ * `rdmaImporter(options)(framework, host)`: the importer of one device. The framework's contract is to be the variant's.
+ * @throws DmaBufError `EINVAL` at stage `map`, from the second call: no host, no functions, or an option that cannot be
+ */
 export type RdmaFactory = (options?: RdmaOptions) => (framework: Framework, host: RdmaHost) => RdmaImporter;
 
 export const variant =

@@ -10,6 +10,8 @@ export interface Asked {
 
 /** What a run may say of itself. */
 const KINDS: readonly string[] = ["dma", "cpu-physical", "pci-bus", "iova", "device-private"] satisfies Run["kind"][];
+/** What an entry of a page table or a translation table holds: no device puts out an address behind it. */
+const ADDRESSES_END = 2 ** 52;
 const CACHES: readonly string[] = ["uc", "wc", "wb"] satisfies Attributes["cache"][];
 
 /** Why nobody can ask that; `null`: one can. The last page may be asked for as a whole. */
@@ -36,7 +38,7 @@ function whyNotRun(run: Run, bufferBytes: number): string | null {
   const { offset, sizeBytes, address, kind } = run;
   if (!(Number.isSafeInteger(sizeBytes) && sizeBytes > 0)) return `a run of ${sizeBytes} bytes`;
   if (!Number.isSafeInteger(offset)) return `a run at offset ${offset}`;
-  if (!(Number.isSafeInteger(address + sizeBytes) && Number.isSafeInteger(address) && address >= 0))
+  if (!(Number.isSafeInteger(address) && address >= 0 && address + sizeBytes <= ADDRESSES_END))
     return `an address of ${address}`;
   if (offset < 0 || offset + sizeBytes > wholePages(bufferBytes))
     return `${hex(sizeBytes)} bytes at offset ${hex(offset)} are not inside the buffer of ${hex(bufferBytes)}`;

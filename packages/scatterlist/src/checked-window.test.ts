@@ -91,6 +91,8 @@ describe("a table that cannot be true is refused, with a finding, and given back
     ["address NaN", [at(0, SIZE_BYTES, Number.NaN)], /an address of NaN/],
     ["address below zero", [at(0, SIZE_BYTES, -PAGE)], /an address of -4096/],
     ["address beyond what a Number holds", [at(0, SIZE_BYTES, Number.MAX_SAFE_INTEGER - PAGE)], /an address of/],
+    ["address beyond what a table's entry holds", [at(0, SIZE_BYTES, 2 ** 52)], /an address of 4503599627370496/],
+    ["end beyond what a table's entry holds", [at(0, SIZE_BYTES, 2 ** 52 - PAGE)], /an address of 4503599627366400/],
     ["no address", [at(0, SIZE_BYTES, undefined as never)], /an address of undefined/],
     ["no run", [null as never], /throws TypeError/],
   ])("%s", (_name, runs, why) => {
@@ -361,15 +363,43 @@ describe("what changes", () => {
 });
 
 describe("an exporter that does not answer as it must", () => {
-  it("throws what is no refusal: refused, with a finding", () => {
+  it("throws what is no refusal: refused, and booked once, by the core", () => {
     const { look, findings, attachment } = scene(linux73, {
       mapDmaBuf() {
         throw new TypeError("undefined is no function");
       },
     });
     expect(refusal(() => look())).toBe("EINVAL@map");
-    expect(findings()).toEqual(["exporter: liar: throws TypeError: undefined is no function"]);
+    expect(findings()).toEqual(["exporter: liar threw: TypeError: undefined is no function"]);
     expect(attachment.liveMaps).toBe(0);
+  });
+
+  it("throws in its fault handler, where the core does not look: refused, and booked here", () => {
+    const { look, findings } = scene(vma, {
+      mmap(_buf, area) {
+        area.fault = () => {
+          throw new TypeError("undefined is no function");
+        };
+      },
+    });
+    expect(refusal(() => look())).toMatch(/^EINVAL@/);
+    expect(findings()).toEqual(["exporter: liar: throws TypeError: undefined is no function"]);
+  });
+
+  it("throws while something else of it is booked: both are", () => {
+    const { fw, look, findings } = scene(vma, {
+      mmap(_buf, area) {
+        area.fault = () => {
+          fw.report("violation", "mmap", "exporter", "something else");
+          throw new TypeError("undefined is no function");
+        };
+      },
+    });
+    expect(refusal(() => look())).toMatch(/^EINVAL@/);
+    expect(findings()).toEqual([
+      "exporter: something else",
+      "exporter: liar: throws TypeError: undefined is no function",
+    ]);
   });
 
   it("refuses: that goes on, and is no finding", () => {

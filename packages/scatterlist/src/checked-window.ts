@@ -100,12 +100,14 @@ class CheckedWindow implements Window {
 
   *#answer(offset: number, sizeBytes: number, held: Held | null): Op<readonly Run[]> {
     const { exporterName } = this.#at.buf;
+    const known = this.#fw.findings.length;
     try {
       const runs = yield* awaited(`an answer of ${exporterName}`, this.#window.runs(offset, sizeBytes, held));
       return runs.map(copied);
     } catch (error) {
       if (error instanceof DmaBufError) throw error;
-      if (!(error instanceof BugSignal)) return yield* this.#lie(`throws ${String(error)}`, held, error);
+      if (!(error instanceof BugSignal))
+        return yield* this.#lie(`throws ${String(error)}`, held, { cause: error, known });
       // The end of the task: the core has booked it, under the call alone.
       if (this.#fw.findings.at(-1)?.party === "exporter") this.#report(error.message);
       throw error;
@@ -123,13 +125,26 @@ class CheckedWindow implements Window {
     return runs;
   }
 
-  *#lie(message: string, held: Held | null, cause?: unknown): Op<never> {
-    this.#report(message);
+  /** `thrown`: what the exporter threw, and how many findings there were before. */
+  *#lie(message: string, held: Held | null, thrown?: { readonly cause: unknown; readonly known: number }): Op<never> {
+    if (!thrown || !this.#isBooked(thrown)) this.#report(message);
     if (held && this.#told.isEmpty) yield* this.#window.drop(held);
     const { stage } = this.#fw.contract.rows[this.#call] ?? { stage: "map" };
     const { exporterName: exporter } = this.#at.buf;
     const rule = `${exporter}: ${message}; nothing of it may be used`;
-    throw new DmaBufError("EINVAL", { op: this.#call, stage, message: rule, values: { exporter }, cause });
+    throw new DmaBufError("EINVAL", {
+      op: this.#call,
+      stage,
+      message: rule,
+      values: { exporter },
+      cause: thrown?.cause,
+    });
+  }
+
+  /** The core books what a callback throws; what a fault handler throws, nobody else does. */
+  #isBooked({ cause, known }: { readonly cause: unknown; readonly known: number }): boolean {
+    const since = this.#fw.findings.slice(known);
+    return since.some(({ party, message }) => party === "exporter" && message.endsWith(String(cause)));
   }
 
   #report(message: string): void {

@@ -1,5 +1,13 @@
 /** The reference exporter, with one lie in what it answers. It keeps the truth, and takes that back. */
-import { type DmaBufOps, type MaySleep, type PfnAnswer, type Run, type SgTable, type Vma } from "@dma-buf/core";
+import {
+  type DmaBufOps,
+  type ExporterCall,
+  type MaySleep,
+  type PfnAnswer,
+  type Run,
+  type SgTable,
+  type Vma,
+} from "@dma-buf/core";
 import type { Lie } from "./lie.js";
 
 /** How the exporter is changed, and whether anybody was told the lie. */
@@ -37,7 +45,21 @@ export function liarOf(lie: Lie): Liar {
 
   return {
     told: () => lies > 0,
-    change: (honest) => ({
+    change: (honest) => ({ ...answers(honest), ...(lie.throwsIn ? thrower(honest, lie.throwsIn) : {}) }),
+  };
+
+  function thrower(honest: DmaBufOps, call: ExporterCall): Partial<DmaBufOps> {
+    const callback = honest[call] as ((...args: unknown[]) => unknown) | undefined;
+    return {
+      [call](...args: unknown[]) {
+        callback?.(...args);
+        throw lied(new TypeError("told to fail: undefined is no function"));
+      },
+    };
+  }
+
+  function answers(honest: DmaBufOps): Partial<DmaBufOps> {
+    return {
       getPfn: (at, pgoff, held) =>
         frame(() => (honest.getPfn as Required<DmaBufOps>["getPfn"])(at, pgoff, held), pgoff),
       mapDmaBuf(at, direction, held) {
@@ -54,6 +76,6 @@ export function liarOf(lie: Lie): Liar {
         const { fault } = area;
         area.fault = (page) => frame(() => (fault as NonNullable<typeof fault>)(page), area.pgoff + page);
       },
-    }),
-  };
+    };
+  }
 }

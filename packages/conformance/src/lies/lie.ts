@@ -1,5 +1,5 @@
 /** What an exporter may say that cannot be true, or fail to say: as data, told to an importer that must not install it. */
-import type { MaySleep, PfnAnswer, Run } from "@dma-buf/core";
+import type { ExporterCall, MaySleep, PfnAnswer, Run } from "@dma-buf/core";
 
 /** One lie. What it leaves out is told as it is. */
 export interface Lie {
@@ -11,6 +11,8 @@ export interface Lie {
   frame?(truth: PfnAnswer, pgoff: number, times: number): PfnAnswer;
   /** What is done in place of any answer. */
   instead?(): MaySleep<never>;
+  /** The callback that throws behind what it does. */
+  readonly throwsIn?: ExporterCall;
   /** The first answer is true, and stays so: what it says later must not be installed over it. */
   readonly later?: boolean;
   /** Whoever asks waits for ever: that is the exporter's, and no breach. */

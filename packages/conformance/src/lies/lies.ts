@@ -9,18 +9,22 @@ import { liarOf } from "./liar.js";
 import type { Lie } from "./lie.js";
 import { nonsenseLies } from "./nonsense.js";
 import { tableLies } from "./tables.js";
+import { throws } from "./throws.js";
 
 /** Who asks again and again, and gets the same lie, is ended. */
 const STEPS_MAX = 20_000;
 
 /** One case for each lie that can be told under the contract. */
 export function lies(subject: ImporterSubject): KitCase[] {
-  const maps = subject.contract.rows.mapDmaBuf !== undefined;
-  const asked = subject.contract.rows.getPfn !== undefined;
+  const { rows } = subject.contract;
+  const maps = rows.mapDmaBuf !== undefined;
+  const asked = rows.getPfn !== undefined;
   // A CPU mapping changes before its notifier is called: there, saying another thing later is no lie.
   const frames = (lie: Lie): boolean => asked || (!maps && !lie.later);
-  const tellable = (lie: Lie): boolean => Boolean(lie.instead || (maps && lie.runs) || (frames(lie) && lie.frame));
-  return [...tableLies, ...nonsenseLies]
+  const throwable = ({ throwsIn }: Lie): boolean => throwsIn !== undefined && throwsIn in rows;
+  const tellable = (lie: Lie): boolean =>
+    Boolean(lie.instead || throwable(lie) || (maps && lie.runs) || (frames(lie) && lie.frame));
+  return [...tableLies, ...nonsenseLies, ...throws]
     .filter(tellable)
     .map((lie) => ({ name: lie.name, run: () => live(subject, lie) }));
 }
@@ -46,6 +50,9 @@ function live(subject: ImporterSubject, lie: Lie): Outcome {
     // Ended inside the core's own attach, there is an attachment that nobody was given.
     if (attach !== "ended") act(w, last(w));
   }
+  const { exporterName } = exporter.buf;
+  const named = fw.findings.some((f) => f.party === "exporter" && f.message.includes(exporterName));
+  if (lie.throwsIn && told() && !named) fw.breach("mapAttachment", `nothing is booked against ${exporterName}`);
   const known = lie.endless ? `${fw.contract.id}/deadlock` : "";
   const breaches = messages(fw.findings.filter((f) => f.party !== "exporter" && f.requirement !== known));
   const result = told() ? "nothing of it may be installed" : "it is never asked for that";

@@ -19,7 +19,7 @@ export interface Arena {
 /** Everything is set up, then tasks run against each other. */
 export type Race = (arena: Arena, id: VariantId, importer: GpuOptions) => Wrong;
 
-/** `120` if those were all orders; `3000/` if there are more. With what was worst in them. */
+/** `120` if those were all orders of the set that {@link inRace} leaves; `3000/` if there are more. With what was worst in them. */
 export function search(race: Race, id: VariantId, importer: GpuOptions = {}, ordersMax = 20_000): [string, Wrong] {
   let arena: Arena | null = null;
   const strategy = inRace(() => arena?.racing ?? false, exhaustive());

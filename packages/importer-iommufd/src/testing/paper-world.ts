@@ -79,7 +79,7 @@ export interface PaperWorld {
   readonly ioas: Ioas;
   readonly buf: DmaBuf;
   readonly domains: PaperDomain[];
-  /** One access to {@link IOVA}, by the domain that was made last: issued, then translated and arrived. */
+  /** One access to {@link IOVA}, by the domain that was made last: translated and arrived in one step. */
   access(iova?: bigint): Op<Access>;
   /** Takes the memory away; when it returns, somebody else has it. */
   revoke(): Op<void>;
@@ -142,7 +142,6 @@ export function paperWorld(id: string, scheduler: Scheduler, options: IommufdOpt
     buf,
     domains,
     *access(iova = IOVA) {
-      yield* point("device.issue");
       const at = domains.at(-1)?.translate(Number(iova)) ?? null;
       if (at === null) return "fault";
       return lost.has(at / PAGE) ? "stale" : "done";
@@ -162,7 +161,7 @@ export function paperWorld(id: string, scheduler: Scheduler, options: IommufdOpt
 }
 
 /** What the contract has of an exporter of one page at `where()`. */
-function exporterOps({ rows, policy }: Contract, where: () => number | null): DmaBufOps {
+export function exporterOps({ rows, policy }: Contract, where: () => number | null): DmaBufOps {
   const here = (stage: Stage): number => where() ?? refuse("ENODEV", stage);
   const attributes = { cache: "uc", snoop: false } as const;
   const run = (physical: PhysAddr) =>

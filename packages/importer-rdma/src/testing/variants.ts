@@ -37,7 +37,7 @@ import { rdmaImporter as rdmaVma } from "../vma.js";
 import type { UdmabufExporter } from "@dma-buf/exporter-udmabuf";
 import type { VfioFactory } from "@dma-buf/exporter-vfio";
 import type { GpuMemory, MachineMemfds } from "@dma-buf/machine";
-import type { RdmaFactory } from "../variant.js";
+import type { RdmaFactory } from "../index.js";
 
 export type VariantId = "dma-address" | "vma" | "pfn" | "pfn-locked" | "annotated-address" | "linux-7.3";
 
