@@ -1,11 +1,10 @@
 /** The exporter maps for nobody's device, and says: the CPU's addresses, to be reached so. Posted by nobody. */
-import { checkedWindow } from "@dma-buf/scatterlist";
 import { type BufferPath, unusable } from "./buffer-path.js";
+import { deviceless } from "./place.js";
 import { factory, type IommufdFactory, type IommufdPlugin, plugin } from "./variant.js";
 
 const conforming: BufferPath = {
-  device: null,
-  open: ({ fw }, at) => checkedWindow(fw, at, "bidirectional"),
+  ...deviceless,
   place(_world, run) {
     if (run.kind !== "cpu-physical" || !run.attributes) throw unusable(run);
     return { physical: run.address, cache: run.attributes.cache };

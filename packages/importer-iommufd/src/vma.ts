@@ -2,15 +2,13 @@
  * No dma-buf: `IOMMU_IOAS_MAP` over a CPU mapping of the buffer. iommufd pins pages, and a mapping of a BAR has none; one
  * that followed page frames and listened to the notifier, as KVM does, could take it.
  */
-import { checkedWindow } from "@dma-buf/scatterlist";
 import { type BufferPath, refused } from "./buffer-path.js";
-import { byFrame } from "./place.js";
+import { byFrame, deviceless } from "./place.js";
 import { unpinnable } from "./unpinnable-pages.js";
 import { factory, type IommufdFactory, type IommufdPlugin, plugin } from "./variant.js";
 
 const conforming: BufferPath = {
-  device: null,
-  open: ({ fw }, at) => checkedWindow(fw, at, "bidirectional"),
+  ...deviceless,
   place(world, run) {
     const { physical, cache } = byFrame(world, run);
     // A reading: RAM in a mapping that says no page may be taken of it moves without a notifier.
