@@ -1,7 +1,7 @@
 /** Finding the devices that play a scenario: on the host that was read where it has what they need, else in the catalogue. */
 import type { P2pMapType } from "@dma-buf/core";
 import { type Bar, type CatalogueTopology, p2pVerdict, type PciFunction, t1, t2, type Topology } from "@dma-buf/pci";
-import type { Scenario } from "./scenario.js";
+import type { Scenario } from "./scenario/scenario.js";
 
 export interface Binding {
   readonly where: "host" | "catalogue";
@@ -24,7 +24,10 @@ export function bind(scenario: Scenario, host: Topology | null): Binding {
 }
 
 function onHost(scenario: Scenario, host: Topology): Binding | string {
-  const { offset, forwards } = scenario.topology;
+  const { offset, forwards, modifiers } = scenario.topology;
+  if (scenario.exporter.kind !== "vfio-pci") return `needs an exporter of the kind ${scenario.exporter.kind}`;
+  const special = Object.entries(modifiers).filter(([name]) => name !== "vm");
+  if (special.length > 0) return `needs ${special.map(([name, value]) => `${name} ${value}`).join(", ")}`;
   if (forwards !== "unknown") return `needs a root complex that is known ${forwards === "yes" ? "" : "not "}to forward`;
   const bars = exportable(host).filter(
     ({ fn }) => (host.hostBridgeOf(fn).busOffsetBytes !== 0) === (offset === "nonzero"),
@@ -40,10 +43,10 @@ function onHost(scenario: Scenario, host: Topology): Binding | string {
 function missing({ topology, importers }: Scenario, hasBar: boolean): string {
   if (!hasBar && topology.offset === "nonzero") return "needs a bus offset, which this capture does not show";
   const bar = `a function that decodes a memory BAR of ${BAR_BYTES_MIN / 1024} KiB or more`;
-  const wanted = importers.filter((i) => i.kind !== "kvm").length;
+  const wanted = devicesOf(importers);
   if (!hasBar || wanted === 0) return `needs ${bar}`;
   const others = wanted === 1 ? "another device" : `${wanted} other devices`;
-  const route = topology.allowlisted ? ", which the kernel lets reach it through the host bridge" : "";
+  const route = topology.allowlisted === "yes" ? ", which the kernel lets reach it through the host bridge" : "";
   const where =
     topology.base === "T1" ? "below one switch, without ACS redirect between them" : `behind a port${route}`;
   return `needs ${bar} and ${others} that may master the bus, ${where}`;
@@ -71,12 +74,12 @@ function exportable(host: Topology): { fn: PciFunction; bar: Bar }[] {
 /** What the kernel must say of exporter and importer; `null`: the scenario does not ask. */
 function wantedRoute({ topology }: Scenario): P2pMapType | null {
   if (topology.base === "T1") return "bus-address";
-  return topology.allowlisted ? "through-host-bridge" : null;
+  return topology.allowlisted === "yes" ? "through-host-bridge" : null;
 }
 
 /** The other functions that the scenario needs besides the exporter's; `null` if there are too few. */
 function partners(scenario: Scenario, host: Topology, exporter: PciFunction): string[] | null {
-  const wanted = scenario.importers.filter((i) => i.kind !== "kvm").length;
+  const wanted = devicesOf(scenario.importers);
   const wants = wantedRoute(scenario);
   const able = host.functions.filter(
     (fn) =>
@@ -92,12 +95,21 @@ function partners(scenario: Scenario, host: Topology, exporter: PciFunction): st
   return able.length < wanted ? null : able.slice(0, wanted).map((fn) => fn.address);
 }
 
+/** How many functions that do DMA the importers need: a VM's memory slot needs none. */
+function devicesOf(importers: Scenario["importers"]): number {
+  return importers.filter((i) => i.kind !== "kvm").length;
+}
+
 function inCatalogue(scenario: Scenario, why: string): Binding {
-  const { base, offset, allowlisted } = scenario.topology;
+  const { base, offset, allowlisted, acs } = scenario.topology;
   const make = base === "T1" ? t1 : t2;
-  const built: CatalogueTopology = make({ allowlisted, busOffsetBytes: offset === "nonzero" ? OFFSET_BYTES : 0 });
+  const built: CatalogueTopology = make({
+    allowlisted: allowlisted === "yes",
+    acsRedirect: acs === "redirect",
+    busOffsetBytes: offset === "nonzero" ? OFFSET_BYTES : 0,
+  });
   const fn = built.topology.get(built.exporter);
-  const devices = built.importers.slice(0, scenario.importers.filter((i) => i.kind !== "kvm").length);
+  const devices = built.importers.slice(0, devicesOf(scenario.importers));
   return binding("catalogue", built.topology, fn, fn.bars[0] as Bar, devices, `${base}: the scenario ${why}`);
 }
 

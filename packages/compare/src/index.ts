@@ -3,8 +3,26 @@
  *
  * @packageDocumentation
  */
-export { type Column, columns } from "./columns.js";
+export type { Column, Factory, Players } from "./column.js";
+export { columns } from "./columns/index.js";
+export { readScenarios } from "./catalogue.js";
 export { compare, type CompareOptions, explain, type ExplainOptions, UsageError } from "./compare.js";
-export type { Blame, Comparison, Expected, Explanation, Result, Schedules, Verdict, VerdictKind } from "./result.js";
-export type { Actor, ImporterKind, Scenario, ScenarioTopology, Slice, Step } from "./scenario.js";
-export { catalogue } from "./scenarios/index.js";
+export {
+  BASES,
+  type Basis,
+  type Blame,
+  BLAMES,
+  type Comparison,
+  type Expected,
+  type Explanation,
+  type Result,
+  type Rule,
+  type Schedules,
+  type Verdict,
+  type VerdictKind,
+  VERDICTS,
+} from "./result.js";
+export { ScenarioError } from "./scenario/error.js";
+export { readScenario } from "./scenario/read.js";
+export type { ActorSpec, Position, Reading, Scenario, ScenarioCell, ScenarioTopology, Step } from "./scenario/scenario.js";
+export { verdictText } from "./scenario/verdict-text.js";

@@ -1,20 +1,24 @@
-/** Runs a cell: every order of its races, both ways where a fact of the hardware is unknown, posted and conforming. */
+/** Runs one cast of a cell: every order of its races, and the worst of them. */
 import { explore, replay, type Framework, Scheduler, type TraceEvent } from "@dma-buf/core";
 import type { Binding } from "./binding.js";
-import type { Column } from "./columns.js";
+import type { Column } from "./column.js";
 import { badness } from "./judge.js";
-import type { Schedules, Verdict } from "./result.js";
-import type { Scenario } from "./scenario.js";
-import { type Cast, World } from "./world.js";
+import type { Rule, Schedules, Verdict } from "./result.js";
+import type { Scenario } from "./scenario/scenario.js";
+import type { Cast } from "./world/stage.js";
+import { World } from "./world/world.js";
 
 export const CONFORMING: Cast = { exporterAsPosted: false, importerAsPosted: false };
 export const AS_POSTED: Cast = { exporterAsPosted: true, importerAsPosted: true };
+/** The posted importer with the exporter it should have. */
+export const GOOD_EXPORTER: Cast = { exporterAsPosted: false, importerAsPosted: true };
 
 /** What one cast of a cell came to: the worst order, and how many were tried. */
 export interface Outcome {
   readonly verdict: Verdict;
-  readonly rule: string;
-  /** Rules of the contract that the importer broke. */
+  readonly badness: number;
+  readonly rule: Rule;
+  /** Rules of the contract that somebody broke. */
   readonly violations: Framework["findings"];
   readonly forwardsAsked: boolean;
   readonly schedules: Schedules;
@@ -31,7 +35,7 @@ export interface CellOptions {
 
 /** Tries every order and keeps the worst. */
 export function runCell(options: CellOptions): Outcome {
-  const found = explore((scheduler) => runOrder(scheduler, options, false), { badness: (r) => badness(r.verdict) });
+  const found = explore((scheduler) => runOrder(scheduler, options, false), { badness: (r) => r.badness });
   const { result, token } = found.worst;
   return { ...result, token, schedules: { explored: found.explored, exhausted: found.kind === "exhausted" } };
 }
@@ -51,9 +55,11 @@ function runOrder(scheduler: Scheduler, options: CellOptions, trace: boolean): O
   const task = scheduler.spawn("main", world.run());
   judge.ended(scheduler.run());
   if (task.state === "failed") throw task.error;
+  const { verdict, rule } = judge;
   return {
-    verdict: judge.verdict,
-    rule: judge.rule,
+    verdict,
+    badness: badness(verdict),
+    rule,
     violations: framework.findings.filter((f) => f.level === "violation"),
     forwardsAsked: machine.forwardsAsked,
     trace: framework.trace.events,

@@ -1,0 +1,36 @@
+/** Scenarios from a directory: ours, or anyone's. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ScenarioError } from "./scenario/error.js";
+import { readScenario } from "./scenario/read.js";
+import type { Scenario } from "./scenario/scenario.js";
+
+const OURS = fileURLToPath(new URL("../scenarios", import.meta.url));
+/** Of ours that hold no scenario. */
+const OTHERS: readonly string[] = ["rules.yaml", "implementations.yaml"];
+const START = { line: 1, column: 1 };
+
+/**
+ * All `*.yaml` files of a directory, the ones to show first in front, then by id. A file may have any name.
+ * @throws ScenarioError for a file with a mistake, two with the same id, a directory without any
+ */
+export function readScenarios(directory: string = OURS): readonly Scenario[] {
+  const names = readdirSync(directory).filter((name) => name.endsWith(".yaml") && !OTHERS.includes(name));
+  if (names.length === 0)
+    throw new ScenarioError({ file: directory, ...START }, "", "has no scenario: a scenario is a file *.yaml");
+  const files = names.map((name) => join(directory, name));
+  const scenarios = files.map((file) => readScenario(readFileSync(file, "utf8"), file));
+  const seen = new Map<string, string>();
+  for (const { id, file } of scenarios) {
+    const other = seen.get(id);
+    if (other)
+      throw new ScenarioError({ file, ...START }, "id", `${id} is the id of ${other} as well: give each its own`);
+    seen.set(id, file);
+  }
+  return scenarios.toSorted(inOrder);
+}
+
+function inOrder(a: Scenario, b: Scenario): number {
+  return (a.order ?? Infinity) - (b.order ?? Infinity) || a.id.localeCompare(b.id, "en", { numeric: true });
+}

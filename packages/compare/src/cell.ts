@@ -1,0 +1,111 @@
+/** One cell: a scenario under a contract, played by the posted and by the conforming pair. */
+import type { TraceEvent } from "@dma-buf/core";
+import type { Binding } from "./binding.js";
+import { blame } from "./blame.js";
+import type { Column } from "./column.js";
+import { type Played, playAll } from "./readings.js";
+import type { Result, Verdict } from "./result.js";
+import { AS_POSTED, type CellOptions, CONFORMING, GOOD_EXPORTER, traceCell } from "./run.js";
+import { hasRace, type Scenario, type ScenarioCell } from "./scenario/scenario.js";
+import { sameVerdict } from "./scenario/verdict-text.js";
+import { exporterKinds, importerKinds } from "./world/kinds.js";
+import type { Cast } from "./world/stage.js";
+
+const NOT_POSTED: Verdict = { verdict: "NA" };
+
+export class Cell {
+  readonly #scenario: Scenario;
+  readonly #column: Column;
+  readonly #binding: Binding;
+  readonly #expected: ScenarioCell | null;
+  readonly #played = new Map<Cast, Played>();
+
+  constructor(scenario: Scenario, column: Column, binding: Binding) {
+    this.#scenario = scenario;
+    this.#column = column;
+    this.#binding = binding;
+    this.#expected = scenario.cells[column.contract.id] ?? null;
+  }
+
+  result(): Result {
+    const scenario = this.#scenario;
+    const conforming = this.#play(CONFORMING);
+    const posted = this.#posted();
+    const found = {
+      asPosted: posted?.verdict ?? NOT_POSTED,
+      conforming: conforming.verdict,
+      blame: blame(posted, conforming, () => this.#play(GOOD_EXPORTER), scenario.fault, this.#column.contract),
+    };
+    return {
+      ...described(scenario),
+      contract: this.#column.contract.id,
+      topology: this.#binding.where,
+      binding: this.#binding.text,
+      ...found,
+      implementation: this.#expected?.implementation ?? null,
+      basis: this.#expected?.basis ?? "derived",
+      rule: conforming.rule,
+      postedRule: posted?.rule ?? null,
+      ...this.#unknown(conforming),
+      expected: this.#expected,
+      ...(this.#expected?.contested ? { contested: this.#expected.contested } : {}),
+      asExpected: !this.#expected || isAsExpected(found, this.#expected),
+      ...(hasRace(scenario) && conforming.schedules ? { schedules: conforming.schedules } : {}),
+    };
+  }
+
+  /** The worst and shortest order of a run; `null`: nobody plays it. */
+  trace(run: "conforming" | "asPosted"): { replayToken: string; trace: readonly TraceEvent[] } | null {
+    const cast = run === "asPosted" ? AS_POSTED : CONFORMING;
+    const worst = (run === "asPosted" ? this.#posted() : this.#play(CONFORMING))?.worst;
+    if (!worst) return null;
+    const options = { ...this.#options(cast), scenario: worst.scenario };
+    return { replayToken: worst.token, trace: traceCell(options, worst.token) };
+  }
+
+  #posted(): Played | null {
+    return this.#expected?.implementation ? this.#play(AS_POSTED) : null;
+  }
+
+  #play(cast: Cast): Played {
+    const known = this.#played.get(cast);
+    if (known) return known;
+    const played = playAll(this.#options(cast));
+    this.#played.set(cast, played);
+    return played;
+  }
+
+  /** Where the answer hangs on what the hardware forwards, and nobody knows: the other answer. */
+  #unknown(conforming: Played): Pick<Result, "unknown"> {
+    if (this.#scenario.topology.forwards !== "unknown" || !conforming.forwardsAsked) return {};
+    const otherwise = playAll({ ...this.#options(CONFORMING), forwards: false }).verdict;
+    if (sameVerdict(otherwise, conforming.verdict)) return {};
+    return { unknown: { assumed: "the root complex forwards peer requests", otherwise } };
+  }
+
+  #options(cast: Cast): CellOptions {
+    const forwards = this.#scenario.topology.forwards !== "no";
+    return { scenario: this.#scenario, column: this.#column, binding: this.#binding, cast, forwards };
+  }
+}
+
+function described({ id, title, exporter, importers, fault }: Scenario) {
+  const packages = [exporterKinds[exporter.kind], ...importers.map((i) => importerKinds[i.kind])];
+  return {
+    scenario: id,
+    title,
+    exporter: exporter.kind,
+    importer: importers.map((i) => i.name).join(", "),
+    importerClass: importers[0]?.class ?? "",
+    packages: [...new Set(packages.flatMap((kind) => (kind ? [kind.package] : [])))],
+    fault,
+  };
+}
+
+function isAsExpected(found: Pick<Result, "asPosted" | "conforming" | "blame">, expected: ScenarioCell): boolean {
+  return (
+    sameVerdict(found.asPosted, expected.asPosted) &&
+    sameVerdict(found.conforming, expected.conforming) &&
+    found.blame === expected.blame
+  );
+}

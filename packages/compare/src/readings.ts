@@ -1,0 +1,66 @@
+/** Where a contract is silent: implementations that obey it all the same, side by side. Where they differ, it is UNSPEC. */
+import type { Reading, Scenario } from "./scenario/scenario.js";
+import type { Rule, Schedules, Verdict } from "./result.js";
+import { type CellOptions, type Outcome, runCell } from "./run.js";
+import { sameVerdict, verdictText } from "./scenario/verdict-text.js";
+
+/** What a cast came to, over all readings. */
+export interface Played {
+  readonly verdict: Verdict;
+  readonly rule: Rule;
+  readonly violations: Outcome["violations"];
+  readonly forwardsAsked: boolean;
+  /** Of all readings together; `null`: nothing was run. */
+  readonly schedules: Schedules | null;
+  /** The worst run, to be shown; `null`: nothing was run. */
+  readonly worst: (Outcome & { readonly scenario: Scenario }) | null;
+}
+
+export function playAll(options: CellOptions): Played {
+  const { scenario, column } = options;
+  const why = scenario.unbuildable[column.contract.id];
+  if (why) return notPlayed({ kind: "scenario", id: scenario.id, text: why });
+  const readings = scenario.readings.filter((r) => r.contracts?.includes(column.contract.id) ?? true);
+  if (readings.length === 0) return played([{ name: "", scenario, ...runCell(options) }]);
+  const runs = readings.map((reading) => {
+    const read = readAs(scenario, reading);
+    return { name: reading.name, scenario: read, ...runCell({ ...options, scenario: read }) };
+  });
+  // Who breaks a rule of the contract is no reading of it.
+  const obedient = runs.filter((run) => run.violations.every((f) => f.party === "framework"));
+  return played(obedient.length > 0 ? obedient : runs);
+}
+
+type Run = Outcome & { readonly name: string; readonly scenario: Scenario };
+
+function played(runs: readonly Run[]): Played {
+  const [first] = runs as readonly [Run];
+  const worst = runs.reduce((a, b) => (b.badness > a.badness ? b : a), first);
+  const differ = runs.some((run) => !sameVerdict(run.verdict, first.verdict));
+  const text = `implementations that obey differ: ${runs.map((r) => `${r.name}: ${verdictText(r.verdict)}`).join("; ")}`;
+  return {
+    verdict: differ ? { verdict: "UNSPEC" } : worst.verdict,
+    rule: differ ? { kind: "readings", id: worst.scenario.id, text } : worst.rule,
+    violations: worst.violations,
+    forwardsAsked: runs.some((r) => r.forwardsAsked),
+    schedules: {
+      explored: runs.reduce((sum, r) => sum + r.schedules.explored, 0),
+      exhausted: runs.every((r) => r.schedules.exhausted),
+    },
+    worst,
+  };
+}
+
+function notPlayed(rule: Rule): Played {
+  return { verdict: { verdict: "NA" }, rule, violations: [], forwardsAsked: false, schedules: null, worst: null };
+}
+
+/** The scenario as one implementation plays it. */
+function readAs(scenario: Scenario, { exporter = {}, importers = {}, steps = scenario.steps }: Reading): Scenario {
+  return {
+    ...scenario,
+    exporter: { ...scenario.exporter, options: { ...scenario.exporter.options, ...exporter } },
+    importers: scenario.importers.map((i) => ({ ...i, options: { ...i.options, ...importers[i.name] } })),
+    steps,
+  };
+}

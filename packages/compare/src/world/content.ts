@@ -1,0 +1,19 @@
+/** Where the bytes of a buffer are: what an access should find, asked of nobody but the machine. */
+
+/** Consecutive bytes of CPU-physical memory. */
+export interface PhysRange {
+  readonly base: number;
+  readonly sizeBytes: number;
+}
+
+export interface Content {
+  readonly sizeBytes: number;
+  /** The bytes of the buffer that are there now, looked at by nobody's path. */
+  read(offset: number, sizeBytes: number): Uint8Array;
+  /** Where they are now; empty where no CPU address leads to them. */
+  ranges(): readonly PhysRange[];
+}
+
+export function isWithin(ranges: readonly PhysRange[], physical: number): boolean {
+  return ranges.some(({ base, sizeBytes }) => physical >= base && physical < base + sizeBytes);
+}

@@ -1,0 +1,147 @@
+/** One run of one scenario: a fresh machine, the actors on it, and the steps as operations. */
+import { DmaBufError, Framework, type Op, type Scheduler } from "@dma-buf/core";
+import { Machine, type MachineDevice } from "@dma-buf/machine";
+import type { Binding } from "../binding.js";
+import type { Column } from "../column.js";
+import { Judge } from "../judge.js";
+import type { ActorSpec, Scenario, Step } from "../scenario/scenario.js";
+import { type Actor, type Exported, type ExporterActor, NotApplicable } from "./actor.js";
+import { exporterKinds, importerKinds } from "./kinds.js";
+import { platform } from "./platform.js";
+import type { Cast, Stage } from "./stage.js";
+
+export interface WorldOptions {
+  readonly scenario: Scenario;
+  readonly column: Column;
+  readonly binding: Binding;
+  readonly cast: Cast;
+  /** Does the root complex forward, in this run? */
+  readonly forwards: boolean;
+  readonly trace: boolean;
+}
+
+export class World implements Stage {
+  readonly scenario: Scenario;
+  readonly column: Column;
+  readonly cast: Cast;
+  readonly binding: Binding;
+  readonly scheduler: Scheduler;
+  readonly framework: Framework;
+  readonly machine: Machine;
+  readonly judge: Judge;
+  readonly #devices: readonly string[];
+  readonly #exporter: ExporterActor;
+  readonly #importers = new Map<string, Actor>();
+  #devicesGiven = 0;
+  isTaken = false;
+
+  constructor(scheduler: Scheduler, options: WorldOptions) {
+    const { scenario, column, binding, cast } = options;
+    this.scenario = scenario;
+    this.column = column;
+    this.binding = binding;
+    this.cast = cast;
+    this.scheduler = scheduler;
+    this.framework = new Framework({ contract: column.contract, scheduler, trace: options.trace });
+    this.machine = new Machine({
+      topology: binding.topology,
+      trace: this.framework.trace,
+      iommu: scenario.topology.iommu,
+      flush: scenario.topology.flush,
+      rootComplexForwards: options.forwards,
+      tablesMax: 64,
+    });
+    this.judge = new Judge(this.framework, this.machine);
+    this.#devices = binding.devices;
+    this.#exporter = this.#create(exporterKinds, scenario.exporter);
+    for (const spec of scenario.importers) this.#importers.set(spec.name, this.#create(importerKinds, spec));
+    this.judge.begin();
+  }
+
+  nextDevice(): MachineDevice {
+    const address = this.#devices[this.#devicesGiven++];
+    if (address === undefined) throw new RangeError(`${this.scenario.id} has more devices than ${this.binding.text}`);
+    return this.machine.device(address);
+  }
+
+  exported(name: string): Exported {
+    return this.#exporter.exported(name);
+  }
+
+  setTaken(taken: boolean): void {
+    this.isTaken = taken;
+  }
+
+  /** Runs the steps, takes everything down again, and lets the judge count what is left. */
+  *run(): Op<void> {
+    try {
+      yield* this.#setUp();
+      yield* this.#all(this.scenario.steps);
+    } catch (error) {
+      this.#ended(error);
+    }
+    for (const importer of this.#importers.values()) yield* importer.close();
+    yield* this.#exporter.close();
+    this.judge.countLeftovers();
+  }
+
+  /** Without these there is no question. */
+  *#setUp(): Op<void> {
+    try {
+      yield* this.#all(this.scenario.given);
+    } catch (error) {
+      if (!(error instanceof DmaBufError)) throw error;
+      throw new NotApplicable(error.message);
+    }
+  }
+
+  #ended(error: unknown): void {
+    if (error instanceof NotApplicable) this.judge.notApplicable(error.message);
+    else if (error instanceof DmaBufError) this.judge.refused(error);
+    else throw error;
+  }
+
+  *#all(steps: readonly Step[]): Op<void> {
+    for (const step of steps) yield* step.do === "race" ? this.#race(step.tasks) : this.#act(step);
+  }
+
+  *#act({ actor, action, args, isAnswer }: Step & { do: "act" }): Op<void> {
+    const wasTaken = this.isTaken;
+    try {
+      yield* this.#actsOf(actor)[action]?.(args as never) ?? [];
+    } catch (error) {
+      // An importer that asks for memory that was taken away is told so: that is the contract at work.
+      const isOfContract = error instanceof DmaBufError && (wasTaken || this.isTaken) && !isAnswer;
+      if (!isOfContract) throw error;
+      this.judge.refusedWhileTaken(actor, error);
+    }
+  }
+
+  #actsOf(actor: string): Readonly<Record<string, (args: never) => Op<void>>> {
+    if (actor === "exporter") return this.#exporter.acts;
+    if (actor === "platform") return platform(this);
+    return (this.#importers.get(actor) as Actor).acts;
+  }
+
+  /** Runs tasks of their own and waits for all of them; the first error is this step's. */
+  *#race(tasks: Readonly<Record<string, readonly Step[]>>): Op<void> {
+    const running = Object.entries(tasks).map(([name, steps]) => this.scheduler.spawn(name, this.#all(steps)));
+    yield {
+      site: "race.join",
+      ready: () => running.every((t) => t.state !== "runnable"),
+      blockedOn: () =>
+        `the end of ${running
+          .filter((t) => t.state === "runnable")
+          .map((t) => t.name)
+          .join(", ")}`,
+    };
+    const failed = running.find((t) => t.state === "failed");
+    if (failed) throw failed.error;
+  }
+
+  #create<P extends Actor>(kinds: Readonly<Record<string, { create(stage: Stage, options: never, spec: ActorSpec): P }>>, spec: ActorSpec): P {
+    const kind = kinds[spec.kind];
+    if (!kind) throw new RangeError(`nobody plays ${spec.kind}`);
+    return kind.create(this, spec.options as never, spec);
+  }
+}
