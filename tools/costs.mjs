@@ -3,6 +3,7 @@ import { contracts } from "@dma-buf/core";
 import { importers } from "./costs/importers.mjs";
 import { measure } from "./costs/measure.mjs";
 import { INTRODUCTION, reading, SCATTERED, table } from "./costs/page.mjs";
+import { rowsModule } from "./costs/rows.mjs";
 
 const SIZES = [2 ** 16, 2 ** 21, 2 ** 30, 2 ** 36, 2 ** 40];
 /** Of one run; more is told, and not run. */
@@ -10,7 +11,7 @@ const LEAVES_MAX = 20_000;
 /** Page by page everything is slower. */
 const PAGES_MAX = 512;
 
-/** @returns {Promise<Record<string, string>>} the page, by its path */
+/** @returns {Promise<Record<string, string>>} the page and its numbers, by their paths */
 export async function costPages() {
   const counted = { bar: [], ram: [] };
   for (const importer of importers)
@@ -24,7 +25,10 @@ export async function costPages() {
     SCATTERED,
     ...sections("ram"),
   ];
-  return { "docs/costs.md": `${parts.join("\n\n")}\n` };
+  return {
+    "docs/costs.md": `${parts.join("\n\n")}\n`,
+    "packages/compare/src/report/cost-rows.ts": rowsModule(counted),
+  };
 }
 
 async function rowsOf(importer, backing) {

@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { costPages } from "./costs.mjs";
+import { findingPages } from "./findings.mjs";
 import { peerPages } from "./peers.mjs";
 import { referencePages } from "./reference.mjs";
 import { walkPages } from "./walks.mjs";
@@ -27,6 +28,7 @@ const pages = {
   "README.md": readme(),
   ...walkPages(),
   ...peerPages(),
+  ...findingPages(),
   ...(await costPages()),
   ...(await referencePages(root)),
 };

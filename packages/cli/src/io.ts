@@ -7,6 +7,8 @@ export interface Io {
   readonly colour: boolean;
   /** Print stacks of errors? */
   readonly debug: boolean;
+  /** Columns of the terminal that stderr is; not there: it is none, and nobody watches a bar grow. */
+  readonly progressColumns?: number;
   /** Milliseconds, for the time a comparison took. */
   now(): number;
 }

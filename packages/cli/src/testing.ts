@@ -1,7 +1,13 @@
 /** The command as tests run it: words in, exit code and both outputs back. */
 import { run } from "./run.js";
 
-export function dmaBuf(...argv: string[]): { readonly code: number; readonly out: string; readonly err: string } {
+export interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+export async function dmaBuf(...argv: string[]): Promise<Ran> {
   let [out, err] = ["", ""];
   const io = {
     out: (t: string) => void (out += t),
@@ -11,5 +17,5 @@ export function dmaBuf(...argv: string[]): { readonly code: number; readonly out
     debug: false,
     now: () => 0,
   };
-  return { code: run(argv, "1.2.3", io), out, err };
+  return { code: await run(argv, "1.2.3", io), out, err };
 }

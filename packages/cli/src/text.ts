@@ -3,9 +3,14 @@ import { styleText } from "node:util";
 import type { VerdictKind } from "@dma-buf/compare";
 import type { Io } from "./io.js";
 
-/** The columns to write in: what the terminal has, from 60 to 110. */
+/** The columns to write sentences in: what the terminal has, from 60 to 110. */
 export function textWidth({ columns }: Io): number {
   return Math.max(60, Math.min(columns, 110));
+}
+
+/** The columns to write tables in: what the terminal has, from 80 on; beyond 200 nobody finds the next line. */
+export function tableWidth({ columns }: Io): number {
+  return Math.max(80, Math.min(columns, 200));
 }
 
 /** Breaks `text` at spaces into lines of at most `width` columns; a word that is longer is broken. */
@@ -21,6 +26,22 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
+/** {@link wrap}, with every line but the first `indent` columns further in; `width` counts the indent. */
+export function hanging(text: string, width: number, indent: number): string[] {
+  return wrap(text, width - indent).map((line, i) => (i === 0 ? line : `${" ".repeat(indent)}${line}`));
+}
+
+/** `text` in exactly `width` columns: filled up, or cut with two dots. */
+export function fitted(text: string, width: number): string {
+  return text.length <= width ? text.padEnd(width) : `${text.slice(0, Math.max(0, width - 2)).trimEnd()}..`.padEnd(width);
+}
+
+/** The first `max` of them, and how many there are besides. */
+export function someOf(items: readonly string[], max: number): string {
+  const more = items.length - max;
+  return more > 0 ? `${items.slice(0, max).join(", ")} and ${more} more` : items.join(", ");
+}
+
 function pieces(word: string, width: number): string[] {
   return word.length <= width ? [word] : (word.match(new RegExp(`.{1,${width}}`, "g")) ?? []);
 }
@@ -29,6 +50,7 @@ const COLOURS: Partial<Record<VerdictKind, "green" | "yellow" | "red" | "gray">>
   OK: "green",
   REFUSED: "yellow",
   DEGRADED: "yellow",
+  UNSPEC: "gray",
   NA: "gray",
 };
 

@@ -1,7 +1,8 @@
 /** Finding the devices that play a scenario: on the host that was read where it has what they need, else in the catalogue. */
 import type { P2pMapType } from "@dma-buf/core";
-import { type Bar, type CatalogueTopology, p2pVerdict, type PciFunction, t1, t2, type Topology } from "@dma-buf/pci";
-import type { Scenario } from "./scenario/scenario.js";
+import { type Bar, p2pVerdict, type PciFunction, type Topology } from "@dma-buf/pci";
+import type { Scenario, Step } from "./scenario/scenario.js";
+import { catalogueTopology, placesOf } from "./world/topology.js";
 
 export interface Binding {
   readonly where: "host" | "catalogue";
@@ -16,7 +17,6 @@ export interface Binding {
 
 /** The smallest BAR worth exporting: three pages around a hole need four. */
 const BAR_BYTES_MIN = 16 * 4096;
-const OFFSET_BYTES = 0x20_0000_0000;
 
 export function bind(scenario: Scenario, host: Topology | null): Binding {
   const found = host ? onHost(scenario, host) : "no host was given";
@@ -28,21 +28,25 @@ function onHost(scenario: Scenario, host: Topology): Binding | string {
   if (scenario.exporter.kind !== "vfio-pci") return `needs an exporter of the kind ${scenario.exporter.kind}`;
   const special = Object.entries(modifiers).filter(([name]) => name !== "vm");
   if (special.length > 0) return `needs ${special.map(([name, value]) => `${name} ${value}`).join(", ")}`;
+  if (scenario.importers.flatMap(placesOf).includes("apart"))
+    return "needs a device of which one function is near and one is not";
   if (forwards !== "unknown") return `needs a root complex that is known ${forwards === "yes" ? "" : "not "}to forward`;
+  const sizeBytes = bytesOf(scenario);
   const bars = exportable(host).filter(
-    ({ fn }) => (host.hostBridgeOf(fn).busOffsetBytes !== 0) === (offset === "nonzero"),
+    ({ fn, bar }) =>
+      bar.sizeBytes >= sizeBytes && (host.hostBridgeOf(fn).busOffsetBytes !== 0) === (offset === "nonzero"),
   );
   for (const { fn, bar } of bars) {
     const devices = partners(scenario, host, fn);
     if (devices) return binding("host", host, fn, bar, devices);
   }
-  return missing(scenario, bars.length > 0);
+  return missing(scenario, bars.length > 0, sizeBytes);
 }
 
 /** What the host would have to have. */
-function missing({ topology, importers }: Scenario, hasBar: boolean): string {
+function missing({ topology, importers }: Scenario, hasBar: boolean, sizeBytes: number): string {
   if (!hasBar && topology.offset === "nonzero") return "needs a bus offset, which this capture does not show";
-  const bar = `a function that decodes a memory BAR of ${BAR_BYTES_MIN / 1024} KiB or more`;
+  const bar = `a function that decodes a memory BAR of ${Math.ceil(sizeBytes / 1024)} KiB or more`;
   const wanted = devicesOf(importers);
   if (!hasBar || wanted === 0) return `needs ${bar}`;
   const others = wanted === 1 ? "another device" : `${wanted} other devices`;
@@ -50,6 +54,25 @@ function missing({ topology, importers }: Scenario, hasBar: boolean): string {
   const where =
     topology.base === "T1" ? "below one switch, without ACS redirect between them" : `behind a port${route}`;
   return `needs ${bar} and ${others} that may master the bus, ${where}`;
+}
+
+/** How far into the BAR the steps reach: by the ranges that are exported, else by what is accessed. */
+function bytesOf({ given, steps, readings }: Scenario): number {
+  const args = [given, steps, ...readings.map((r) => r.steps ?? [])].flatMap(argsOf);
+  const ranges = args.flatMap((a) => a.ranges ?? []);
+  const ends = (ranges.length > 0 ? ranges : args).map(({ offset = 0, bytes = 0 }) => offset + bytes);
+  return Math.max(BAR_BYTES_MIN, ...ends);
+}
+
+interface Range {
+  readonly offset?: number;
+  readonly bytes?: number;
+}
+
+function argsOf(steps: readonly Step[]): readonly (Range & { readonly ranges?: readonly Range[] })[] {
+  return steps.flatMap((step) =>
+    step.do === "race" ? Object.values(step.tasks).flatMap(argsOf) : [step.args as Range],
+  );
 }
 
 /** Is there a port above it? What is integrated into the root complex has no path to speak of, and is nobody's first choice. */
@@ -97,20 +120,16 @@ function partners(scenario: Scenario, host: Topology, exporter: PciFunction): st
 
 /** How many functions that do DMA the importers need: a VM's memory slot needs none. */
 function devicesOf(importers: Scenario["importers"]): number {
-  return importers.filter((i) => i.kind !== "kvm").length;
+  return importers.flatMap(placesOf).length;
 }
 
 function inCatalogue(scenario: Scenario, why: string): Binding {
-  const { base, offset, allowlisted, acs } = scenario.topology;
-  const make = base === "T1" ? t1 : t2;
-  const built: CatalogueTopology = make({
-    allowlisted: allowlisted === "yes",
-    acsRedirect: acs === "redirect",
-    busOffsetBytes: offset === "nonzero" ? OFFSET_BYTES : 0,
-  });
-  const fn = built.topology.get(built.exporter);
-  const devices = built.importers.slice(0, devicesOf(scenario.importers));
-  return binding("catalogue", built.topology, fn, fn.bars[0] as Bar, devices, `${base}: the scenario ${why}`);
+  const { topology, exporter, importers, apart } = catalogueTopology(scenario);
+  const fn = topology.get(exporter);
+  const left = { near: [...importers], apart: [...apart] };
+  const devices = scenario.importers.flatMap(placesOf).map((place) => left[place].shift() as string);
+  const text = `${scenario.topology.base}: the scenario ${why}`;
+  return binding("catalogue", topology, fn, fn.bars[0] as Bar, devices, text);
 }
 
 function binding(

@@ -1,11 +1,13 @@
 /** One cell: a scenario under a contract, played by the posted and by the conforming pair. */
-import type { TraceEvent } from "@dma-buf/core";
-import type { Binding } from "./binding.js";
-import { blame } from "./blame.js";
+import type { Strategy } from "@dma-buf/core";
+import { bind, type Binding } from "./binding.js";
+import { blame, type Counterfactuals } from "./blame.js";
 import type { Column } from "./column.js";
+import { onCalmPlatform } from "./calm.js";
 import { type Played, playAll } from "./readings.js";
-import type { Result, Verdict } from "./result.js";
-import { AS_POSTED, type CellOptions, CONFORMING, GOOD_EXPORTER, traceCell } from "./run.js";
+import { evidenceOf } from "./evidence.js";
+import type { Explanation, Result, Verdict } from "./result.js";
+import { AS_POSTED, type CellOptions, CONFORMING, GOOD_EXPORTER, type OrderResult, runIn, traceCell } from "./run.js";
 import { hasRace, type Scenario, type ScenarioCell } from "./scenario/scenario.js";
 import { sameVerdict } from "./scenario/verdict-text.js";
 import { exporterKinds, importerKinds } from "./world/kinds.js";
@@ -17,10 +19,13 @@ export class Cell {
   readonly #scenario: Scenario;
   readonly #column: Column;
   readonly #binding: Binding;
+  readonly #others: () => Iterable<Cell>;
   readonly #expected: ScenarioCell | null;
   readonly #played = new Map<Cast, Played>();
 
-  constructor(scenario: Scenario, column: Column, binding: Binding) {
+  /** @param others the same scenario under other contracts, to see whether they serve; asked only where this one does not */
+  constructor(scenario: Scenario, column: Column, binding: Binding, others: () => Iterable<Cell> = () => []) {
+    this.#others = others;
     this.#scenario = scenario;
     this.#column = column;
     this.#binding = binding;
@@ -34,7 +39,10 @@ export class Cell {
     const found = {
       asPosted: posted?.verdict ?? NOT_POSTED,
       conforming: conforming.verdict,
-      blame: blame(posted, conforming, () => this.#play(GOOD_EXPORTER), scenario.fault, this.#column.contract),
+      blame: blame(
+        { contract: this.#column.contract, fault: scenario.fault, posted, conforming },
+        this.#counterfactuals(),
+      ),
     };
     return {
       ...described(scenario),
@@ -55,12 +63,38 @@ export class Cell {
   }
 
   /** The worst and shortest order of a run; `null`: nobody plays it. */
-  trace(run: "conforming" | "asPosted"): { replayToken: string; trace: readonly TraceEvent[] } | null {
+  trace(run: "conforming" | "asPosted"): Pick<Explanation, "replayToken" | "trace" | "evidence"> | null {
     const cast = run === "asPosted" ? AS_POSTED : CONFORMING;
     const worst = (run === "asPosted" ? this.#posted() : this.#play(CONFORMING))?.worst;
     if (!worst) return null;
     const options = { ...this.#options(cast), scenario: worst.scenario };
-    return { replayToken: worst.token, trace: traceCell(options, worst.token) };
+    const { trace, ways } = traceCell(options, worst.token);
+    return { replayToken: worst.token, trace, evidence: evidenceOf(this.#binding, ways) };
+  }
+
+  /** Does it serve, by dma-buf? */
+  serves(): boolean {
+    const { policy } = this.#column.contract;
+    return policy.backing.some((call) => call !== "mmap") && this.#play(CONFORMING).verdict.verdict === "OK";
+  }
+
+  #counterfactuals(): Counterfactuals {
+    return {
+      withGoodExporter: () => this.#play(GOOD_EXPORTER).verdict,
+      onCalmPlatform: () => this.#onCalmPlatform(),
+      otherContractServes: () => [...this.#others()].some((other) => other.serves()),
+    };
+  }
+
+  #onCalmPlatform(): Verdict {
+    const scenario = onCalmPlatform(this.#scenario);
+    return playAll({ ...this.#options(CONFORMING), scenario, binding: bind(scenario, null) }).verdict;
+  }
+
+  /** The conforming pair once more, in an order of somebody's choice; `null`: nobody plays it. */
+  again(strategy: Strategy): OrderResult | null {
+    const worst = this.#play(CONFORMING).worst;
+    return worst && runIn(strategy, { ...this.#options(CONFORMING), scenario: worst.scenario });
   }
 
   #posted(): Played | null {

@@ -1,11 +1,11 @@
 /** The comparison: every scenario under every contract, on one machine. */
 import { topologyOf, type Capture, type Topology } from "@dma-buf/pci";
-import { bind } from "./binding.js";
 import { readScenarios } from "./catalogue.js";
-import { Cell } from "./cell.js";
+import type { Cell } from "./cell.js";
 import type { Column } from "./column.js";
 import { columns as ours } from "./columns/index.js";
 import type { Comparison, Explanation } from "./result.js";
+import { row } from "./row.js";
 import type { Scenario } from "./scenario/scenario.js";
 
 /** Bad use: the message names the value, the rule and the remedy. */
@@ -34,8 +34,8 @@ export interface CompareOptions {
 export function compare(options: CompareOptions = {}): Comparison {
   const { scenarios, columns, host, machine } = chosen(options);
   const results = scenarios.flatMap((scenario) => {
-    const binding = bind(scenario, host);
-    return columns.map((column) => new Cell(scenario, column, binding).result());
+    const cells = row(scenario, columns, host);
+    return cells.map((cell) => cell.result());
   });
   return { schemaVersion: 2, machine, contracts: columns.map((c) => c.contract.id), results };
 }
@@ -50,8 +50,7 @@ export interface ExplainOptions extends Pick<CompareOptions, "capture" | "catalo
 /** One cell with the trace of its worst and shortest order. @throws UsageError for ids that do not exist, or NA. */
 export function explain({ scenario: id, contract, run = "conforming", ...rest }: ExplainOptions): Explanation {
   const { scenarios, columns, host } = chosen({ ...rest, scenarios: [id], contracts: [contract] });
-  const [scenario] = scenarios as [Scenario];
-  const cell = new Cell(scenario, columns[0] as Column, bind(scenario, host));
+  const [cell] = row(scenarios[0] as Scenario, columns, host) as [Cell];
   const traced = cell.trace(run);
   if (!traced)
     throw new UsageError(
@@ -62,7 +61,8 @@ export function explain({ scenario: id, contract, run = "conforming", ...rest }:
   return { schemaVersion: 2, result: cell.result(), run, ...traced };
 }
 
-function chosen(options: CompareOptions) {
+/** What options name. @throws UsageError for what there is none of */
+export function chosen(options: CompareOptions) {
   const { catalogue = readScenarios(), capture } = options;
   return {
     scenarios: choose("scenario", catalogue, (s) => s.id, options.scenarios),

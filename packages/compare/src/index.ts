@@ -24,5 +24,15 @@ export {
 } from "./result.js";
 export { ScenarioError } from "./scenario/error.js";
 export { readScenario } from "./scenario/read.js";
-export type { ActorSpec, Position, Reading, Scenario, ScenarioCell, ScenarioTopology, Step } from "./scenario/scenario.js";
+export type {
+  ActorSpec,
+  Position,
+  Reading,
+  Scenario,
+  ScenarioCell,
+  ScenarioTopology,
+  Step,
+} from "./scenario/scenario.js";
 export { verdictText } from "./scenario/verdict-text.js";
+export { versus, type Side, type Versus, type VersusOptions } from "./versus.js";
+export { badness } from "./judge.js";

@@ -1,6 +1,7 @@
 /** Derives a verdict from what happened on the machine: bytes, faults, refusals, ledgers. Nothing else is asked. */
 import { type AccessResult, describeEnd, type DmaBufError, type Framework, hex, type RunEnd } from "@dma-buf/core";
 import type { Machine } from "@dma-buf/machine";
+import { ruleOfRefusal, type Where } from "./refusal-rule.js";
 import type { Rule, Verdict, VerdictKind } from "./result.js";
 import { type Content, isWithin, type PhysRange } from "./world/content.js";
 
@@ -38,6 +39,14 @@ interface GivenUp {
   readonly what: string;
 }
 
+/** A write that may not be there yet: who reads there next decides. */
+interface UnderWay {
+  readonly content: Content;
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+  readonly before: Uint8Array;
+}
+
 /** An access, and what it should have met. */
 export interface Met {
   readonly content: Content;
@@ -52,16 +61,19 @@ export interface Met {
 export class Judge {
   readonly #fw: Framework;
   readonly #machine: Machine;
+  readonly #where: Where;
   readonly #marks: Mark[] = [];
   readonly #good: Rule[] = [];
+  readonly #underWay: UnderWay[] = [];
   #givenUp: readonly GivenUp[] = [];
   #tablesBefore = 0;
   #patterns = 0;
   #na: string | null = null;
 
-  constructor(fw: Framework, machine: Machine) {
+  constructor(fw: Framework, machine: Machine, where: Pick<Where, "exporter" | "devices">) {
     this.#fw = fw;
     this.#machine = machine;
+    this.#where = { ...where, machine, contract: fw.contract };
   }
 
   /** The actors are there: what is out now is theirs for good. */
@@ -73,6 +85,11 @@ export class Judge {
   pattern(sizeBytes: number): Uint8Array {
     const seed = ++this.#patterns;
     return Uint8Array.from({ length: sizeBytes }, (_, i) => (i * 31 + seed * 97 + 1) & 0xff);
+  }
+
+  /** These bytes are on their way: whoever reads them next must find them. */
+  willWrite(content: Content, offset: number, bytes: Uint8Array): void {
+    this.#underWay.push({ content, offset, bytes, before: content.read(offset, bytes.length) });
   }
 
   /** From now on nobody may reach this memory through the buffer. */
@@ -91,11 +108,20 @@ export class Judge {
   }
 
   refused(error: DmaBufError): void {
-    this.#marks.push({ verdict: "REFUSED", rule: { kind: "kernel", id: error.op, text: error.message }, error });
+    this.#marks.push({ verdict: "REFUSED", rule: ruleOfRefusal(error, this.#where), error });
   }
 
   refusedWhileTaken(who: string, error: DmaBufError): void {
-    this.good({ kind: "kernel", id: error.op, text: `${who} asks after the memory was taken away and is refused: ${error.code}` });
+    this.good({
+      kind: "kernel",
+      id: error.op,
+      text: `${who} asks after the memory was taken away and is refused: ${error.code}`,
+    });
+  }
+
+  /** The guest itself refuses: there is no errno of the host. */
+  guestRefused(text: string): void {
+    this.mark("REFUSED", { kind: "device", id: "report", text });
   }
 
   /** Something that an actor saw on the machine, beyond its accesses. */
@@ -118,20 +144,46 @@ export class Judge {
         id: "I2",
         text: `${who} ${did} ${stale.what} at offset ${hex(offset)} after it was given up: its translation had outlived the invalidate`,
       });
+    const secret = this.#disclosed();
+    if (secret) return this.mark("DISCLOSE", { kind: "invariant", id: "I6", text: `${who} ${did} ${secret}` });
     // Memory that was given up may fault or vanish: that is how hardware says so.
     if (isTaken) return this.good({ kind: "bytes", id: "I2", text: `${who} no longer reaches the buffer` });
     if (result.kind === "fault")
-      return this.mark("FAULT", { kind: "iommu", id: result.by, text: `${who}: ${result.by} stopped it: ${result.reason}` });
+      return this.mark(result.by === "a machine check" ? "CRASH" : "FAULT", {
+        kind: "iommu",
+        id: result.by,
+        text: `${who}: ${result.by} stopped it: ${result.reason}`,
+      });
     const seen =
       did === "wrote" ? content.read(offset, bytes.length) : result.kind === "done" ? result.bytes : new Uint8Array(0);
-    if (!same(seen, bytes))
+    const last = did === "read" ? this.#lastWrite(met) : undefined;
+    if (last && same(seen, last.before))
+      return this.mark("STALE", {
+        kind: "bytes",
+        id: "I2",
+        text: `${who} reads at offset ${hex(offset)} what was there before the last write, which stays in a copy`,
+      });
+    const isMissed = !same(seen, last?.bytes ?? bytes);
+    if (isMissed && this.#isRemoved)
+      return this.mark("FAULT", {
+        kind: "port",
+        id: this.#where.exporter,
+        text: `${who} ${did} what was pulled out: the port above answers with an unsupported request, and its link is down`,
+      });
+    if (isMissed)
       return this.mark("CORRUPT", {
         kind: "bytes",
         id: "I1",
-        text: `${bytes.length} bytes that ${who} ${did} are not those of the buffer, and no error says so: ${result.kind === "lost" ? result.reason : "they went elsewhere"}`,
+        text: `${bytes.length} bytes that ${who} ${did} are not those of the buffer, and no error says so: ${result.kind === "lost" ? result.reason : this.#instead(did)}`,
       });
+    const compromise = content.compromise?.();
+    if (compromise) this.mark("DEGRADED", { kind: "bytes", id: "I1", text: compromise });
     const arrived = hex(this.#machine.arrivals.at(-1)?.physical ?? 0);
-    this.good({ kind: "bytes", id: "I1", text: `${bytes.length} bytes ${did} by ${who} at ${via} are those of the buffer at ${arrived}` });
+    this.good({
+      kind: "bytes",
+      id: "I1",
+      text: `${bytes.length} bytes ${did} by ${who} at ${via} are those of the buffer at ${arrived}`,
+    });
   }
 
   /** How the run ended, if not by itself. */
@@ -146,7 +198,11 @@ export class Judge {
     const left = { buffers, references, attachments, mappings, pins, dmaMappings, tables: tables - this.#tablesBefore };
     const out = Object.entries(left).filter(([, n]) => n !== 0);
     if (out.length > 0)
-      this.mark("RESLEAK", { kind: "invariant", id: "I7", text: `never given back: ${out.map(([what, n]) => `${n} ${what}`).join(", ")}` });
+      this.mark("RESLEAK", {
+        kind: "invariant",
+        id: "I7",
+        text: `never given back: ${out.map(([what, n]) => `${n} ${what}`).join(", ")}`,
+      });
     const bug = this.#fw.findings.find((f) => f.level === "bug");
     if (bug) this.mark("CRASH", { kind: "contract", id: bug.requirement, text: bug.message, source: bug.source });
   }
@@ -155,12 +211,23 @@ export class Judge {
     if (this.#na !== null) return { verdict: "NA" };
     const kinds = RANK.filter((kind) => this.#marks.some((m) => m.verdict === kind));
     const [first = "OK", ...also] = kinds;
-    const error = this.#marks.find((m) => m.verdict === first)?.error;
+    const { error } = this;
     return {
       verdict: first,
       ...(error ? { errno: error.code, stage: error.stage } : {}),
+      ...(first === "REFUSED" && !error ? { errno: "GUEST", stage: "guest" } : {}),
       ...(also.length > 0 ? { also } : {}),
     };
+  }
+
+  /** What the verdict's refusal was refused with; `null`: it is none. */
+  get error(): DmaBufError | null {
+    const worst = this.#worst;
+    return (worst && this.#marks.find((m) => m.verdict === worst)?.error) ?? null;
+  }
+
+  get #worst(): VerdictKind | undefined {
+    return RANK.find((kind) => this.#marks.some((m) => m.verdict === kind));
   }
 
   /** What decided. */
@@ -169,6 +236,31 @@ export class Judge {
     const { verdict } = this.verdict;
     const nothing: Rule = { kind: "bytes", id: "I1", text: "nothing was accessed" };
     return this.#marks.find((m) => m.verdict === verdict)?.rule ?? this.#good.at(-1) ?? nothing;
+  }
+
+  /** Where bytes are that are not where they should be. */
+  #instead(did: "wrote" | "read"): string {
+    if (did === "wrote") return "they went elsewhere";
+    return this.#machine.cpuCache ? "it went past caches that have newer ones" : "they came from elsewhere";
+  }
+
+  get #isRemoved(): boolean {
+    const { functions, topology } = this.#machine;
+    return functions.isRemoved(topology.get(this.#where.exporter));
+  }
+
+  #lastWrite({ content, offset, bytes }: Met): UnderWay | undefined {
+    const isHere = (w: UnderWay): boolean =>
+      w.content === content && w.offset === offset && w.bytes.length === bytes.length;
+    return this.#underWay.findLast(isHere);
+  }
+
+  /** Bytes of one VM's that the last access reached by nobody's trusted path, in words. */
+  #disclosed(): string | null {
+    const { by, issued, physical } = this.#machine.arrivals.at(-1) ?? {};
+    if (by === undefined || physical == null) return null;
+    const range = this.#machine.private.secretTo(issued?.trust ?? by, physical);
+    return range && `bytes at ${hex(physical)} that are private to ${range.owner}, and nothing on the way stopped it`;
   }
 
   /** Memory that the last access reached although it was given up before that. */

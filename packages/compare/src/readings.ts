@@ -9,6 +9,8 @@ export interface Played {
   readonly verdict: Verdict;
   readonly rule: Rule;
   readonly violations: Outcome["violations"];
+  /** What a refusal was refused with. */
+  readonly error: Outcome["error"];
   readonly forwardsAsked: boolean;
   /** Of all readings together; `null`: nothing was run. */
   readonly schedules: Schedules | null;
@@ -17,17 +19,22 @@ export interface Played {
 }
 
 export function playAll(options: CellOptions): Played {
-  const { scenario, column } = options;
+  const { scenario, column, cast } = options;
   const why = scenario.unbuildable[column.contract.id];
   if (why) return notPlayed({ kind: "scenario", id: scenario.id, text: why });
-  const readings = scenario.readings.filter((r) => r.contracts?.includes(column.contract.id) ?? true);
+  const isPosted = cast.exporterAsPosted || cast.importerAsPosted;
+  const isRead = ({ contracts, posted }: Reading): boolean =>
+    (contracts?.includes(column.contract.id) ?? true) && (posted || !isPosted);
+  const readings = scenario.readings.filter(isRead);
   if (readings.length === 0) return played([{ name: "", scenario, ...runCell(options) }]);
   const runs = readings.map((reading) => {
     const read = readAs(scenario, reading);
     return { name: reading.name, scenario: read, ...runCell({ ...options, scenario: read }) };
   });
-  // Who breaks a rule of the contract is no reading of it.
-  const obedient = runs.filter((run) => run.violations.every((f) => f.party === "framework"));
+  // Who breaks a rule of the contract is no reading of it, unless that is the question.
+  const obedient = runs.filter((run) =>
+    run.violations.every((f) => f.party === "framework" || f.party === scenario.fault?.party),
+  );
   return played(obedient.length > 0 ? obedient : runs);
 }
 
@@ -42,6 +49,7 @@ function played(runs: readonly Run[]): Played {
     verdict: differ ? { verdict: "UNSPEC" } : worst.verdict,
     rule: differ ? { kind: "readings", id: worst.scenario.id, text } : worst.rule,
     violations: worst.violations,
+    error: worst.error,
     forwardsAsked: runs.some((r) => r.forwardsAsked),
     schedules: {
       explored: runs.reduce((sum, r) => sum + r.schedules.explored, 0),
@@ -52,7 +60,15 @@ function played(runs: readonly Run[]): Played {
 }
 
 function notPlayed(rule: Rule): Played {
-  return { verdict: { verdict: "NA" }, rule, violations: [], forwardsAsked: false, schedules: null, worst: null };
+  return {
+    verdict: { verdict: "NA" },
+    rule,
+    violations: [],
+    error: null,
+    forwardsAsked: false,
+    schedules: null,
+    worst: null,
+  };
 }
 
 /** The scenario as one implementation plays it. */

@@ -1,5 +1,6 @@
 /** What a comparison says, and nothing of how it is shown: the documented schema of `--json`. */
 import type { ErrnoName, Stage, TraceEvent } from "@dma-buf/core";
+import type { Evidence } from "./evidence.js";
 
 /** From good to bad; see `docs/verdicts.md`. */
 export const VERDICTS = [
@@ -60,7 +61,17 @@ export interface Rule {
    * - `readings`: implementations that all obey, and differ.
    * - `scenario`: the file says that it cannot be built.
    */
-  readonly kind: "contract" | "port" | "iommu" | "cpu" | "device" | "invariant" | "bytes" | "kernel" | "readings" | "scenario";
+  readonly kind:
+    | "contract"
+    | "port"
+    | "iommu"
+    | "cpu"
+    | "device"
+    | "invariant"
+    | "bytes"
+    | "kernel"
+    | "readings"
+    | "scenario";
   readonly id: string;
   /** One line, with the values of this run. */
   readonly text: string;
@@ -135,4 +146,6 @@ export interface Explanation {
   /** Paste into `replay()` to run that order again. */
   readonly replayToken: string;
   readonly trace: readonly TraceEvent[];
+  /** The functions on the way, the ports that each access passed, and the entries that were walked for it. */
+  readonly evidence: Evidence;
 }

@@ -1,8 +1,18 @@
 /** Runs one cast of a cell: every order of its races, and the worst of them. */
-import { explore, replay, type Framework, Scheduler, type TraceEvent } from "@dma-buf/core";
+import {
+  type DmaBufError,
+  explore,
+  replay,
+  type Framework,
+  Scheduler,
+  type Strategy,
+  type TraceEvent,
+} from "@dma-buf/core";
+import type { Way } from "@dma-buf/machine";
 import type { Binding } from "./binding.js";
 import type { Column } from "./column.js";
 import { badness } from "./judge.js";
+import { type Orders, searchOrders } from "./orders.js";
 import type { Rule, Schedules, Verdict } from "./result.js";
 import type { Scenario } from "./scenario/scenario.js";
 import type { Cast } from "./world/stage.js";
@@ -20,6 +30,8 @@ export interface Outcome {
   readonly rule: Rule;
   /** Rules of the contract that somebody broke. */
   readonly violations: Framework["findings"];
+  /** What a refusal was refused with. */
+  readonly error: Pick<DmaBufError, "op" | "stage" | "cause"> | null;
   readonly forwardsAsked: boolean;
   readonly schedules: Schedules;
   readonly token: string;
@@ -31,23 +43,33 @@ export interface CellOptions {
   readonly binding: Binding;
   readonly cast: Cast;
   readonly forwards: boolean;
+  /** @defaultValue "default" */
+  readonly orders?: Orders;
 }
 
-/** Tries every order and keeps the worst. */
+/** Tries orders and keeps the worst. */
 export function runCell(options: CellOptions): Outcome {
-  const found = explore((scheduler) => runOrder(scheduler, options, false), { badness: (r) => r.badness });
-  const { result, token } = found.worst;
-  return { ...result, token, schedules: { explored: found.explored, exhausted: found.kind === "exhausted" } };
+  const world = (scheduler: Scheduler): OrderResult => runOrder(scheduler, options, false);
+  const { worst, schedules } = searchOrders(world, (result) => result.badness, options.orders);
+  return { ...worst.result, token: worst.token, schedules };
 }
 
 /** Runs one order again and keeps its trace. */
-export function traceCell(options: CellOptions, token: string): readonly TraceEvent[] {
-  const strategy = replay(token);
-  strategy.begin();
-  return runOrder(new Scheduler(strategy), options, true).trace;
+export function traceCell(options: CellOptions, token: string): OrderResult {
+  return runIn(replay(token), options);
 }
 
-type OrderResult = Omit<Outcome, "schedules" | "token"> & { readonly trace: readonly TraceEvent[] };
+/** Runs one order and keeps its trace. */
+export function runIn(strategy: Strategy, options: CellOptions): OrderResult {
+  strategy.begin();
+  return runOrder(new Scheduler(strategy), options, true);
+}
+
+export type OrderResult = Omit<Outcome, "schedules" | "token"> & {
+  readonly trace: readonly TraceEvent[];
+  /** How each access got where it ended; kept with the trace. */
+  readonly ways: readonly Way[];
+};
 
 function runOrder(scheduler: Scheduler, options: CellOptions, trace: boolean): OrderResult {
   const world = new World(scheduler, { ...options, trace });
@@ -61,7 +83,9 @@ function runOrder(scheduler: Scheduler, options: CellOptions, trace: boolean): O
     badness: badness(verdict),
     rule,
     violations: framework.findings.filter((f) => f.level === "violation"),
+    error: judge.error,
     forwardsAsked: machine.forwardsAsked,
     trace: framework.trace.events,
+    ways: machine.ways.ended,
   };
 }

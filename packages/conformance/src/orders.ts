@@ -82,7 +82,7 @@ function search(
   const bounded: Strategy = {
     complete: true,
     begin: () => left() && !(all = !strategy.begin()),
-    pick: (runnable) => strategy.pick(runnable),
+    pick: (runnable, last) => strategy.pick(runnable, last),
     choices: () => strategy.choices(),
   };
   explore(
@@ -104,7 +104,7 @@ function atRandom(): Strategy {
   return {
     complete: false,
     begin: () => (one = seeded(seed++)).begin(),
-    pick: (runnable) => one.pick(runnable),
+    pick: (runnable, last) => one.pick(runnable, last),
     choices: () => one.choices(),
   };
 }

@@ -34,6 +34,8 @@ export interface Vma {
   readonly pages: number;
   /** Does a write go to a copy of its own? Linux: without `VM_SHARED`. @defaultValue false */
   readonly isPrivate?: boolean;
+  /** How its pages are cached, by who fills it. Linux: `vm_page_prot`. @defaultValue nobody says */
+  cache?: "uc" | "wc" | "wb";
   /** What it maps, with a reference; set by the framework. */
   buf: DmaBuf | null;
   /** The exporter's handler: `page` counts from the beginning of the VMA. */

@@ -25,6 +25,8 @@ export interface Exploration<R> {
 export interface ExploreOptions<R> {
   /** Orders after which the search gives up. @defaultValue 20_000 */
   readonly ordersMax?: number;
+  /** Steps after which one order ends as it stands. @defaultValue 1_000_000 */
+  readonly stepsMax?: number;
   /** A number that grows with how bad a result is; the search keeps the worst. */
   readonly badness: (result: R) => number;
   readonly strategy?: Strategy;
@@ -49,13 +51,13 @@ export interface ExploreOptions<R> {
  * [found.kind, found.explored, found.worst.result]; // ["exhausted", 6, "ba"]
  */
 export function explore<R>(world: (scheduler: Scheduler) => R, options: ExploreOptions<R>): Exploration<R> {
-  const { ordersMax = 20_000, badness, strategy = exhaustive() } = options;
+  const { ordersMax = 20_000, stepsMax, badness, strategy = exhaustive() } = options;
   let worst: Explored<R> | undefined;
   let worstBadness = -Infinity;
   let explored = 0;
   while (strategy.begin()) {
     if (explored === ordersMax) return { kind: "bounded", explored, ordersMax, worst: worst as Explored<R> };
-    const scheduler = new Scheduler(strategy);
+    const scheduler = new Scheduler(strategy, stepsMax);
     const result = world(scheduler);
     explored++;
     const bad = badness(result);

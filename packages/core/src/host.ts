@@ -23,8 +23,13 @@ export interface P2pVerdict {
 export interface P2pProvider {
   /** `bus address = CPU physical address - busOffsetBytes` below the provider's host bridge. */
   readonly busOffsetBytes: number;
-  /** May be called without locks; does not sleep. */
+  /** As it was when it was first asked for. May be called without locks; does not sleep. Linux: `pci_p2pdma_map_type()`. */
   verdict(client: Device): P2pVerdict;
+  /**
+   * The same, computed anew, which {@link verdict} says from then on. A host without it keeps no answers. Linux:
+   * `pci_p2pdma_distance()`.
+   */
+  distance?(client: Device): P2pVerdict;
 }
 
 /** The attributes of `dma_map_phys()` that the project uses. */

@@ -10,6 +10,8 @@ export interface Attributes {
   readonly cache: "uc" | "wc" | "wb";
   /** Does a device's access look into the CPU's caches? */
   readonly snoop: boolean;
+  /** The VM that alone may use it, by identity. A reading: nobody described such a tag. @defaultValue whoever holds the address */
+  readonly owner?: object;
 }
 
 /** An address space that can be told from another of its kind by identity. */

@@ -61,6 +61,7 @@ export class Scheduler {
   readonly #observers: ((trouble: Trouble) => void)[] = [];
   readonly #live: Cell[] = [];
   #current: Cell | null = null;
+  #last: Cell | null = null;
   #steps = 0;
   #now = 0;
   #ids = 0;
@@ -114,7 +115,7 @@ export class Scheduler {
       }
       if (this.#steps >= this.#stepsMax)
         return this.#stuck({ kind: "step-limit", stepsMax: this.#stepsMax, waits: this.#live.map(waiting) });
-      const chosen = ready.length === 1 ? 0 : this.#strategy.pick(ready);
+      const chosen = ready.length === 1 ? 0 : this.#strategy.pick(ready, this.#last);
       const task = ready[chosen];
       if (!task) throw new RangeError(`strategy chose task ${chosen} of ${ready.length} that can run`);
       this.#step(task);
@@ -151,6 +152,7 @@ export class Scheduler {
   #step(task: Cell): void {
     this.#steps++;
     this.#current = task;
+    this.#last = task;
     try {
       const { done, value } = task.op.next();
       if (done) over(task, "done", value);

@@ -10,8 +10,11 @@ export interface Strategy {
   readonly complete: boolean;
   /** Starts the next run. `false`: there is none left to try. */
   begin(): boolean;
-  /** The index of the task to step. `runnable` has at least two, in order of arrival. */
-  pick(runnable: readonly Task[]): number;
+  /**
+   * The index of the task to step. `runnable` has at least two, in order of arrival. `last` took the step before this
+   * one, whether it was picked or alone; if it is among them, another choice preempts it. `null`: nobody has run yet.
+   */
+  pick(runnable: readonly Task[], last: Task | null): number;
   /** The choices of the run so far, for {@link replayToken}. */
   choices(): readonly number[];
 }

@@ -35,16 +35,17 @@ export interface TraceEvent {
 export class Trace {
   readonly events: TraceEvent[] = [];
   readonly scheduler: Scheduler;
-  readonly #enabled: boolean;
+  /** Is anything kept? */
+  readonly enabled: boolean;
 
   constructor(scheduler: Scheduler, enabled = true) {
     this.scheduler = scheduler;
-    this.#enabled = enabled;
+    this.enabled = enabled;
   }
 
   /** `text` is a function so that a disabled trace costs no formatting. */
   emit(kind: TraceKind, text: () => string): void {
-    if (!this.#enabled) return;
+    if (!this.enabled) return;
     const { current, steps } = this.scheduler;
     this.events.push({ step: steps, task: current?.name ?? "set-up", kind, text: text() });
   }

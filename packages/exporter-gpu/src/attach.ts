@@ -12,7 +12,7 @@ export const whyNotByAddress: WhyNoPeer = (gpu, at) => {
   const { provider, window } = gpu.host;
   if (overFabric(gpu, at)) return null;
   if (!provider || !window) return "no BAR shows VRAM";
-  const verdict = at.device && provider.verdict(at.device);
+  const verdict = at.device && (provider.distance?.(at.device) ?? provider.verdict(at.device));
   return verdict && verdict.distance < 0 ? verdict.reason : null;
 };
 

@@ -23,6 +23,11 @@ export interface BufferObjectOptions {
   readonly allowed?: readonly Domain[];
   /** The CPU will not look at it: it is put where a small BAR does not show it. @defaultValue false */
   readonly noCpuAccess?: boolean;
+  /**
+   * Is it put at the end of VRAM first? Where a BAR shows a part only, amdgpu does so with what nobody said a CPU needs.
+   * @defaultValue `noCpuAccess`
+   */
+  readonly topDown?: boolean;
   /** A process's own pages, in RAM: then those are the defaults above. Cannot be exported or pinned. @defaultValue false */
   readonly userptr?: boolean;
   /** Shares the reservation of its process's address space: cannot be exported. @defaultValue false */
@@ -69,6 +74,7 @@ export type OwnedBo = { -readonly [K in keyof BufferObject]: BufferObject[K] } &
  */
 export function completed(options: BufferObjectOptions): Required<BufferObjectOptions> {
   const { sizeBytes, userptr = false, vmAlwaysValid = false, noCpuAccess = false } = options;
+  const { topDown = noCpuAccess } = options;
   const { allowed = userptr ? ["gtt"] : ["vram", "gtt"], preferred = userptr ? "gtt" : "vram" } = options;
   const bad = (message: string): never =>
     refuse("EINVAL", "amdgpu_gem_create_ioctl", "export", message, { sizeBytes, preferred, allowed });
@@ -81,7 +87,7 @@ export function completed(options: BufferObjectOptions): Required<BufferObjectOp
     bad("vram is allowed for a process's own pages, which are RAM: leave it out");
   if (!allowed.includes(preferred))
     bad(`${preferred} is preferred and not allowed: allow it, or prefer another domain`);
-  return { sizeBytes, preferred, allowed, userptr, vmAlwaysValid, noCpuAccess };
+  return { sizeBytes, preferred, allowed, userptr, vmAlwaysValid, noCpuAccess, topDown };
 }
 
 /** A buffer object with its creator's reference, in `place`. */

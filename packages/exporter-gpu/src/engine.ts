@@ -123,9 +123,9 @@ class AmdGpu implements Gpu, GpuExporter {
     for (const bo of this.live) yield* giveBack(this, bo);
   }
 
-  #firstPlace({ sizeBytes, preferred, allowed, noCpuAccess }: Required<BufferObjectOptions>): Place {
+  #firstPlace({ sizeBytes, preferred, allowed, topDown }: Required<BufferObjectOptions>): Place {
     for (const domain of [preferred, ...allowed.filter((d) => d !== preferred)]) {
-      const place = this.memory.alloc(sizeBytes, { domain, topDown: noCpuAccess }, "export");
+      const place = this.memory.alloc(sizeBytes, { domain, topDown }, "export");
       if (place) return place;
     }
     return refuse("ENOMEM", "amdgpu_bo_create", "export", `no room for ${sizeBytes} bytes in ${allowed.join(", ")}`);

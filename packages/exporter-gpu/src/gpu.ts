@@ -11,6 +11,10 @@ export interface GpuOptions {
   readonly asPosted?: boolean;
   /** Can the display engine show RAM? Then a CPU read brings the buffer there. @defaultValue true */
   readonly displayFromGtt?: boolean;
+  /** Whose driver is played as posted: `xe` wakes its GPU for who attaches. @defaultValue "amdgpu" */
+  readonly driver?: "amdgpu" | "xe";
+  /** `false`: nobody is promised that a buffer stays where it is; as posted everybody is. @defaultValue true */
+  readonly pinnable?: boolean;
   /** May VRAM be taken away from a buffer that is pinned? Then who cannot be told is refused, under Linux 7.3. @defaultValue false */
   readonly losesMemory?: boolean;
   /** A fault to inject, `false`: who attaches is not looked at, and gets whatever address there is. @defaultValue true */
@@ -66,10 +70,11 @@ export function overFabric({ host }: Gpu, { device }: DmaBufAttachment): boolean
   return device?.spaces.some((s) => s.kind === "device-private" && s.fabric === own) ?? false;
 }
 
-/** Keeps the GPU awake for an attachment, until {@link letSleep}. As posted: if it is awake. `false`: it is not. */
+/** Keeps the GPU awake for an attachment, until {@link letSleep}. amdgpu as posted: if it is awake. `false`: it is not. */
 export function* keepAwake({ host, options, awakeFor }: Gpu, at: DmaBufAttachment): Op<boolean> {
-  if (options.asPosted && !host.runtimeGetIfActive()) return false;
-  if (!options.asPosted) yield* host.runtimeGet();
+  const asks = options.asPosted && options.driver !== "xe";
+  if (asks && !host.runtimeGetIfActive()) return false;
+  if (!asks) yield* host.runtimeGet();
   awakeFor.add(at);
   return true;
 }

@@ -52,6 +52,8 @@ export function pinnable(gpu: Gpu, bo: OwnedBo): Pick<DmaBufOps, "pin" | "unpin"
   return {
     *pin(at, held) {
       present(gpu, bo, "amdgpu_dma_buf_pin", "pin");
+      if (!(gpu.options.pinnable ?? true) && !gpu.options.asPosted)
+        refuse("EINVAL", "amdgpu_dma_buf_pin", "pin", `${gpu.host.name} may have to move it: attach without a pin`);
       // Whoever is attached must be served by where it stays: not only who pins.
       const peersOnly = at.buf.attachments.every((other) => other.peer2peer);
       const domains = pinDomains(gpu, bo, peersOnly);

@@ -1,14 +1,10 @@
 /** The exporter maps, and says of each address in which space it is valid: a bus, a domain, or, without a device, the CPU's. */
-import type { Attributes } from "@dma-buf/core";
 import { mapping, needPeer2peer, needRevocable, needRoute, unpinnable } from "./serve.js";
 import { type Operations, plugin, variant, type VfioFactory, type VfioPlugin } from "./variant.js";
 
-/** A BAR: device memory, which no CPU caches. */
-const attributes: Attributes = { cache: "uc", snoop: false };
-
 const conforming: Operations = (priv) => ({
   ...unpinnable,
-  ...mapping(priv, { attributes }),
+  ...mapping(priv, { attributes: () => priv.attributes }),
   attach(at) {
     needPeer2peer(at);
     needRevocable(at, priv);

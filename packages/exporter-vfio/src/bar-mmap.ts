@@ -7,7 +7,7 @@ import { DmaBufError, type ErrnoName, type Op, PAGE_SIZE, type PfnAnswer, type V
 import { frameAt, type PhysVec, sizeOf, sliceOf } from "@dma-buf/scatterlist";
 import type { VfioHost, VfioRegion } from "./host.js";
 import type { MemoryLock } from "./memory-lock.js";
-import { BARS } from "./validate.js";
+import { BARS, wholePages } from "./validate.js";
 
 /** Leaves that a page table of the CPU has: 1 GiB, 2 MiB, 4 KiB. Linux: `PUD_ORDER`, `PMD_ORDER`. */
 const LEAF_ORDERS = [18, 9, 0];
@@ -101,11 +101,6 @@ export class BarMmaps {
     add();
     return leaf;
   }
-}
-
-/** A BAR smaller than a page has its page for itself. */
-function wholePages({ physical, sizeBytes }: VfioRegion): PhysVec {
-  return { physical, sizeBytes: Math.ceil(sizeBytes / PAGE_SIZE) * PAGE_SIZE };
 }
 
 function needInside({ pgoff, pages }: Vma, whole: PhysVec): void {

@@ -1,5 +1,5 @@
 /** One exported buffer, as its operations see it. Linux: `struct vfio_pci_dma_buf`. */
-import type { DmaBuf, DmaBufAttachment, Framework, P2pProvider, SgTable, Stage } from "@dma-buf/core";
+import type { Attributes, DmaBuf, DmaBufAttachment, Framework, P2pProvider, SgTable, Stage } from "@dma-buf/core";
 import type { PhysVec } from "@dma-buf/scatterlist";
 import type { BarMmaps } from "./bar-mmap.js";
 import type { VfioHost } from "./host.js";
@@ -13,6 +13,8 @@ export interface Owner {
   readonly asPosted: boolean;
   readonly binding: PrivateBinding;
   readonly mmaps: BarMmaps;
+  readonly memory: Attributes;
+  readonly tagsOwner: boolean;
   /** Entry arrays of tables, of all buffers of the device: made and not freed. */
   readonly tables: { made: number };
 }
@@ -40,6 +42,13 @@ export class VfioDmaBuf {
   /** Importers that hold a mapping, once for each. */
   get mappedBy(): readonly string[] {
     return [...this.#maps.values()];
+  }
+
+  /** What an annotated address says of the memory now. */
+  get attributes(): Attributes {
+    const { memory, tagsOwner, binding } = this.owner;
+    const { kvm } = binding.data;
+    return tagsOwner && kvm ? { ...memory, owner: kvm } : memory;
   }
 
   mapped(table: SgTable, importerName: string): void {

@@ -1,5 +1,5 @@
 /** An assigned function, and what takes its memory away and gives it back. Linux 7.3: vfio_pci_config.c, vfio_pci_core.c. */
-import { DmaBufError, type Framework, type MaySleep, type Op, perform } from "@dma-buf/core";
+import { type Attributes, DmaBufError, type Framework, type MaySleep, type Op, perform } from "@dma-buf/core";
 import { BarMmaps, type MmapDevice } from "./bar-mmap.js";
 import type { Owner, VfioDmaBuf } from "./buffer.js";
 import type { VfioHost } from "./host.js";
@@ -17,6 +17,12 @@ export interface Conduct {
   readonly waits: boolean;
   /** Is an empty range exported? It adds nothing. */
   readonly takesEmpty: boolean;
+  /** Does the end of a BAR bring the rest of its page? */
+  readonly byPage: boolean;
+  /** How the memory wants to be reached. */
+  readonly memory: Attributes;
+  /** Does an annotation say whose alone it is? */
+  readonly tagsOwner: boolean;
 }
 
 export class VfioDevice implements Revocable, Owner, MmapDevice {
@@ -24,6 +30,8 @@ export class VfioDevice implements Revocable, Owner, MmapDevice {
   readonly host: VfioHost;
   readonly asPosted: boolean;
   readonly waits: boolean;
+  readonly memory: Attributes;
+  readonly tagsOwner: boolean;
   readonly lock: MemoryLock;
   readonly listed: Set<VfioDmaBuf> = new Set();
   readonly tables: { made: number } = { made: 0 };
@@ -33,11 +41,13 @@ export class VfioDevice implements Revocable, Owner, MmapDevice {
   isOpen = true;
   #isAsleep = false;
 
-  constructor(fw: Framework, host: VfioHost, { asPosted, waits }: Omit<Conduct, "takesEmpty">) {
+  constructor(fw: Framework, host: VfioHost, { asPosted, waits, memory, tagsOwner }: Omit<Conduct, "takesEmpty" | "byPage">) {
     this.fw = fw;
     this.host = host;
     this.asPosted = asPosted;
     this.waits = waits;
+    this.memory = memory;
+    this.tagsOwner = tagsOwner;
     this.lock = new MemoryLock(fw.scheduler);
     this.binding = new PrivateBinding(
       host,

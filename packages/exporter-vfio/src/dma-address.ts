@@ -25,7 +25,9 @@ const asPosted: Operations = (priv) => {
     ...unpinnable,
     unmapDmaBuf,
     attach(at) {
-      if (priv.provider.verdict(at.device as Device).distance < 0) at.peer2peer = false;
+      const device = at.device as Device;
+      const { distance } = priv.provider.distance?.(device) ?? priv.provider.verdict(device);
+      if (distance < 0) at.peer2peer = false;
     },
     mapDmaBuf(at, direction, held) {
       priv.checkNotRevoked("map");

@@ -65,8 +65,8 @@ class VfioPci extends VfioDevice implements VfioExporter {
     this.needOpen("export");
     needExport(what);
     const { regionIndex, ranges, openFlags = 0 } = what;
-    const { asPosted, ops: served, takesEmpty } = this.#variant;
-    const vecs = physVecs(this.host, regionIndex, ranges, { env: this.fw.env, takesEmpty });
+    const { asPosted, ops: served, takesEmpty, byPage } = this.#variant;
+    const vecs = physVecs(this.host, regionIndex, ranges, { env: this.fw.env, takesEmpty, byPage });
     if (!asPosted) this.binding.checkExport(vecs, this.#registered);
     if (this.#unregistering) refuse("ENODEV", "export", `${this.name} is being unregistered: bind it again`);
     const provider = this.host.provider(regionIndex) as P2pProvider;

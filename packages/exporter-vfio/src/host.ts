@@ -29,4 +29,6 @@ export interface VfioHost {
   readonly hasFlr: boolean;
   /** Resets the function. Linux: `pci_try_reset_function()`. @throws DmaBufError `EAGAIN`, `ENODEV` */
   reset(): Op<void>;
+  /** Stops the device's trusted interface, where the platform has such: firmware wants that before its memory goes. */
+  readonly trustedIo?: { stop(): Op<void> };
 }

@@ -8,6 +8,7 @@ import type { VfioDmaBuf } from "./buffer.js";
 import type { MemorySection } from "./exporter.js";
 import type { VfioHost } from "./host.js";
 import type { MemoryLock } from "./memory-lock.js";
+import type { VfioDmaBufData } from "./private.js";
 
 /** A device, for those who revoke. */
 export interface Revocable {
@@ -15,6 +16,8 @@ export interface Revocable {
   readonly fw: Framework;
   readonly lock: MemoryLock;
   readonly listed: ReadonlySet<VfioDmaBuf>;
+  readonly asPosted: boolean;
+  readonly binding: { readonly data: VfioDmaBufData };
   /** Does a revoke wait at all? The exporter as posted until 2025 did not. */
   readonly waits: boolean;
   /** Mappings of the BARs by CPUs: they go first. */
@@ -47,6 +50,7 @@ export class Section implements MemorySection {
 
   *revoke(): Op<void> {
     this.#needLock("revoke");
+    yield* this.#stopTrusted();
     this.#dev.mmaps.zap();
     yield* this.#move(true);
   }
@@ -82,6 +86,12 @@ export class Section implements MemorySection {
     if (!this.#hasEnded) return;
     const { name } = this.#dev.host;
     throw new TypeError(`${what}() after end(): memory_lock of ${name} is given back, take it again`);
+  }
+
+  /** Where the device is one VM's, its interface stops first: what the VM has of it could not be taken away else. */
+  *#stopTrusted(): Op<void> {
+    const { asPosted, binding, host } = this.#dev;
+    if (!asPosted && binding.data.isPrivate) yield* host.trustedIo?.stop() ?? [];
   }
 
   *#move(revoke: boolean): Op<void> {

@@ -36,7 +36,7 @@ export function needRevocable(at: DmaBufAttachment, { owner }: VfioDmaBuf): void
 export function needRoute(at: DmaBufAttachment, { owner, provider }: VfioDmaBuf): void {
   const device = at.device as Device;
   if (device.spaces.length === 0) return;
-  const { mapType, reason } = provider.verdict(device);
+  const { mapType, reason } = provider.distance?.(device) ?? provider.verdict(device);
   if (mapType === "not-supported")
     refuse("EOPNOTSUPP", "attach", `${at.importerName} cannot reach ${owner.host.name}: ${reason}`);
 }
@@ -50,7 +50,7 @@ export function needRouteByPfn(at: DmaBufAttachment, { owner, provider }: VfioDm
 /** How a variant maps, apart from what all have in common. */
 export interface HowToMap {
   /** Given: each run says its space, and these. @defaultValue null: runs are DMA addresses */
-  readonly attributes?: Attributes;
+  attributes?(): Attributes;
   /** For one importer. */
   options?(device: Device): Partial<MapOptions>;
   /** Is the entry array of a table lost when the table is freed? */
@@ -62,7 +62,6 @@ export type Mapping = Required<Pick<DmaBufOps, "mapDmaBuf" | "unmapDmaBuf">>;
 /** Maps with `dma_buf_phys_vec_to_sgt()`; each live mapping is counted, for the revoke that waits for its end. */
 export function mapping(priv: VfioDmaBuf, how: HowToMap = {}): Mapping {
   const { owner, provider, vecs } = priv;
-  const { attributes = null } = how;
   const { env } = owner.fw;
   return {
     *mapDmaBuf(at, direction) {
@@ -70,6 +69,7 @@ export function mapping(priv: VfioDmaBuf, how: HowToMap = {}): Mapping {
       priv.checkNotRevoked("map");
       priv.checkShared(at, "map");
       for (const op of ["dma_buf_phys_vec_to_sgt", "sg_alloc_table"]) env.alloc(allocation(op));
+      const attributes = how.attributes?.() ?? null;
       const options = { provider, mmio: true, attributes, ...(device && how.options?.(device)) };
       const table = yield* mapPhysVecs(device, vecs, direction, options);
       owner.tables.made++;

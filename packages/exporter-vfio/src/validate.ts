@@ -21,6 +21,11 @@ export interface Checks {
   readonly env?: Allocator;
   /** Is an empty range taken, which adds nothing? The exporter as posted until 2025 held only its alignment against it. */
   readonly takesEmpty?: boolean;
+  /**
+   * Does a range that ends with a BAR smaller than a page have the rest of that page? A mapping of the region does: VFIO keeps
+   * it free. Linux: `vfio_pci_probe_mmaps()`.
+   */
+  readonly byPage?: boolean;
 }
 
 interface Bytes {
@@ -49,11 +54,13 @@ export function physVecs(
   host: VfioHost,
   regionIndex: number,
   ranges: readonly DmaRange[],
-  { env, takesEmpty = false }: Checks = {},
+  { env, takesEmpty = false, byPage = false }: Checks = {},
 ): PhysVec[] {
   needRanges(ranges.length);
-  const region = claimedBar(host, regionIndex);
-  const bytes = ranges.map(({ offset, length }) => ({ offset: u64("offset", offset), length: u64("length", length) }));
+  const claimed = claimedBar(host, regionIndex);
+  const region = byPage ? wholePages(claimed) : claimed;
+  const wanted = byPage ? ranges.map((range) => toPageEnd(range, claimed)) : ranges;
+  const bytes = wanted.map(({ offset, length }) => ({ offset: u64("offset", offset), length: u64("length", length) }));
   checkInput(bytes, takesEmpty);
   needMemory(env, "vfio_pci_core_feature_dma_buf", 1);
   needMemory(env, "vfio_pci_core_feature_dma_buf", bytes.length);
@@ -90,6 +97,16 @@ export function needMemory(env: Allocator | undefined, op: string, count: number
       { count },
     );
   env?.alloc({ id: `vfio/${op}`, op, stage: "export", source: "Linux 7.3, drivers/vfio/pci/vfio_pci_dmabuf.c" });
+}
+
+/** A BAR with the rest of its last page: one smaller than a page has its page for itself. */
+export function wholePages({ physical, sizeBytes }: VfioRegion): VfioRegion {
+  return { physical, sizeBytes: Math.ceil(sizeBytes / PAGE_SIZE) * PAGE_SIZE };
+}
+
+function toPageEnd(range: DmaRange, { sizeBytes }: VfioRegion): DmaRange {
+  if (Number(range.offset) + Number(range.length) !== sizeBytes) return range;
+  return { offset: range.offset, length: wholePages({ physical: addr(0), sizeBytes }).sizeBytes - Number(range.offset) };
 }
 
 function u64(name: string, value: number | bigint): bigint {

@@ -6,8 +6,8 @@
 import { DmaBufError, type Held, type Op, type ResvGuard, Usage } from "@dma-buf/core";
 import type { ImportedBo } from "./buffer-object.js";
 import type { Gpu, TakeDown, Variant } from "./gpu.js";
-import { giveBackLater, hasRoom, over, waited } from "./take-down.js";
-import { clearAll, type Vm } from "./vm.js";
+import { giveBackLater, hasRoom, keptUntilUse, over, waited } from "./take-down.js";
+import type { Vm } from "./vm.js";
 
 /** Linux 7.3: `amdgpu_dma_buf_move_notify()`. */
 const amdgpu: TakeDown = function* (gpu, bo, content, held) {
@@ -17,22 +17,8 @@ const amdgpu: TakeDown = function* (gpu, bo, content, held) {
   for (const vm of new Set(Array.from(bo.mappings, (m) => m.vm))) yield* clearLater(gpu, vm, bo, held);
 };
 
-/** Linux 7.3: xe's callback marks the buffer as evicted; its next validation, or its close, does the rest. */
-const xe: TakeDown = function* (gpu, bo, content, held) {
-  const jobs = gpu.jobsOn(held);
-  bo.teardown = {
-    content,
-    fence: null,
-    isOver: () => true,
-    *ready() {
-      yield* waited(jobs);
-      yield* clearAll(bo.mappings);
-    },
-  };
-};
-
-/** The take-downs of Linux's drivers, by name. */
-export const asPosted: NonNullable<Variant["asPosted"]> = { amdgpu, xe };
+/** The take-downs of Linux's drivers, by name. xe's callback marks the buffer as evicted; its next validation, or its close, does the rest. */
+export const asPosted: NonNullable<Variant["asPosted"]> = { amdgpu, xe: keptUntilUse };
 
 /** An address space whose root cannot be locked is passed over: its next submission finds the ranges marked. */
 function* clearLater(gpu: Gpu, vm: Vm, bo: ImportedBo, { ticket }: Held): Op<void> {

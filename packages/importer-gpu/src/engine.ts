@@ -19,7 +19,7 @@ import type {
 } from "./importer.js";
 import { checkObject, checkWord, refuse } from "./refuse.js";
 import { Cs, type Request } from "./submit.js";
-import { fencedOnBuffer } from "./take-down.js";
+import { fencedOnBuffer, keptUntilUse } from "./take-down.js";
 import { Vm } from "./vm.js";
 import { completed } from "./vm-mapping.js";
 
@@ -30,7 +30,8 @@ export function gpuEngine(fw: Framework, host: GpuHost, options: GpuOptions, var
   const { importer = "dynamic", driver = "amdgpu" } = options;
   checkWord("importer", importer, ["dynamic", "pinned", "static"], "gpuImporter");
   checkWord("driver", driver, ["amdgpu", "xe"], "gpuImporter");
-  return new GpuDriver(new Gpu(fw, host, options, variant, fencedOnBuffer), variant);
+  const takeDowns = { conforming: fencedOnBuffer, keeping: keptUntilUse };
+  return new GpuDriver(new Gpu(fw, host, options, variant, takeDowns), variant);
 }
 
 class GpuDriver implements GpuImporter {

@@ -17,6 +17,11 @@ export interface GpuOptions {
   readonly asPosted?: boolean;
   /** Whose driver is played as posted: `xe` keeps what was evicted until its next use. @defaultValue "amdgpu" */
   readonly driver?: "amdgpu" | "xe";
+  /**
+   * What was invalidated is mapped, and its entries lead there, until the buffer is validated again or closed. Contracts that
+   * name no bound for the unmap allow it. @defaultValue false
+   */
+  readonly keeps?: boolean;
   /** A fault to inject, `false`: what was asked without the reservation is installed without a second look. @defaultValue true */
   readonly retry?: boolean;
   /** A fault to inject, `false`: entries are cleared, and the TLB is not flushed. @defaultValue true */
@@ -47,6 +52,14 @@ export interface Variant {
   refuses?(): never;
 }
 
+/** The ways to let go that are not a variant's own. */
+export interface TakeDowns {
+  /** The best that every contract allows. */
+  readonly conforming: TakeDown;
+  /** `GpuOptions.keeps`. */
+  readonly keeping: TakeDown;
+}
+
 /** One GPU with its driver. */
 export class Gpu {
   readonly fw: Framework;
@@ -61,13 +74,14 @@ export class Gpu {
   readonly contexts: Set<number> = new Set();
   #seqno = 0;
 
-  constructor(fw: Framework, host: GpuHost, options: GpuOptions, variant: Variant, conforming: TakeDown) {
+  constructor(fw: Framework, host: GpuHost, options: GpuOptions, variant: Variant, { conforming, keeping }: TakeDowns) {
     this.fw = fw;
     this.host = host;
     this.options = options;
     this.name = options.name ?? host.device.name;
     this.reach = variant.reach(host);
-    this.takeDown = (options.asPosted && variant.asPosted?.[options.driver ?? "amdgpu"]) || conforming;
+    const posted = options.asPosted && variant.asPosted?.[options.driver ?? "amdgpu"];
+    this.takeDown = options.keeps ? keeping : posted || conforming;
     this.isDeaf = options.importer === "pinned" && (variant.deafIfPinned ?? false);
   }
 

@@ -29,6 +29,20 @@ export const fencedOnBuffer: TakeDown = function* (gpu, bo, content, held) {
   });
 };
 
+/** Everything stays until the buffer is used again, or closed: then behind its jobs. */
+export const keptUntilUse: TakeDown = function* (gpu, bo, content, held) {
+  const jobs = gpu.jobsOn(held);
+  bo.teardown = {
+    content,
+    fence: null,
+    isOver: () => true,
+    *ready() {
+      yield* waited(jobs);
+      yield* clearAll(bo.mappings);
+    },
+  };
+};
+
 /** Does `work`, and then gives back what was invalidated, unless somebody who wanted to map again has done so. */
 export function giveBackLater(
   { fw, name }: Gpu,

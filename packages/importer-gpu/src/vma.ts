@@ -5,7 +5,7 @@ import { factory, type GpuImporterFactory, type GpuImporterPlugin, plugin } from
 const refuses = (): never =>
   refuse(
     "EFAULT",
-    "amdgpu_gem_userptr_ioctl",
+    "hmm_range_fault",
     "map",
     "the CPU mapping is VM_PFNMAP and cannot be pinned: import the dma-buf under a contract that maps it",
   );

@@ -1,5 +1,5 @@
 /** The exporter maps for nobody's device, and says: the CPU's addresses, to be reached so. Posted by nobody. */
-import { type BufferPath, unusable } from "./buffer-path.js";
+import { type BufferPath, refused, unusable } from "./buffer-path.js";
 import { deviceless } from "./place.js";
 import { factory, type IommufdFactory, type IommufdPlugin, plugin } from "./variant.js";
 
@@ -7,6 +7,8 @@ const conforming: BufferPath = {
   ...deviceless,
   place(_world, run) {
     if (run.kind !== "cpu-physical" || !run.attributes) throw unusable(run);
+    // A domain is nobody's in particular: its devices come by no VM's trusted path.
+    if (run.attributes.owner) throw refused("EOPNOTSUPP", "the memory is one VM's alone: import it there");
     return { physical: run.address, cache: run.attributes.cache };
   },
 };

@@ -1,6 +1,6 @@
 /**
  * No dma-buf: `IOMMU_IOAS_MAP` over a CPU mapping of the buffer. iommufd pins pages, and a mapping of a BAR has none; one
- * that followed page frames and listened to the notifier, as KVM does, could take it.
+ * that followed page frames and listened to the notifier, as KVM does, could take it, and had the protection of the mapping.
  */
 import { type BufferPath, refused } from "./buffer-path.js";
 import { byFrame, deviceless } from "./place.js";
@@ -13,7 +13,8 @@ const conforming: BufferPath = {
     const { physical, cache } = byFrame(world, run);
     // A reading: RAM in a mapping that says no page may be taken of it moves without a notifier.
     if (cache === null) throw refused("EFAULT", "RAM is mapped by its frames, and nothing holds a page of it");
-    return { physical, cache };
+    const protection = run.kind === "cpu-physical" ? run.attributes : null;
+    return { physical, cache: protection?.cache ?? cache };
   },
   endStage: "mmap",
   refusal: ({ message, cause }) => refused("EFAULT", message, "map", cause),

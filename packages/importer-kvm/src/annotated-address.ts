@@ -6,13 +6,14 @@ import { type KvmFactory, type KvmPlugin, factory, physicalOf, plugin } from "./
  * the CPU's addresses. By that of 16 January they would be no business of a dma-buf.
  */
 export const kvmImporter: KvmFactory = factory({
-  place: (run) => ({
-    physical: physicalOf(run),
-    cache: run.kind === "cpu-physical" ? (run.attributes?.cache ?? null) : null,
-  }),
+  place(run) {
+    const attributes = run.kind === "cpu-physical" ? run.attributes : null;
+    const owner = attributes?.owner;
+    return { physical: physicalOf(run), cache: attributes?.cache ?? null, ...(owner ? { owner } : {}) };
+  },
   lookAroundBytes: 2 ** 30,
   slotOver: "buffer",
-  posted: false,
+  posted: null,
 });
 
 export const dmaBufPlugin: KvmPlugin = plugin(kvmImporter, "annotated-address");

@@ -24,6 +24,8 @@ import type { FoundPage } from "./source.js";
 export interface Placed {
   readonly physical: PhysAddr;
   readonly cache: MemoryType | null;
+  /** The VM whose alone it is; not given: nobody says. */
+  readonly owner?: object;
 }
 
 /** Where a run is. @throws DmaBufError `EOPNOTSUPP` for a kind of run that a second stage cannot hold */
@@ -141,10 +143,10 @@ export class DmaBufPages {
 
   #pageOf(runs: readonly Run[], offset: number): FoundPage {
     const run = runs.find((r) => r.offset <= offset && offset < r.offset + r.sizeBytes) as Run;
-    const { physical, cache } = this.#placing.place(run);
+    const { physical, ...said } = this.#placing.place(run);
     return {
       extent: { gfn: run.offset / PAGE_SIZE, pfn: physical / PAGE_SIZE, pages: run.sizeBytes / PAGE_SIZE },
-      cache,
+      ...said,
     };
   }
 }

@@ -9,7 +9,7 @@ import type { DmaBufPages } from "./dma-buf-source.js";
 import type { RunResult } from "./exits.js";
 import { GuestMemfd } from "./guest-memfd.js";
 import type { KvmHost } from "./host.js";
-import { beginInvalidate, gfnsOver, invalidateGfns } from "./invalidating.js";
+import { beginTaking, gfnsOver, invalidateGfns } from "./invalidating.js";
 import { makeVm } from "./make-vm.js";
 import type { SlotBacking } from "./memslot.js";
 import type { KvmOptions } from "./options.js";
@@ -57,20 +57,22 @@ export class KvmImporter {
 
   /** @internal A variant makes it. */
   constructor(fw: Framework, host: KvmHost, contracted: Contracted, options: KvmOptions) {
-    const { slotOver, posted } = contracted;
-    const asPosted = posted && (options.asPosted ?? false);
+    const { slotOver, posted, postedPlace } = contracted;
+    const isPosted = posted !== null && (options.asPosted ?? false);
+    const asPosted = isPosted && posted === "rfc";
+    const placing = isPosted && postedPlace ? { ...contracted, place: postedPlace(host) } : contracted;
     const buffers = new Map<SlotBacking, DmaBufPages>();
-    const backings = () => ({ process: this.process, buffers });
+    const backings = () => ({ process: this.process, buffers, trustedIo: host.trustedIo ?? null, vm: this });
     this.name = `KVM ${host.name}`;
     this.#host = host;
     this.#rules = { privateMemory: host.privateMemory, guestPhysBits: host.table.format.vaBits, asPosted };
-    this.#vm = makeVm({ name: this.name, fw, host, options, asPosted, backings });
-    this.process = new ProcessMemory(fw, this.name, contracted, ({ hva, sizeBytes }) =>
-      beginInvalidate(this.#vm, gfnsOver(this.#vm.slots, hva, sizeBytes), "shared"),
+    this.#vm = makeVm({ name: this.name, fw, host, options, isPosted, asPosted, backings });
+    this.process = new ProcessMemory(fw, this.name, placing, ({ hva, sizeBytes }) =>
+      beginTaking(this.#vm, gfnsOver(this.#vm.slots, hva, sizeBytes)),
     );
     const { rules, vm, files } = { rules: this.#rules, vm: this.#vm, files: this.files };
     const quiet = (): Op<void> => this.process.quiet();
-    this.#world = slotWorld({ fw, vm, identity: this, rules, files, buffers, placing: contracted, quiet });
+    this.#world = slotWorld({ fw, vm, identity: this, rules, files, buffers, placing, quiet });
     const set = (region: UserMemoryRegion): Op<void> => this.setUserMemoryRegion(region);
     this.#bufferSlots = new BufferSlots({ over: slotOver, slots: vm.slots, process: this.process, files, set });
   }

@@ -31,4 +31,12 @@ export interface KvmHost {
   readonly vcpus: readonly KvmVcpuHost[];
   /** Kicks every vCPU; returns when none can use a translation that was cached before the call. Linux: `kvm_flush_remote_tlbs()`. */
   flushTlb(): Op<void>;
+  /** Devices that the VM trusts, where the platform has such; `null` or not given: it has none. */
+  readonly trustedIo?: TrustedIoHost | null;
+}
+
+/** The platform's side of devices that belong to the VM alone. With it, private frames of a mapping may be such a device's. */
+export interface TrustedIoHost {
+  /** Stops the interfaces of those devices: firmware wants that before a private mapping of theirs goes. */
+  stop(): Op<void>;
 }

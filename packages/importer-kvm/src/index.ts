@@ -11,7 +11,7 @@ export type { GmemMapping } from "./gmem-mapping.js";
 export type { GmemPage, GuestMemfdHost } from "./gmem-pages.js";
 export { FALLOC_FL } from "./gmem-requests.js";
 export type { GuestMemfd, GuestMemfdVm } from "./guest-memfd.js";
-export type { GuestAccess, KvmHost, KvmVcpuHost } from "./host.js";
+export type { GuestAccess, KvmHost, KvmVcpuHost, TrustedIoHost } from "./host.js";
 export { kvmIoctl } from "./ioctl.js";
 export type { Extent } from "./level.js";
 export type {

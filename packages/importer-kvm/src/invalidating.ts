@@ -7,12 +7,13 @@ import type { SlotTable } from "./slots.js";
 import type { Vm } from "./vm.js";
 import { type InvalidateGfns, type View, zapAndFlush } from "./zap.js";
 
-type Invalidating = Pick<Vm, "name" | "mmu" | "maxLevel" | "table" | "isPrivate" | "freeTables" | "flush">;
+type Invalidating = Pick<Vm, "name" | "mmu" | "maxLevel" | "table" | "isPrivate" | "freeTables" | "flush" | "stopTrusted">;
 
 /** All of a slot, in both views, under one hold of `mmu_lock`: begin, zap, flush, end. A reservation may be held. */
 export function* invalidateSlot(vm: Invalidating, slot: MemorySlotInit): Op<void> {
-  using _lock = yield* vm.mmu.lock.write(`an invalidate of ${vm.name}`);
   const range = { start: baseGfn(slot), end: baseGfn(slot) + pagesOf(slot) };
+  yield* stopTrusted(vm, [range]);
+  using _lock = yield* vm.mmu.lock.write(`an invalidate of ${vm.name}`);
   vm.mmu.begin(range);
   try {
     yield* zapAndFlush(vm, [range], "both");
@@ -46,6 +47,23 @@ export function* beginInvalidate(
     if (!isBegun) vm.mmu.end();
   }
   return () => endInvalidate(vm);
+}
+
+/** What the process loses, the guest loses: private frames too, if its mapping may have some. */
+export function* beginTaking(vm: Invalidating & Pick<Vm, "host">, ranges: readonly GfnRange[]): Op<() => Op<void>> {
+  yield* stopTrusted(vm, ranges);
+  return yield* beginInvalidate(vm, ranges, vm.host.trustedIo ? "both" : "shared");
+}
+
+/** It is the host that takes frames away: a device that the guest has there as its own must stop before. */
+function* stopTrusted(vm: Invalidating, ranges: readonly GfnRange[]): Op<void> {
+  if (ranges.some((range) => hasPrivate(vm, range))) yield* vm.stopTrusted();
+}
+
+function hasPrivate({ table, isPrivate }: Invalidating, { start, end }: GfnRange): boolean {
+  for (const leaf of table.leaves(start * PAGE_SIZE, (end - start) * PAGE_SIZE))
+    if (isPrivate(leaf.va / PAGE_SIZE)) return true;
+  return false;
 }
 
 /** The second half. A task that is ended waits for no lock; faults must not wait for it. */

@@ -15,11 +15,14 @@ export interface VmInit {
   readonly fw: Framework;
   readonly host: KvmHost;
   readonly options: KvmOptions;
+  /** The code as posted or merged? */
+  readonly isPosted: boolean;
+  /** That of the RFC? */
   readonly asPosted: boolean;
   readonly backings: () => Backings;
 }
 
-export function makeVm({ name, fw, host, options, asPosted, backings }: VmInit): Vm {
+export function makeVm({ name, fw, host, options, isPosted, asPosted, backings }: VmInit): Vm {
   const { retry = true, retryInProgress = true, unsafeCheckOnly = false, flush = true, nxHugePages = false } = options;
   const { table } = host;
   const attributes = new MemoryAttributes();
@@ -44,6 +47,7 @@ export function makeVm({ name, fw, host, options, asPosted, backings }: VmInit):
       for (const one of tables) host.tables.freeTable(one);
     },
     flush: flush ? () => host.flushTlb() : nothing,
+    stopTrusted: () => (isPosted ? nothing() : (host.trustedIo?.stop() ?? nothing())),
   };
 }
 

@@ -1,8 +1,9 @@
 /** What all variants can be told. */
 export interface KvmOptions {
   /**
-   * The KVM of the RFC of January 2025, where one was posted: private-memory VMs and whole buffers only, and the exporter's
-   * order is believed. @defaultValue false: the best that obeys the contract
+   * The KVM that was posted or merged, where that differs. Of the RFC of January 2025: private-memory VMs and whole buffers
+   * only, and the exporter's order is believed. Of either: nobody stops a trusted device before its private mapping goes.
+   * @defaultValue false: the best that obeys the contract
    */
   readonly asPosted?: boolean;
   /** A fault to inject, `false`: a fault looks neither at the sequence nor at what is in progress. @defaultValue true */

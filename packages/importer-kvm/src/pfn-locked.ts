@@ -5,7 +5,7 @@ import { type KvmFactory, type KvmPlugin, factory, physicalOf, plugin } from "./
 export const kvmImporter: KvmFactory = factory({
   place: (run) => ({ physical: physicalOf(run), cache: null }),
   slotOver: "buffer",
-  posted: false,
+  posted: null,
 });
 
 export const dmaBufPlugin: KvmPlugin = plugin(kvmImporter, "pfn-locked");

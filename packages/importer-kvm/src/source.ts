@@ -9,6 +9,8 @@ export interface FoundPage {
   readonly extent: Extent;
   /** What its owner says; `null`: nobody says anything, and KVM goes by the page frame. */
   readonly cache: MemoryType | null;
+  /** The VM whose alone it is: for its private frames. @defaultValue anybody's */
+  readonly owner?: object;
 }
 
 /** Installs the page, or says that the fault must be tried again. Sleeps at `mmu_lock`. */

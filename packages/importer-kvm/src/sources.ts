@@ -1,6 +1,7 @@
 /** Which pages a slot has: those of its dma-buf, of its guest_memfd, or of the process. */
 import { DmaBufError, PAGE_SIZE } from "@dma-buf/core";
 import type { DmaBufPages } from "./dma-buf-source.js";
+import type { TrustedIoHost } from "./host.js";
 import { memoryFault } from "./exits.js";
 import { baseGfn, type GmemBacking, gpaOf, type MemorySlot, type SlotBacking } from "./memslot.js";
 import type { ProcessMemory } from "./process-memory.js";
@@ -12,28 +13,39 @@ export interface Backings {
   readonly process: ProcessMemory;
   /** By a slot's backing: its dma-buf, attached. */
   readonly buffers: ReadonlyMap<SlotBacking, DmaBufPages>;
+  /** `null`: the platform has none, and a mapping has no private frames. */
+  readonly trustedIo: TrustedIoHost | null;
+  /** The VM, by identity. */
+  readonly vm: object;
 }
 
 /** `null`: the slot has no memory for that view. */
-export function sourceOf({ process, buffers }: Backings, slot: MemorySlot, isPrivate: boolean): PageSource | null {
+export function sourceOf({ process, buffers, trustedIo, vm }: Backings, slot: MemorySlot, isPrivate: boolean): PageSource | null {
   const { backing } = slot;
   const pages = buffers.get(backing);
-  if (backing.kind === "dma-buf") return pages ? fromBuffer(pages, backing.offset, isPrivate) : null;
+  if (backing.kind === "dma-buf") return pages ? fromBuffer(pages, backing.offset, isPrivate, vm) : null;
   if (backing.kind === "gmem" && (isPrivate || backing.gmem.isMappable)) return fromGmem(backing, isPrivate);
-  return isPrivate ? null : fromProcess(process);
+  return isPrivate && !trustedIo ? null : fromProcess(process);
 }
 
 /**
  * Any refusal of the exporter is `EIO`: `EFAULT` would ask the VMM to convert the frame's attributes. RFC, patch 06; for the
  * contracts that nobody coded it is a reading.
  */
-function fromBuffer(pages: DmaBufPages, offset: number, isPrivate: boolean): PageSource {
-  return (slot, gfn, install) =>
-    pages.find(
+function fromBuffer(pages: DmaBufPages, offset: number, isPrivate: boolean, vm: object): PageSource {
+  return (slot, gfn, install) => {
+    const fault = (why: string, cause?: DmaBufError): DmaBufError =>
+      memoryFault("EIO", gpaOf(gfn), isPrivate, why, cause);
+    return pages.find(
       offset + offsetIn(slot, gfn),
-      (cause) => memoryFault("EIO", gpaOf(gfn), isPrivate, cause.message, cause),
-      (page) => install(shifted(page, baseGfn(slot) - offset / PAGE_SIZE)),
+      (cause) => fault(cause.message, cause),
+      (page) => {
+        if (page.owner && !(isPrivate && page.owner === vm))
+          throw fault("the exporter says that it is one VM's alone: make the frame private there");
+        return install(shifted(page, baseGfn(slot) - offset / PAGE_SIZE));
+      },
     );
+  };
 }
 
 /** The page is held until the leaf is there. */

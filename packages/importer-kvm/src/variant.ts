@@ -1,7 +1,7 @@
 /** How the files that stand beside each other are made: one variant of the importer each, by its contract. */
 import { DmaBufError, type Framework, type PhysAddr, type PluginModule, type Run } from "@dma-buf/core";
 import type { SlotOver } from "./buffer-slots.js";
-import type { Placing } from "./dma-buf-source.js";
+import type { Place, Placing } from "./dma-buf-source.js";
 import { KvmImporter } from "./engine.js";
 import type { KvmHost } from "./host.js";
 import type { KvmOptions } from "./options.js";
@@ -10,8 +10,13 @@ import { needObject } from "./shape.js";
 /** What one contract makes of KVM. */
 export interface Contracted extends Placing {
   readonly slotOver: SlotOver;
-  /** Did anybody post a KVM for it that differs? Else there is no `asPosted`. */
-  readonly posted: boolean;
+  /**
+   * Which KVM was posted that differs: that of the RFC of January 2025, or the one that is merged, with the series of 2025
+   * that took private device memory through its mappings. `null`: there is no `asPosted`.
+   */
+  readonly posted: "rfc" | "merged" | null;
+  /** Of the posted one: where runs lie. @defaultValue as the best */
+  readonly postedPlace?: (host: KvmHost) => Place;
 }
 
 /** `kvmImporter(options)(framework, host)`: one VM. @throws TypeError for one of the three that is no object */

@@ -18,6 +18,8 @@ export interface Conduct {
   readonly reach: (device: RdmaFunction, memory: SystemMemory) => Reach;
   /** Opens the view of the buffer. */
   readonly open: (fw: Framework, at: DmaBufAttachment) => Op<Window>;
+  /** Where a region without a byte is refused: by the registration, or before that by the user's mmap. @defaultValue "map" */
+  readonly refusesEmptyAt?: "map" | "mmap";
   /** The mapping is the driver's own, and with it what bounces: it syncs around each access. */
   readonly syncs: boolean;
   /** Does a `pinned` region bring a callback, which does nothing? Where one is mandatory, it must. */

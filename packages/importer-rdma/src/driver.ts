@@ -16,6 +16,8 @@ export interface Driver {
   readonly conduct: Conduct;
   readonly guards: RdmaGuards;
   readonly pageSizesLog2: readonly number[];
+  /** Fault injection: the function for which it attaches. `undefined`: the one that does the DMA. */
+  readonly attachesFor: number | undefined;
   readonly costs: { entriesWritten: number; zaps: number; pageFaults: number; callbacks: number };
 }
 

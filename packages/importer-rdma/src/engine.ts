@@ -32,20 +32,22 @@ class RdmaDevice implements RdmaImporter {
   constructor(fw: Framework, host: RdmaHost, options: RdmaOptions, conduct: Conduct) {
     for (const [name, given] of Object.entries({ options, host, "host.functions": host?.functions }))
       checkObject(name, given, "rdmaImporter");
-    const { pageSizesLog2 = PAGE_SIZES, guards, issuesFrom } = options;
+    const { pageSizesLog2 = PAGE_SIZES, guards, issuesFrom, attachesFor } = options;
     this.name = options.name ?? host.functions[0]?.name ?? "RDMA device";
     this.#driver = {
       fw,
       host,
       conduct,
       pageSizesLog2,
+      attachesFor,
       name: this.name,
       guards: { ...ALL_GUARDS, ...guards },
       costs: { entriesWritten: 0, zaps: 0, pageFaults: 0, callbacks: 0 },
     };
     checkPageSizes(pageSizesLog2);
-    if (issuesFrom !== undefined && !host.functions[issuesFrom])
-      throw refusal("EINVAL", "rdmaImporter", `issuesFrom ${issuesFrom}: give an index into host.functions`);
+    for (const [name, index] of Object.entries({ issuesFrom, attachesFor }))
+      if (index !== undefined && !host.functions[index])
+        throw refusal("EINVAL", "rdmaImporter", `${name} ${index}: give an index into host.functions`);
     this.#issuesFrom = issuesFrom;
     this.#hca = new Hca({ syncs: conduct.syncs, fault: (mkey) => this.#fault(mkey) });
   }
@@ -60,8 +62,8 @@ class RdmaDevice implements RdmaImporter {
   }
 
   *regMr(request: RegMr): Op<MemoryRegion> {
-    const { host, guards } = this.#driver;
-    const whole = checked(request, host.functions.length);
+    const { host, guards, conduct } = this.#driver;
+    const whole = checked(request, host.functions.length, conduct.refusesEmptyAt);
     const issuer = host.functions[this.#issuesFrom ?? whole.dmaDevice] as RdmaFunction;
     const mkey = new Mkey(++this.#keys * 0x100, whole, issuer, guards);
     const mr = new Mr(this.#driver, mkey);

@@ -141,6 +141,7 @@ describe("what was registered", () => {
   it("EINVAL: requests that no function sends", () => {
     const { fw, host } = new Rig("linux-7.3");
     for (const issuesFrom of [1, -1, 0.5]) expect(() => rdmaImporter({ issuesFrom })(fw, host)).toThrow(/issuesFrom/);
+    expect(() => rdmaImporter({ attachesFor: 1 })(fw, host)).toThrow(/attachesFor 1/);
   });
 
   it("EINVAL: page sizes that are none, and nothing where options or a host belong, where the importer is made", () => {

@@ -16,7 +16,7 @@ export class Mr implements MemoryRegion {
 
   /** @throws DmaBufError `ENOMEM` */
   constructor(driver: Driver, mkey: Mkey) {
-    const { fw, name, conduct, guards, host } = driver;
+    const { fw, name, conduct, guards, host, attachesFor } = driver;
     fw.env.alloc(allocation("ib_reg_user_mr_dmabuf"));
     this.#driver = driver;
     this.mkey = mkey;
@@ -26,7 +26,7 @@ export class Mr implements MemoryRegion {
       request: mkey.request,
       guards,
       name,
-      device,
+      device: host.functions[attachesFor ?? mkey.request.dmaDevice] as RdmaFunction,
       reach: conduct.reach(device, host.memory),
       open: conduct.open,
       install: (segments) => mkey.install(tableFor(driver, mkey, segments)),

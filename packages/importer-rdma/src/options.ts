@@ -38,6 +38,11 @@ export interface RdmaOptions {
    * mapped for. @defaultValue the function that the memory region was registered with
    */
   readonly issuesFrom?: number;
+  /**
+   * Fault injection: every attachment is made for this function (an index into `host.functions`), and what the exporter says
+   * of it is used by the one that the memory region was registered with. @defaultValue that one
+   */
+  readonly attachesFor?: number;
   /** Fault injection: guards that are taken out. @defaultValue none */
   readonly guards?: Partial<RdmaGuards>;
 }

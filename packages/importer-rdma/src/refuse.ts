@@ -1,13 +1,14 @@
 /** How this importer refuses. Registration is a mapping: stage `map`. */
-import { DmaBufError, type ErrnoName } from "@dma-buf/core";
+import { DmaBufError, type ErrnoName, type Stage } from "@dma-buf/core";
 
 export function refusal(
   code: ErrnoName,
   op: string,
   message: string,
   values: Record<string, unknown> = {},
+  stage: Stage = "map",
 ): DmaBufError {
-  return new DmaBufError(code, { op, stage: "map", message, values });
+  return new DmaBufError(code, { op, stage, message, values });
 }
 
 /** @throws DmaBufError `EINVAL` nothing stands where an object belongs */

@@ -43,9 +43,10 @@ const ALL: readonly MrAccess[] = ["local-write", "remote-write", "remote-read"];
 
 /**
  * The checks of uverbs, and those of `ib_umem_dmabuf_get()`, in their order.
+ * @param emptyAt where nothing at all is refused
  * @throws DmaBufError `EINVAL`: the message says which, and what to give instead
  */
-export function checked(given: RegMr, functions: number): CheckedMr {
+export function checked(given: RegMr, functions: number, emptyAt: "map" | "mmap" = "map"): CheckedMr {
   checkObject("the request", given, "ib_reg_user_mr_dmabuf");
   checkObject("buf", given.buf, "ib_reg_user_mr_dmabuf");
   const { offset, sizeBytes, iova = offset, access = ALL, dmaDevice = 0, prefetch = true, kind, buf } = given;
@@ -66,6 +67,8 @@ export function checked(given: RegMr, functions: number): CheckedMr {
     no(`${sizeBytes} bytes from ${Math.max(offset, iova)} on wrap: end the region below 2^53`);
   if (buf.sizeBytes < offset + sizeBytes)
     no(`the buffer ends at ${buf.sizeBytes}, the region at ${offset + sizeBytes}: register what is there`);
+  if (sizeBytes === 0 && emptyAt === "mmap")
+    throw refusal("EINVAL", "mmap", "a mapping of no page: map at least one byte", { offset, sizeBytes }, "mmap");
   if (sizeBytes === 0) no("no page: register at least one byte");
   if (!(dmaDevice >= 0 && dmaDevice < functions && Number.isInteger(dmaDevice)))
     no(`the device has ${functions} function(s), and none is ${dmaDevice}: give an index into host.functions`);

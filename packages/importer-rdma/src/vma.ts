@@ -20,6 +20,7 @@ function* gup(fw: Framework, at: DmaBufAttachment): Op<Window> {
 export const rdmaImporter: RdmaFactory = variant({
   reach: () => reachAsMapped,
   open: gup,
+  refusesEmptyAt: "mmap",
   syncs: false,
   stub: true,
   revocablePins: false,

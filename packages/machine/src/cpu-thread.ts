@@ -3,7 +3,8 @@
  * the interrupt by which others have it flush.
  */
 import { type AccessResult, PAGE_SIZE, type PhysAddr, type Op, point, until } from "@dma-buf/core";
-import { CpuTlb, type CpuTlbInit } from "./cpu-tlb.js";
+import type { CpuCache } from "./cpu-cache.js";
+import { CpuTlb, type CpuTlbInit, type CpuTranslation } from "./cpu-tlb.js";
 import type { Delivery } from "./delivery.js";
 import { finish } from "./device.js";
 import type { Answer } from "./function-registers.js";
@@ -17,13 +18,15 @@ export type CpuResult =
 /** As {@link CpuResult}, or the table has no entry that allows it. Pages before the one that faulted were accessed. */
 export type ThreadResult = CpuResult | { readonly kind: "no-entry"; readonly reason: string };
 
-export interface CpuThreadInit extends Omit<CpuTlbInit, "memory" | "trace"> {
+export interface CpuThreadInit extends Omit<CpuTlbInit, "memory" | "ways"> {
   readonly machine: Machine;
   /** By which path it comes to memory that is private. */
   readonly trust: string;
   /** Who is booked. */
   readonly by: string;
 }
+
+type Hit = Extract<CpuTranslation, { readonly kind: "hit" }>;
 
 export class CpuThread {
   readonly #init: CpuThreadInit;
@@ -34,8 +37,8 @@ export class CpuThread {
 
   constructor(init: CpuThreadInit) {
     this.#init = init;
-    const { memory, trace } = init.machine;
-    this.#tlb = new CpuTlb({ ...init, memory, trace });
+    const { memory, ways } = init.machine;
+    this.#tlb = new CpuTlb({ ...init, memory, ways });
     init.machine.resources.register("tlbEntries", () => this.#tlb.cached);
   }
 
@@ -50,8 +53,8 @@ export class CpuThread {
       const found = this.#tlb.translate(address + at, access);
       if (found.kind === "fault") return this.#exit(found.reason);
       const result = yield* typeof what === "number"
-        ? this.#load(found.physical, length)
-        : this.#store(found.physical, what.subarray(at, at + length));
+        ? this.#load(found, length)
+        : this.#store(found, what.subarray(at, at + length));
       if (result.kind !== "done") return result;
       if (typeof what === "number") loaded.set(result.bytes, at);
       at += length;
@@ -100,14 +103,13 @@ export class CpuThread {
     this.#tlb.flush();
   }
 
-  *#load(physical: PhysAddr, sizeBytes: number): Op<CpuResult> {
-    const { machine } = this.#init;
+  *#load({ physical, isCached }: Hit, sizeBytes: number): Op<CpuResult> {
     this.#loads++;
     try {
       const delivery = yield* this.#travel(physical, "read");
       const bytes =
         delivery.kind === "memory"
-          ? machine.memory.read(delivery.physical, sizeBytes)
+          ? this.#memory(isCached).read(delivery.physical, sizeBytes)
           : new Uint8Array(sizeBytes).fill(0xff);
       return this.#ended(delivery, "read", sizeBytes, bytes);
     } finally {
@@ -115,11 +117,16 @@ export class CpuThread {
     }
   }
 
-  *#store(physical: PhysAddr, bytes: Uint8Array): Op<CpuResult> {
-    const { machine } = this.#init;
+  *#store({ physical, isCached }: Hit, bytes: Uint8Array): Op<CpuResult> {
     const delivery = yield* this.#travel(physical, "write");
-    if (delivery.kind === "memory") machine.memory.write(delivery.physical, bytes);
+    if (delivery.kind === "memory") this.#memory(isCached).write(delivery.physical, bytes);
     return this.#ended(delivery, "write", bytes.length, new Uint8Array(0));
+  }
+
+  /** What an access meets first: the caches, where the machine has any that somebody could miss. */
+  #memory(isCached: boolean): Pick<CpuCache, "read" | "write"> {
+    const { cpuCache, memory } = this.#init.machine;
+    return isCached && cpuCache ? cpuCache : memory;
   }
 
   /** RAM is coherent, and at once; device memory is a way off, and is decoded when the request gets there. */

@@ -1,10 +1,11 @@
 /** A CPU's TLB: it answers what it once saw until it is flushed, whatever the table says since. */
-import { hex, PAGE_SIZE, type PhysAddr, type Trace } from "@dma-buf/core";
+import { PAGE_SIZE, type PhysAddr } from "@dma-buf/core";
 import { type Access, type Format, type Protection, walk, type WalkMemory, type WalkRoot } from "@dma-buf/page-table";
+import type { Ways } from "./ways.js";
 
 /** Where an address leads, and who said so. */
 export type CpuTranslation =
-  | { readonly kind: "hit"; readonly physical: PhysAddr; readonly from: "tlb" | "table" }
+  | { readonly kind: "hit"; readonly physical: PhysAddr; readonly from: "tlb" | "table"; readonly isCached: boolean }
   | { readonly kind: "fault"; readonly reason: string };
 
 /** What a TLB stands in front of. */
@@ -15,7 +16,7 @@ export interface CpuTlbInit {
   /** Asked anew for each walk: a table that grows has another root then. */
   readonly root: WalkRoot;
   readonly memory: WalkMemory;
-  readonly trace: Trace;
+  readonly ways: Ways;
   /** Told of each page that is cached. */
   readonly onFill: (physical: PhysAddr, protection: Protection) => void;
 }
@@ -30,16 +31,17 @@ export class CpuTlb {
 
   /** The cache first; then a walk of the entries in memory, whose result is cached. */
   translate(address: number, access: Access): CpuTranslation {
-    const { name, trace } = this.#init;
+    const { name, ways } = this.#init;
     const cached = this.#pages.get(Math.floor(address / PAGE_SIZE));
     // What a cached page does not allow is walked again: its entry may have changed since.
     if (!cached?.protection[access]) return this.#walk(address, access);
-    trace.emit("walk", () => `${name}: ${hex(address)} answered by the TLB`);
-    return { kind: "hit", physical: (cached.physical + (address % PAGE_SIZE)) as PhysAddr, from: "tlb" };
+    const physical = (cached.physical + (address % PAGE_SIZE)) as PhysAddr;
+    ways.cached(name, address, physical, "TLB");
+    return { kind: "hit", physical, from: "tlb", isCached: isCached(cached.protection) };
   }
 
   flush(): void {
-    this.#init.trace.emit("store", () => `${this.#init.name}: TLB flushed`);
+    this.#init.ways.trace.emit("store", () => `${this.#init.name}: TLB flushed`);
     this.#pages.clear();
   }
 
@@ -49,18 +51,19 @@ export class CpuTlb {
   }
 
   #walk(address: number, access: Access): CpuTranslation {
-    const { name, trace, format, memory, root, onFill } = this.#init;
+    const { name, ways, format, memory, root, onFill } = this.#init;
     const found = walk(format, memory, root, address, access);
-    if (found.kind === "fault") {
-      const reason = `${found.reason} at level ${found.level}`;
-      trace.emit("walk", () => `${name}: ${hex(address)} ${access}: ${reason}`);
-      return { kind: "fault", reason };
-    }
-    const { physical, protection, leafSizeBytes } = found;
-    trace.emit("walk", () => `${name}: ${hex(address)} -> ${hex(physical)}, leaf of ${leafSizeBytes} bytes`);
+    ways.walked(name, address, access, found);
+    if (found.kind === "fault") return { kind: "fault", reason: `${found.reason} at level ${found.level}` };
+    const { physical, protection } = found;
     const page = (physical - (physical % PAGE_SIZE)) as PhysAddr;
     this.#pages.set(Math.floor(address / PAGE_SIZE), { physical: page, protection });
     onFill(page, protection);
-    return { kind: "hit", physical, from: "table" };
+    return { kind: "hit", physical, from: "table", isCached: isCached(protection) };
   }
+}
+
+/** Does the mapping let the CPU's caches answer? One without a type does, as of RAM. */
+function isCached({ cache = "wb" }: Protection): boolean {
+  return cache === "wb";
 }

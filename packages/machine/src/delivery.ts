@@ -22,7 +22,8 @@ export type Destination =
 
 /** Where a request ended. */
 export type Delivery = { readonly issued?: Issued } & (
-  | { readonly kind: "memory"; readonly physical: PhysAddr; readonly target: "ram" | "mmio" }
+  /** `snoops`: a leaf said write-back, and so the CPUs' caches are looked into, where devices do not anyway. */
+  | { readonly kind: "memory"; readonly physical: PhysAddr; readonly target: "ram" | "mmio"; readonly snoops?: boolean }
   | { readonly kind: "fault"; readonly by: string; readonly reason: string }
   /** `answer` is what a read learns; not given, it is an unsupported request. A write learns nothing. */
   | { readonly kind: "lost"; readonly reason: string; readonly answer?: Answer }

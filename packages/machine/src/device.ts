@@ -19,6 +19,8 @@ import type { Machine } from "./machine.js";
 
 const NONE = new Uint8Array(0);
 
+type Reached = Extract<Delivery, { readonly kind: "memory" }>;
+
 export class MachineDevice implements Device {
   readonly name: string;
   readonly fn: PciFunction;
@@ -42,9 +44,10 @@ export class MachineDevice implements Device {
   *write(address: DmaAddr | BusAddr, bytes: Uint8Array): Op<AccessResult> {
     yield* point("device.issue");
     this.#say(`writes ${bytes.length} bytes to ${hex(address)}`);
+    const driven = this.#driven(address);
     let worst: AccessResult = { kind: "done", bytes: new Uint8Array(0) };
-    for (const { at, length } of pieces(address, bytes.length)) {
-      const result = yield* this.#writePage(address + at, bytes.subarray(at, at + length));
+    for (const { at, length } of pieces(driven, bytes.length)) {
+      const result = yield* this.#writePage(driven + at, bytes.subarray(at, at + length));
       // Writes are posted: one that was lost does not keep the next from being sent.
       if (worst.kind === "done") worst = result;
     }
@@ -54,9 +57,10 @@ export class MachineDevice implements Device {
   *read(address: DmaAddr | BusAddr, sizeBytes: number): Op<AccessResult> {
     yield* point("device.issue");
     this.#say(`reads ${sizeBytes} bytes from ${hex(address)}`);
+    const driven = this.#driven(address);
     const bytes = new Uint8Array(sizeBytes);
-    for (const { at, length } of pieces(address, sizeBytes)) {
-      const result = yield* this.#readPage(address + at, length);
+    for (const { at, length } of pieces(driven, sizeBytes)) {
+      const result = yield* this.#readPage(driven + at, length);
       // The pages before keep what they brought; the rest is not asked for.
       if (result.kind === "lost" && result.bytes) return { ...result, bytes: bytes.fill(0xff, at) };
       if (result.kind !== "done") return result;
@@ -67,16 +71,34 @@ export class MachineDevice implements Device {
 
   *#writePage(address: number, bytes: Uint8Array): Op<AccessResult> {
     const delivery = yield* this.#machine.deliver(this, addr<DmaAddr>(address), "write");
-    if (delivery.kind === "memory") this.#machine.memory.write(delivery.physical, bytes);
+    if (delivery.kind === "memory") this.#store(delivery, bytes);
     return finish(this.#machine, this.name, delivery, "write", bytes.length, new Uint8Array(0));
   }
 
   *#readPage(address: number, sizeBytes: number): Op<AccessResult> {
     const delivery = yield* this.#machine.deliver(this, addr<DmaAddr>(address), "read");
-    const bytes = delivery.kind === "memory" ? this.#machine.memory.read(delivery.physical, sizeBytes) : NONE;
+    const bytes = delivery.kind === "memory" ? this.#load(delivery, sizeBytes) : NONE;
     const result = finish(this.#machine, this.name, delivery, "read", sizeBytes, bytes);
     if (result.kind !== "lost" || !isUnsupported(delivery)) return result;
     return { ...result, bytes: new Uint8Array(sizeBytes).fill(0xff) };
+  }
+
+  /** What of an address gets on its bus: bits that it does not drive are zero there. */
+  #driven(address: DmaAddr | BusAddr): number {
+    const driven = address % 2 ** this.dma.maskBits;
+    if (driven !== (address as number)) this.#say(`drives ${this.dma.maskBits} bits: ${hex(driven)}`);
+    return driven;
+  }
+
+  #store({ physical, snoops = false }: Reached, bytes: Uint8Array): void {
+    const { memory, cpuCache } = this.#machine;
+    if (snoops) cpuCache?.invalidate(physical, bytes.length);
+    memory.write(physical, bytes);
+  }
+
+  #load({ physical, snoops = false }: Reached, sizeBytes: number): Uint8Array {
+    const { memory, cpuCache } = this.#machine;
+    return snoops && cpuCache ? cpuCache.snoop(physical, sizeBytes) : memory.read(physical, sizeBytes);
   }
 
   #say(text: string): void {

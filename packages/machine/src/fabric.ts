@@ -1,15 +1,16 @@
 /** From the root complex to memory: who claims a physical address, and whether it takes a request that arrives now. */
-import { addr, hex, type Op, type PhysAddr, point, type Trace } from "@dma-buf/core";
+import { addr, hex, type Op, type PhysAddr, point } from "@dma-buf/core";
 import { type PciFunction, routeFromRoot, type Topology } from "@dma-buf/pci";
 import type { Delivery, Destination } from "./delivery.js";
 import type { FunctionStates } from "./function-state.js";
 import type { PhysicalMemory } from "./physical.js";
-import type { PrivateMemory } from "./private.js";
+import type { PrivateMemory, Strangers } from "./private.js";
+import type { Ways } from "./ways.js";
 
 /** What lies around the fabric. */
 export interface FabricParts {
   readonly topology: Topology;
-  readonly trace: Trace;
+  readonly ways: Ways;
   readonly memory: PhysicalMemory;
   readonly functions: FunctionStates;
   readonly private: PrivateMemory;
@@ -28,19 +29,19 @@ export class Fabric {
 
   /** What the root complex does with a physical address. `from` is `null` for a CPU: those it always forwards. */
   decode(from: PciFunction | null, physical: PhysAddr): Destination {
-    const { topology, trace, memory } = this.#parts;
+    const { topology, ways, memory } = this.#parts;
     if (memory.isRam(physical)) return { kind: "ram", physical };
     for (const bridge of topology.hostBridges) {
       const down = routeFromRoot(topology, bridge, physical);
       if (down.end.kind !== "function") continue;
       if (from && !this.#forwards()) {
-        trace.emit("route", () => `root complex: does not forward ${hex(physical)} between its ports`);
+        ways.hop({ at: "root complex", action: `does not forward ${hex(physical)} between its ports` });
         return {
           kind: "nowhere",
           reason: `the root complex does not forward peer requests: ${hex(physical)} reached nobody`,
         };
       }
-      for (const hop of down.hops) trace.emit("route", () => `${hop.at}: ${hop.action}`);
+      for (const hop of down.hops) ways.hop(hop);
       return { ...down.end, kind: "bar" };
     }
     return { kind: "nowhere", reason: `nobody claims ${hex(physical)}` };
@@ -62,7 +63,7 @@ export class Fabric {
     if (refusal) return { kind: "lost", ...refusal };
     const physical = to.kind === "ram" ? to.physical : addr<PhysAddr>(to.bar.base + to.offset);
     const secret = this.#parts.private.refusal(by, physical);
-    if (secret) return { kind: "lost", reason: `${by}: ${secret}`, answer: "unsupported-request" };
+    if (secret) return kept(`${by}: ${secret}`, this.#parts.private.secretTo(by, physical)?.strangers);
     return { kind: "memory", physical, target: to.kind === "ram" ? "ram" : "mmio" };
   }
 
@@ -70,4 +71,11 @@ export class Fabric {
     this.forwardsAsked = true;
     return this.#parts.rootComplexForwards;
   }
+}
+
+/** How hardware keeps a stranger from private memory. */
+function kept(reason: string, strangers: Strangers = "ones"): Delivery {
+  if (strangers === "rejected") return { kind: "fault", by: "the device", reason };
+  if (strangers === "machine-check") return { kind: "fault", by: "a machine check", reason };
+  return { kind: "lost", reason, answer: "unsupported-request" };
 }

@@ -103,6 +103,11 @@ export class FunctionStates {
     }
   }
 
+  /** Was it pulled out? Then the port above answers for it, and its link is down: that is seen. */
+  isRemoved(fn: PciFunction): boolean {
+    return this.of(fn).removed;
+  }
+
   /** Why `fn` cannot send a request now; `null` if it can. */
   silence(fn: PciFunction): string | null {
     const { removed, resetting, power, busMaster } = this.of(fn);

@@ -25,6 +25,7 @@ export {
   MemoryAttributes,
 } from "./attributes.js";
 export { Cpu, type CpuAccess, type CpuMapping } from "./cpu.js";
+export { CpuCache } from "./cpu-cache.js";
 export { x86Pat } from "./cpu-format.js";
 export type { CpuResult } from "./cpu-thread.js";
 export type { Arrival, Delivery, Destination, Issued } from "./delivery.js";
@@ -43,7 +44,8 @@ export { F_SEAL } from "./memfd-seals.js";
 export type { IommuMode, MachineOptions } from "./options.js";
 export type { PageBlock } from "./page-pool.js";
 export { PhysicalMemory, type PhysTarget, type RamRange } from "./physical.js";
-export { isTrusted, PrivateMemory, type PrivateRange, type PrivateSpan, vmPath } from "./private.js";
+export { isTrusted, PrivateMemory, type PrivateRange, type PrivateSpan, type Strangers, vmPath } from "./private.js";
+export { type Lookup, type Way, Ways } from "./ways.js";
 export { VfioPciDevice, type VfioPciOptions } from "./vfio.js";
 export { MachineIommufd, type MachineIommufdOptions } from "./iommufd.js";
 export { MachineDomain } from "./iommufd-domain.js";

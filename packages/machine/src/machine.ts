@@ -9,14 +9,17 @@ import {
   hex,
   type Op,
   PAGE_SIZE,
+  type Device,
   type P2pProvider,
+  type P2pVerdict,
   type PhysAddr,
   type Trace,
 } from "@dma-buf/core";
 import { createPageTable, createTableMemory, type Format, type PageTable } from "@dma-buf/page-table";
-import { type Bar, p2pVerdict, type PciFunction, type Topology } from "@dma-buf/pci";
+import { type AcsBits, type Bar, P2pCache, type PciFunction, type Topology } from "@dma-buf/pci";
 import type { Arrival, Delivery, Destination } from "./delivery.js";
 import { MemoryAttributes } from "./attributes.js";
+import { CpuCache } from "./cpu-cache.js";
 import { MachineDevice } from "./device.js";
 import { DefaultDomains } from "./dma/default-domains.js";
 import type { ReservedRegion } from "./dma/reserved.js";
@@ -24,7 +27,7 @@ import { Fabric } from "./fabric.js";
 import { FunctionStates } from "./function-state.js";
 import type { Attached } from "./iommu/domain.js";
 import type { FaultLog } from "./iommu/fault.js";
-import { FORMAT_OF } from "./iommu/kind.js";
+import { FORMAT_OF, OVERMAP_OF } from "./iommu/kind.js";
 import { IommuUnit } from "./iommu/unit.js";
 import { ResourceLedger } from "./ledger.js";
 import type { IommuMode, MachineOptions } from "./options.js";
@@ -32,19 +35,24 @@ import { PhysicalMemory } from "./physical.js";
 import { PrivateMemory } from "./private.js";
 import { ramOf } from "./ram-layout.js";
 import { Travel } from "./travel.js";
+import { Ways } from "./ways.js";
 
 /** Into RAM, bytes. */
 const TABLES_AT = 0x1000_0000;
 
 export class Machine {
-  readonly topology: Topology;
+  #topology: Topology;
   readonly trace: Trace;
   readonly memory: PhysicalMemory;
+  /** Where devices do not look into the caches of the CPUs, these; `null`: they do, and nobody can tell. */
+  readonly cpuCache: CpuCache | null;
   readonly iommu: IommuMode;
   /** The unit in front of all devices. Where the mode is `off`, everything passes through it. */
   readonly iommuUnit: IommuUnit;
   /** Every access that any device or CPU issued, in order. */
   readonly arrivals: Arrival[] = [];
+  /** How each of them got there; of a trace that keeps nothing, none. */
+  readonly ways: Ways;
   /** What each function answers and sends: decode, power, resets, removal. */
   readonly functions: FunctionStates;
   /** Memory that belongs to one VM alone. */
@@ -56,34 +64,69 @@ export class Machine {
   readonly #fabric: Fabric;
   readonly #travel: Travel;
   readonly #domains: DefaultDomains;
+  /** Answers that the kernel keeps, by provider. */
+  readonly #p2p = new Map<string, P2pCache>();
   readonly #devices = new Map<string, MachineDevice>();
   #tables: readonly PageTable[] = [];
 
   constructor(options: MachineOptions) {
     const { topology, trace, rootComplexForwards, iommuKind = "vt-d", iommuFaultsMax = 8, tablesMax = 256 } = options;
-    this.topology = topology;
+    this.#topology = topology;
     this.trace = trace;
+    const ways = new Ways(trace);
+    this.ways = ways;
     this.iommu = options.iommu;
-    const ram = ramOf(topology);
+    const ram = ramOf(topology, options.ramBytesMax);
     const basePhys = addr<PhysAddr>(ram.base + TABLES_AT);
     const memory = new PhysicalMemory([ram], createTableMemory({ basePhys, sizeBytes: tablesMax * PAGE_SIZE }));
     this.memory = memory;
+    this.cpuCache = options.coherent === false ? new CpuCache(memory) : null;
     this.private = new PrivateMemory(() => this.arrivals.length);
     this.attributes = new MemoryAttributes(memory, topology);
     const functions = new FunctionStates(topology, trace);
     this.functions = functions;
-    const fabric = new Fabric({ topology, trace, memory, functions, private: this.private, rootComplexForwards });
+    const fabric = new Fabric({ topology, ways, memory, functions, private: this.private, rootComplexForwards });
     this.#fabric = fabric;
-    const unit = new IommuUnit(iommuKind, memory, trace, iommuFaultsMax, options.untrusted ?? []);
+    const unit = new IommuUnit(iommuKind, memory, ways, iommuFaultsMax, options.untrusted ?? []);
     this.iommuUnit = unit;
     functions.onReset((fn) => unit.disableAts(fn));
     functions.isolation = unit;
-    this.#travel = new Travel({ topology, trace, memory, fabric, unit, functions });
+    const now = (): Topology => this.#topology;
+    this.#travel = new Travel({
+      get topology() {
+        return now();
+      },
+      ways,
+      memory,
+      fabric,
+      unit,
+      functions,
+    });
     const newTable = (name: string): PageTable => this.pageTable(name, FORMAT_OF[iommuKind]);
-    this.#domains = new DefaultDomains({ topology, unit, memory, newTable }, options);
+    this.#domains = new DefaultDomains({ topology, unit, memory, cache: this.cpuCache, newTable }, options);
     this.resources.registerAll(() => this.ledger);
     this.resources.registerAll(() => this.#domains.counts);
     this.resources.registerAll(() => unit.counts);
+  }
+
+  /** As it is now: what {@link setAcs} writes makes another. */
+  get topology(): Topology {
+    return this.#topology;
+  }
+
+  /**
+   * Writes a port's ACS control register, at once: `setpci`, or a quirk. Requests on their way go on as they were routed.
+   * @throws RangeError for a function that has no ACS capability, or a bit that its capability has not
+   */
+  setAcs(port: string, control: Partial<AcsBits>): void {
+    this.#topology = this.#topology.withAcs(port, control);
+    this.trace.emit(
+      "event",
+      () =>
+        `${port}: ACS ${Object.entries(control)
+          .map(([bit, on]) => `${bit} ${on ? "on" : "off"}`)
+          .join(", ")}`,
+    );
   }
 
   /** The function at `address` as a device that does DMA in its default domain. One object a function. */
@@ -127,6 +170,7 @@ export class Machine {
   pageTable(name: string, format: Format, leafSizesLog2?: readonly number[]): PageTable {
     const table = createPageTable(format, this.memory.tables, {
       ...(leafSizesLog2 ? { leafSizesLog2 } : {}),
+      ...(format === FORMAT_OF[this.iommuUnit.kind] ? { overmap: OVERMAP_OF[this.iommuUnit.kind] } : {}),
       onStore: (at, entry) => this.trace.emit("store", () => `${name}: [${hex(at)}] = 0x${entry.toString(16)}`),
     });
     // Those that were destroyed hold nothing any more.
@@ -140,13 +184,15 @@ export class Machine {
     const offset = this.topology.hostBridgeOf(fn).busOffsetBytes;
     return {
       busOffsetBytes: offset,
-      verdict: (client) => {
-        const { fn: from } = client as Partial<MachineDevice>;
-        if (!from) return { mapType: "not-supported", distance: -1, reason: `${client.name} is on no PCI bus` };
-        const { mapType, distance, reason } = p2pVerdict(this.topology, fn, from);
-        return { mapType, distance, reason };
-      },
+      verdict: (client) => verdictFor(client, (from) => this.#peers(fn).mapType(from).answer),
+      distance: (client) => verdictFor(client, (from) => this.#peers(fn).distance(from)),
     };
+  }
+
+  #peers({ address }: PciFunction): P2pCache {
+    let cache = this.#p2p.get(address);
+    if (!cache) this.#p2p.set(address, (cache = new P2pCache(address, () => this.#topology)));
+    return cache;
   }
 
   /** COMMAND.MEMORY of a function, at once. Off: nobody claims its BARs. */
@@ -178,6 +224,11 @@ export class Machine {
     return this.land(this.destination(physical), by);
   }
 
+  /** The bytes that are there now, in the CPUs' caches or behind them. Nobody's access. */
+  peek(physical: PhysAddr, sizeBytes: number): Uint8Array {
+    return this.cpuCache?.snoop(physical, sizeBytes) ?? this.memory.read(physical, sizeBytes);
+  }
+
   /** Did an answer hang on {@link MachineOptions.rootComplexForwards}? */
   get forwardsAsked(): boolean {
     return this.#fabric.forwardsAsked;
@@ -191,6 +242,15 @@ export class Machine {
 
   /** Books an access. */
   book(arrival: Omit<Arrival, "step">): void {
-    this.arrivals.push({ ...arrival, step: this.trace.scheduler.steps });
+    const booked = { ...arrival, step: this.trace.scheduler.steps };
+    this.arrivals.push(booked);
+    this.ways.end(booked);
   }
+}
+
+function verdictFor(client: Device, ask: (from: string) => P2pVerdict): P2pVerdict {
+  const { fn } = client as Partial<MachineDevice>;
+  if (!fn) return { mapType: "not-supported", distance: -1, reason: `${client.name} is on no PCI bus` };
+  const { mapType, distance, reason } = ask(fn.address);
+  return { mapType, distance, reason };
 }

@@ -41,7 +41,7 @@ export interface OtherFile {
  */
 export class MachineMemfds {
   /** The device of `/dev/udmabuf`: through it pages are synced for the CPU. */
-  readonly misc: MiscDevice = new MiscDevice("udmabuf");
+  readonly misc: MiscDevice;
   /** The kernel's own address space, in which {@link vmap} maps. */
   readonly kernel: Cpu;
   readonly #parts: MemfdParts;
@@ -50,7 +50,8 @@ export class MachineMemfds {
   #nextVmap = VMAP_AT;
 
   constructor(machine: Machine, options: MemfdsOptions = {}) {
-    const { memory, resources } = machine;
+    const { memory, resources, cpuCache } = machine;
+    this.misc = new MiscDevice("udmabuf", cpuCache);
     const [first] = memory.ram as [RamRange];
     const at = addr<PhysAddr>(first.base + FRAMES_AT);
     const { ram = { base: at, sizeBytes: first.sizeBytes - FRAMES_AT } } = options;

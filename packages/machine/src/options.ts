@@ -15,8 +15,10 @@ export interface DmaPolicy {
    * `Machine.flushQueueTimer()`. Linux: `iommu.strict=`. @defaultValue "strict"
    */
   readonly flush?: "strict" | "lazy";
-  /** Of every device. @defaultValue 64 */
-  readonly dmaMaskBits?: number;
+  /** Of every device, or by function. @defaultValue 64 */
+  readonly dmaMaskBits?: number | ReadonlyMap<string, number>;
+  /** Bus addresses that no device's requests get beyond, bytes. Linux: `bus_dma_limit`. @defaultValue none */
+  readonly busDmaLimit?: number;
   /** Bytes of bounce buffers, at 512 MiB; 0: there are none. @defaultValue 4 MiB */
   readonly swiotlbBytes?: number;
   /** What firmware says that devices use, mapped one to one in their default domains. @defaultValue none */
@@ -37,6 +39,10 @@ export interface MachineOptions extends DmaPolicy {
   readonly iommuFaultsMax?: number;
   /** Does the root complex forward peer requests between its ports? A fact of the hardware, not of Linux's policy. */
   readonly rootComplexForwards: boolean;
+  /** RAM that there is at most, below the lowest BAR. @defaultValue 2 GiB */
+  readonly ramBytesMax?: number;
+  /** Do devices look into the caches of the CPUs? @defaultValue true */
+  readonly coherent?: boolean;
   /** @defaultValue 256 tables, 1 MiB */
   readonly tablesMax?: number;
 }

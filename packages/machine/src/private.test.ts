@@ -44,6 +44,22 @@ it.each([
   expect(r.machine.memory.read(RAM, 8)).toEqual(bytes(0));
 });
 
+it.each([
+  ["rejected", { kind: "fault", by: "the device" }],
+  ["machine-check", { kind: "fault", by: "a machine check" }],
+  ["ones", { kind: "lost", bytes: bytes(0xff) }],
+  ["let-through", { kind: "done", bytes: bytes(7) }],
+] as const)("a stranger is %s, as the range says", (strangers, expected) => {
+  const r = rig();
+  r.machine.memory.write(RAM, bytes(7));
+  r.machine.private.add({ ...page(RAM), strangers });
+  const cpu = new Cpu(r.machine, "CPU 0");
+  cpu.map(0x1000, RAM, 4096, { cache: "wb" });
+  expect(r.run(cpu.read(0x1000, 8))).toMatchObject(expected);
+  expect(r.machine.private.secretTo("host CPU 0", RAM)?.owner).toBe("guest");
+  expect(r.machine.private.secretTo(vmPath("guest"), RAM)).toBeNull();
+});
+
 it("a trusted device is on the owner's path", () => {
   const r = rig();
   r.machine.private.add({ ...page(BAR), trusted: [r.nic.name] });

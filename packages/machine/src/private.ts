@@ -1,9 +1,15 @@
 /**
  * Memory that belongs to one VM alone: private RAM, or the BAR of a device that the VM trusts. A platform model,
- * unverified: Linux 7.3 does not yet connect devices to confidential VMs. Whoever comes without the owner's trusted path
- * reads ones, and what it writes is lost.
+ * unverified: Linux 7.3 does not yet connect devices to confidential VMs. What becomes of who comes without the owner's
+ * trusted path, each range says.
  */
 import { DmaBufError, hex, isPageAligned, type PhysAddr } from "@dma-buf/core";
+
+/**
+ * What hardware does with who comes without the owner's trusted path: answers ones, and drops writes; refuses with an error;
+ * raises a machine check, if a CPU comes; or does not look.
+ */
+export type Strangers = "ones" | "rejected" | "machine-check" | "let-through";
 
 /** A range with its owner. Addresses are CPU-physical. */
 export interface PrivateRange {
@@ -13,6 +19,8 @@ export interface PrivateRange {
   readonly owner: string;
   /** Who else may: the VM's trusted devices, by name. @defaultValue nobody */
   readonly trusted?: readonly string[];
+  /** @defaultValue ones */
+  readonly strangers?: Strangers;
 }
 
 /** A range, and how many arrivals there had been when it became private and when it was shared again; `null`: not yet. */
@@ -63,12 +71,15 @@ export class PrivateMemory {
     if (span) span.until = this.#now();
   }
 
-  /** Why `by` must not touch this byte; `null` if it may. A VM's vCPUs come by {@link vmPath}. */
+  /** Why `by` is kept from this byte; `null` if it is not. A VM's vCPUs come by {@link vmPath}. */
   refusal(by: string, physical: number): string | null {
-    for (const { range, until } of this.#spans)
-      if (until === null && covers(range, physical) && !isTrusted(range, by))
-        return `${hex(physical)} is private to ${range.owner}`;
-    return null;
+    const range = this.secretTo(by, physical);
+    return range && range.strangers !== "let-through" ? `${hex(physical)} is private to ${range.owner}` : null;
+  }
+
+  /** The range in which this byte is none of `by`'s business, whether or not anything keeps it out; `null`: there is none. */
+  secretTo(by: string, physical: number): PrivateRange | null {
+    return this.ranges.find((range) => covers(range, physical) && !isTrusted(range, by)) ?? null;
   }
 }
 

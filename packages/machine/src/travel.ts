@@ -1,5 +1,5 @@
 /** How a device's request travels: the ports by its number, the IOMMU, and down again to what claims it. */
-import { addr, type BusAddr, hex, type Op, type PhysAddr, point, type Trace } from "@dma-buf/core";
+import { addr, type BusAddr, hex, type Op, type PhysAddr, point } from "@dma-buf/core";
 import { type PciFunction, route, type RouteEnd, type Topology } from "@dma-buf/pci";
 import type { Delivery } from "./delivery.js";
 import type { Fabric } from "./fabric.js";
@@ -10,11 +10,13 @@ import { spacesOf } from "./iommu/domain.js";
 import { isInterrupt } from "./iommu/kind.js";
 import type { IommuUnit } from "./iommu/unit.js";
 import type { PhysicalMemory } from "./physical.js";
+import type { Ways } from "./ways.js";
 
 /** What lies on the way. */
 export interface TravelParts {
+  /** As it is now: somebody may have written to a port. */
   readonly topology: Topology;
-  readonly trace: Trace;
+  readonly ways: Ways;
   readonly memory: PhysicalMemory;
   readonly fabric: Fabric;
   readonly unit: IommuUnit;
@@ -38,10 +40,10 @@ export class Travel {
 
   /** A request from its issue on. What the sender cannot send is lost; what it can no longer take is a timeout. */
   *send(request: Request): Op<Delivery> {
-    const { functions, trace, topology, unit } = this.#parts;
+    const { functions, ways, topology, unit } = this.#parts;
     const { fn, address, access } = request;
     const wire = spacesOf(topology, fn, unit.attachedTo(fn));
-    const issued = { step: trace.scheduler.steps, address, wire };
+    const issued = { step: ways.trace.scheduler.steps, address, wire };
     const silence = functions.silence(fn);
     if (silence) return { ...mute(fn, silence), issued };
     const resets = functions.resets(fn);
@@ -66,14 +68,16 @@ export class Travel {
     const end = this.#route(fn, address, false);
     if (end.kind !== "root-complex") return yield* this.#below(end, fn);
     yield* point("iommu.lookup");
-    if (isInterrupt(address)) return this.#interrupt(request);
+    if (isInterrupt(unit.kind, address)) return this.#interrupt(request);
     const found = unit.translate(fn, address, access);
     if (found.kind === "fault") {
       unit.report({ source: fn.address, pasid: null, address, access }, found.stopped);
       return found;
     }
     const physical = found.kind === "identity" ? this.#inbound(fn, address) : found.physical;
-    return yield* fabric.arrive(fabric.decode(fn, physical), fn.address, null);
+    const delivery = yield* fabric.arrive(fabric.decode(fn, physical), fn.address, null);
+    const isWriteBack = found.kind === "hit" && found.leaf.cache === "wb";
+    return isWriteBack && delivery.kind === "memory" ? { ...delivery, snoops: true } : delivery;
   }
 
   /** By what the ATC holds, or the IOMMU's reply. From here on neither IOTLB nor table is asked. */
@@ -98,7 +102,7 @@ export class Travel {
   *#bypass({ fn, access }: Request, physical: PhysAddr): Op<Delivery> {
     const { fabric, unit } = this.#parts;
     yield* point("iommu.lookup");
-    if (unit.atcOf(fn) && !isInterrupt(physical))
+    if (unit.atcOf(fn) && !isInterrupt(unit.kind, physical))
       return yield* fabric.arrive(fabric.decode(fn, physical), fn.address, null);
     unit.report({ source: fn.address, pasid: null, address: physical, access }, "not-allowed");
     return { kind: "fault", by: "IOMMU", reason: `${hex(physical)}: translated request refused` };
@@ -128,10 +132,10 @@ export class Travel {
   }
 
   #route(fn: PciFunction, address: number, translated: boolean): RouteEnd {
-    const { functions, topology, trace } = this.#parts;
+    const { functions, topology, ways } = this.#parts;
     // Bus mastering is a run-time state, and was asked before.
     const { hops, end } = route(topology, fn, addr<BusAddr>(address), { translated, busMaster: true });
-    for (const hop of hops) trace.emit("route", () => `${hop.at}: ${hop.action}`);
+    for (const hop of hops) ways.hop(hop);
     if (end.kind !== "root-complex" && end.kind !== "function") return end;
     return functions.stopUp(fn, end.kind === "function" ? end.fn : null) ?? end;
   }
@@ -146,7 +150,7 @@ export class Travel {
   /** A write is a message to a CPU, and no memory changes; a read is answered by nobody. */
   #interrupt({ fn, address, access }: Request): Delivery {
     const what = access === "write" ? "an interrupt, which is never translated" : "no memory: unsupported request";
-    this.#parts.trace.emit("event", () => `${fn.address}: ${access} of ${hex(address)} is ${what}`);
+    this.#parts.ways.trace.emit("event", () => `${fn.address}: ${access} of ${hex(address)} is ${what}`);
     return { kind: "lost", reason: `${hex(address)} is ${what}` };
   }
 

@@ -12,6 +12,11 @@ import type { WalkResult, WalkRoot } from "./walk.js";
 export interface PageTableOptions {
   /** The leaf sizes to use, log2, a subset of the format's with the smallest in it. @defaultValue all of them */
   readonly leafSizesLog2?: readonly number[];
+  /**
+   * What becomes of a map where something is mapped. `refuse`: `EADDRINUSE`, as generic_pt has it. `replace-table`: `EEXIST`,
+   * but a leaf that is larger than all that is there takes its place without a word, as io-pgtable-arm has it. @defaultValue "refuse"
+   */
+  readonly overmap?: "refuse" | "replace-table";
   /** Called for every entry that is written, after it was. Slows everything down. */
   readonly onStore?: OnStore;
   /** Called when the root moved, with where it is now: AMD's grows. Linux: `change_top` of the driver. */

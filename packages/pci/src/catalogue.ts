@@ -17,56 +17,111 @@ export interface CatalogueOptions {
   readonly busOffsetBytes?: number;
   /** ACS ReqRedir and CmpltRedir on every port. @defaultValue false */
   readonly acsRedirect?: boolean;
+  /** ACS DirectTrans on every port: requests that the device had translated go the direct way. @defaultValue false */
+  readonly acsDirectTranslated?: boolean;
   /** @defaultValue false */
   readonly allowlisted?: boolean;
+  /** Of BAR 0 of the exporter's device, a power of two. @defaultValue 1 GiB */
+  readonly barBytes?: number;
+  /** Where that BAR is for the CPU. @defaultValue 256 GiB, or its size if that is more */
+  readonly barBase?: number;
+  /** How many functions that do DMA, where the topology has its own. @defaultValue 1 in T1, 2 in T2 */
+  readonly importers?: number;
+  /** Have those functions ATS? @defaultValue false */
+  readonly ats?: boolean;
+  /** In T1, how many more of them below root ports of their own, apart from the switch. @defaultValue 0 */
+  readonly apart?: number;
 }
 
-/** A topology with its actors: the function whose BAR 0 (1 GiB) is exported, and functions that do DMA. */
+/** A topology with its actors: the function whose BAR 0 is exported, and functions that do DMA. */
 export interface CatalogueTopology {
   readonly topology: Topology;
   readonly exporter: string;
   readonly importers: readonly string[];
+  /** Those that no switch joins to the exporter. */
+  readonly apart: readonly string[];
 }
 
 const GIB = 2 ** 30;
+const MIB = 2 ** 20;
 const BIG = 0x40_0000_0000;
 const SMALL = 0x50_0000_0000;
+/** Buses behind the switch of T1 are 3 and up: behind root ports of their own, from here on. */
+const APART_BUS = 0x20;
 
-/** T1: one root port, a switch, the exporter and one importer below it. */
+/** T1: one root port, a switch, the exporter and its importers below it. */
 export function t1(options: CatalogueOptions = {}): CatalogueTopology {
+  const { importers = 1, apart = 0 } = options;
   const port = portWith(options);
-  const big = window(BIG, GIB);
-  const small = window(SMALL, 2 ** 20);
+  const big = bigWindow(options);
+  const small = window(smallBase(options), importers * MIB);
+  const lastBus = 3 + importers;
+  const nics = count(importers).map((i) => ({
+    port: port(`0000:02:${hex2(i + 1)}.0`, "downstream-port", 2, 4 + i, 4 + i, [window(small.base + i * MIB, MIB)]),
+    nic: nic(options, `0000:${hex2(4 + i)}:00.0`, importers === 1 ? "NIC" : `NIC ${i + 1}`, small.base + i * MIB),
+  }));
+  const others = count(apart).map((i) => behindRootPort(options, i + 2, APART_BUS + i, importers + i, "NIC apart"));
   return {
     topology: topology(options, [
-      port("0000:00:01.0", "root-port", 0, 1, 4, [big, small]),
-      port("0000:01:00.0", "upstream-port", 1, 2, 4, [big, small]),
+      port("0000:00:01.0", "root-port", 0, 1, lastBus, [big, small]),
+      ...others.map((o) => o.port),
+      port("0000:01:00.0", "upstream-port", 1, 2, lastBus, [big, small]),
       port("0000:02:00.0", "downstream-port", 2, 3, 3, [big]),
-      port("0000:02:01.0", "downstream-port", 2, 4, 4, [small]),
-      endpoint("0000:03:00.0", "the exporter's device", BIG, GIB),
-      endpoint("0000:04:00.0", "NIC", SMALL, 2 ** 16),
+      ...nics.map((n) => n.port),
+      endpoint("0000:03:00.0", "the exporter's device", big.base, big.sizeBytes),
+      ...nics.map((n) => n.nic),
+      ...others.map((o) => o.nic),
     ]),
     exporter: "0000:03:00.0",
-    importers: ["0000:04:00.0"],
+    importers: nics.map((n) => n.nic.address),
+    apart: others.map((o) => o.nic.address),
   };
 }
 
-/** T2: root ports under one host bridge, the exporter below one, two importers below two others. */
+/** T2: root ports under one host bridge, the exporter below one, importers below one each. */
 export function t2(options: CatalogueOptions = {}): CatalogueTopology {
-  const port = portWith(options);
-  const windows = [0, 1].map((i) => window(SMALL + i * 2 ** 20, 2 ** 20)) as [BridgeWindow, BridgeWindow];
+  const { importers = 2 } = options;
+  const big = bigWindow(options);
+  const nics = count(importers).map((i) => behindRootPort(options, i + 2, i + 2, i, `NIC ${i + 1}`));
   return {
     topology: topology(options, [
-      port("0000:00:01.0", "root-port", 0, 1, 1, [window(BIG, GIB)]),
-      port("0000:00:02.0", "root-port", 0, 2, 2, [windows[0]]),
-      port("0000:00:03.0", "root-port", 0, 3, 3, [windows[1]]),
-      endpoint("0000:01:00.0", "the exporter's device", BIG, GIB),
-      endpoint("0000:02:00.0", "NIC 1", SMALL, 2 ** 16),
-      endpoint("0000:03:00.0", "NIC 2", SMALL + 2 ** 20, 2 ** 16),
+      portWith(options)("0000:00:01.0", "root-port", 0, 1, 1, [big]),
+      ...nics.map((n) => n.port),
+      endpoint("0000:01:00.0", "the exporter's device", big.base, big.sizeBytes),
+      ...nics.map((n) => n.nic),
     ]),
     exporter: "0000:01:00.0",
-    importers: ["0000:02:00.0", "0000:03:00.0"],
+    importers: nics.map((n) => n.nic.address),
+    apart: [],
   };
+}
+
+/** A function below a root port of its own; `place` counts the MiB in which the small BARs are. */
+function behindRootPort(options: CatalogueOptions, slot: number, bus: number, place: number, name: string) {
+  const base = smallBase(options) + place * MIB;
+  return {
+    port: portWith(options)(`0000:00:${hex2(slot)}.0`, "root-port", 0, bus, bus, [window(base, MIB)]),
+    nic: nic(options, `0000:${hex2(bus)}:00.0`, name, base),
+  };
+}
+
+/** Of the exporter's BAR, which lies at a multiple of its size. */
+function bigWindow({ barBytes = GIB, barBase = Math.max(BIG, barBytes) }: CatalogueOptions): BridgeWindow {
+  return window(barBase, barBytes);
+}
+
+/** Where the small BARs begin: behind the big one, if it reaches so far. */
+function smallBase(options: CatalogueOptions): number {
+  const { base, sizeBytes } = bigWindow(options);
+  return base < SMALL ? Math.max(SMALL, base + sizeBytes) : SMALL;
+}
+
+function count(n: number): readonly number[] {
+  return Array.from({ length: n }, (_, i) => i);
+}
+
+function hex2(n: number): string {
+  return n.toString(16).padStart(2, "0");
 }
 
 function topology(
@@ -85,9 +140,10 @@ function topology(
   return new Topology({ functions, hostBridges: [bridge], cpu: { vendor: "GenuineIntel", family: 6 } });
 }
 
-function portWith({ acsRedirect = false }: CatalogueOptions) {
-  const control: AcsBits = { ...NO_ACS_BITS, ReqRedir: acsRedirect, CmpltRedir: acsRedirect, UpstreamFwd: true };
-  const capability: AcsBits = { ...NO_ACS_BITS, ReqRedir: true, CmpltRedir: true, UpstreamFwd: true };
+function portWith({ acsRedirect = false, acsDirectTranslated = false }: CatalogueOptions) {
+  const can: AcsBits = { ...NO_ACS_BITS, UpstreamFwd: true };
+  const control = { ...can, ReqRedir: acsRedirect, CmpltRedir: acsRedirect, DirectTrans: acsDirectTranslated };
+  const capability = { ...can, ReqRedir: true, CmpltRedir: true, DirectTrans: acsDirectTranslated };
   return (
     address: string,
     portType: PortType,
@@ -102,6 +158,10 @@ function portWith({ acsRedirect = false }: CatalogueOptions) {
     // An upstream port has no ACS: only ports that receive from below do.
     acs: portType === "upstream-port" ? null : { capability, control },
   });
+}
+
+function nic({ ats = false }: CatalogueOptions, address: string, name: string, barBase: number): PciFunction {
+  return { ...endpoint(address, name, barBase, 2 ** 16), ats: ats ? { enabled: false, queueDepth: 0 } : null };
 }
 
 function endpoint(address: string, name: string, barBase: number, barBytes: number): PciFunction {

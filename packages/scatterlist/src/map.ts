@@ -78,7 +78,7 @@ export function* mapPhysVecs(
  * whyNotByPfn(host.provider, host.device); // null
  */
 export function whyNotByPfn(provider: P2pProvider | null, device: Device): string | null {
-  const verdict = provider?.verdict(device);
+  const verdict = provider?.distance?.(device) ?? provider?.verdict(device);
   if (!provider || !verdict || verdict.mapType === "not-supported") return verdict?.reason ?? "no peer-to-peer memory";
   if (verdict.mapType === "through-host-bridge") return null;
   if (provider.busOffsetBytes !== 0)

@@ -16,9 +16,9 @@ export function check<S extends v.GenericSchema>(
 }
 
 function explain(issue: v.BaseIssue<unknown>): string {
-  if (issue.type === "strict_object" && issue.expected === "never")
-    return `there is no such field here: leave it out`;
+  if (issue.type === "strict_object" && issue.expected === "never") return `there is no such field here: leave it out`;
   if (issue.received === "undefined" && issue.type !== "custom") return "is missing";
-  if (issue.type === "strict_object" || issue.type === "object_with_rest") return `must be a map of fields, is ${issue.received}`;
+  if (issue.type === "strict_object" || issue.type === "object_with_rest")
+    return `must be a map of fields, is ${issue.received}`;
   return `must be ${issue.message.startsWith("Invalid") ? (issue.expected ?? "something else") : issue.message}, is ${issue.received}`;
 }

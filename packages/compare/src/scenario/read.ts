@@ -27,7 +27,9 @@ export function readScenario(text: string, file: string): Scenario {
     invariants: raw.invariants,
     given: steps.list(["given"], raw.given),
     steps: steps.list(["steps"], raw.steps),
-    readings: raw.readings.map((reading, i) => readingOf(steps, ["readings", i], reading)),
+    readings: raw.readings.map((reading, i) =>
+      new ReadingReader(source, ["readings", i], steps).read(reading, exporter, importers),
+    ),
     unbuildable: raw.unbuildable,
     cells: Object.fromEntries(Object.entries(raw.cells).map(([id, cell]) => [id, cellOf(cell)])),
   };
@@ -39,7 +41,16 @@ function faultOf({ party, what, breaks }: NonNullable<ScenarioFile["fault"]>): F
 
 function topology(raw: ScenarioFile["topology"]): Scenario["topology"] {
   const { base, offset, acs, forwards, allowlisted, iommu, flush, ...modifiers } = raw;
-  return { base, offset, acs, forwards, allowlisted, iommu, flush, modifiers: modifiers as Record<string, string | boolean> };
+  return {
+    base,
+    offset,
+    acs,
+    forwards,
+    allowlisted,
+    iommu,
+    flush,
+    modifiers: modifiers as Record<string, string | boolean>,
+  };
 }
 
 interface Kind {
@@ -54,8 +65,9 @@ function actor(
   kinds: Readonly<Record<string, Kind>>,
   fallback: string,
 ): ActorSpec {
-  const found = kinds[kind];
-  if (!found) throw source.error([...path, "kind"], `nobody plays ${kind}: choose from ${Object.keys(kinds).join(", ")}`);
+  const found = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
+  if (!found)
+    throw source.error([...path, "kind"], `nobody plays ${kind}: choose from ${Object.keys(kinds).join(", ")}`);
   const checked = check(source, path, found.options, options) as Record<string, unknown>;
   return { name: name ?? fallback, kind, ...(cls ? { class: cls } : {}), options: checked };
 }
@@ -72,15 +84,57 @@ function actionsOf(source: SourceMap, exporter: ActorSpec, importers: readonly A
   return actors;
 }
 
-function readingOf(steps: StepReader, path: Path, raw: ScenarioFile["readings"][number]): Reading {
-  const { name, exporter, importers, contracts } = raw;
-  return {
-    name,
-    ...(exporter ? { exporter } : {}),
-    ...(importers ? { importers } : {}),
-    ...(contracts ? { contracts } : {}),
-    ...(raw.steps ? { steps: steps.list([...path, "steps"], raw.steps) } : {}),
-  };
+/** What a reading changes must be options that the actors have. */
+class ReadingReader {
+  readonly #source: SourceMap;
+  readonly #path: Path;
+  readonly #steps: StepReader;
+
+  constructor(source: SourceMap, path: Path, steps: StepReader) {
+    this.#source = source;
+    this.#path = path;
+    this.#steps = steps;
+  }
+
+  read(raw: ScenarioFile["readings"][number], exporter: ActorSpec, importers: readonly ActorSpec[]): Reading {
+    const { name, contracts, steps, posted } = raw;
+    const path = this.#path;
+    return {
+      name,
+      posted,
+      ...(contracts ? { contracts } : {}),
+      ...(steps ? { steps: this.#steps.list([...path, "steps"], steps) } : {}),
+      exporter: this.#options([...path, "exporter"], exporterKinds, exporter, raw.exporter),
+      importers: this.#importers([...path, "importers"], importers, raw.importers ?? {}),
+    };
+  }
+
+  #importers(
+    path: Path,
+    specs: readonly ActorSpec[],
+    changes: NonNullable<ScenarioFile["readings"][number]["importers"]>,
+  ): NonNullable<Reading["importers"]> {
+    const names = specs.map((spec) => spec.name);
+    const stranger = Object.keys(changes).find((name) => !names.includes(name));
+    if (stranger !== undefined)
+      throw this.#source.error(
+        [...path, stranger],
+        `there is no importer of that name: choose from ${names.join(", ")}`,
+      );
+    return Object.fromEntries(
+      specs.map((spec) => [spec.name, this.#options([...path, spec.name], importerKinds, spec, changes[spec.name])]),
+    );
+  }
+
+  #options(
+    path: Path,
+    kinds: Readonly<Record<string, Kind>>,
+    { kind, options }: ActorSpec,
+    change: Readonly<Record<string, unknown>> = {},
+  ): Readonly<Record<string, unknown>> {
+    const { options: schema } = kinds[kind] as Kind;
+    return check(this.#source, path, schema, { ...options, ...change }) as Record<string, unknown>;
+  }
 }
 
 function cellOf({ asPosted = NOT_POSTED, by, conforming, ...rest }: ScenarioFile["cells"][string]): ScenarioCell {

@@ -48,7 +48,7 @@ export type Step =
       readonly action: string;
       /** By the action's schema. */
       readonly args: unknown;
-      /** A refusal of this step is the verdict even where the memory was taken away before. */
+      /** A refusal or a fault of this step is the verdict even where the memory was taken away before. */
       readonly isAnswer: boolean;
       readonly at: Position;
     }
@@ -61,6 +61,8 @@ export interface Reading {
   /** By the importer's name. */
   readonly importers?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly steps?: readonly Step[];
+  /** Is there posted code that plays so? */
+  readonly posted: boolean;
   /** Contracts under which it is read so; all without. */
   readonly contracts?: readonly string[];
 }

@@ -77,6 +77,7 @@ export const scenarioFile = v.strictObject({
         importers: v.optional(v.record(v.string(), options)),
         steps: v.optional(steps),
         contracts: v.optional(v.array(text)),
+        posted: v.optional(v.boolean(), true),
       }),
     ),
     [],

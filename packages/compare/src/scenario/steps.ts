@@ -32,7 +32,8 @@ export class StepReader {
 
   #race(path: Path, value: unknown): Step {
     const tasks = check(this.#source, path, v.record(v.string(), v.array(v.unknown())), value);
-    if (Object.keys(tasks).length < 2) throw this.#source.error(path, "must have two tasks or more, each a list of steps");
+    if (Object.keys(tasks).length < 2)
+      throw this.#source.error(path, "must have two tasks or more, each a list of steps");
     const read = Object.entries(tasks).map(([task, steps]) => [task, this.list([...path, task], steps)] as const);
     return { do: "race", tasks: Object.fromEntries(read), at: this.#source.position(path) };
   }
@@ -40,13 +41,26 @@ export class StepReader {
   #act(path: Path, actor: string, value: unknown, isAnswer: boolean): Step {
     const actions = this.#actors.get(actor);
     if (!actions)
-      throw this.#source.error(path, `there is no actor of that name: choose from ${[...this.#actors.keys()].join(", ")}`);
-    const [action, args] = typeof value === "string" ? [value, {}] : this.#only(path, value, "an action by its name, or a map of one action");
-    const schema = actions[action];
+      throw this.#source.error(
+        path,
+        `there is no actor of that name: choose from ${[...this.#actors.keys()].join(", ")}`,
+      );
+    const [action, args] =
+      typeof value === "string"
+        ? [value, {}]
+        : this.#only(path, value, "an action by its name, or a map of one action");
+    const schema = Object.hasOwn(actions, action) ? actions[action] : undefined;
     if (!schema)
       throw this.#source.error(path, `${actor} cannot ${action}: choose from ${Object.keys(actions).join(", ")}`);
     const at = typeof value === "string" ? path : [...path, action];
-    return { do: "act", actor, action, args: check(this.#source, at, schema, args), isAnswer, at: this.#source.position(path) };
+    return {
+      do: "act",
+      actor,
+      action,
+      args: check(this.#source, at, schema, args),
+      isAnswer,
+      at: this.#source.position(path),
+    };
   }
 
   /** The one entry of a map. */

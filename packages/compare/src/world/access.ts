@@ -5,9 +5,13 @@ import { size } from "../scenario/size.js";
 import type { Acts } from "./actor.js";
 import type { Stage } from "./stage.js";
 
+const where = { offset: v.optional(size, 0), bytes: v.optional(size, 64) };
 /** An access of `bytes` bytes at `offset` of the buffer that was imported. */
-const access = v.strictObject({ offset: v.optional(size, 0), bytes: v.optional(size, 64) });
-export const accessActions: { readonly read: typeof access; readonly write: typeof access } = { read: access, write: access };
+export const accessActions = {
+  read: v.strictObject(where),
+  /** `later`: it may be under way for a while; who reads those bytes next decides whether it arrived. */
+  write: v.strictObject({ ...where, later: v.optional(v.boolean()) }),
+};
 
 /** How an importer gets at its buffer. Offsets are the buffer's. */
 export interface Accessor {
@@ -26,9 +30,11 @@ export type Ended = AccessResult | { readonly kind: "protection-error"; readonly
 
 export function accessActs(stage: Stage, { name, buffer, write, read, via }: Accessor): Acts<typeof accessActions> {
   return {
-    *write({ offset, bytes: sizeBytes }) {
+    *write({ offset, bytes: sizeBytes, later }) {
       const bytes = stage.judge.pattern(sizeBytes);
+      if (later) stage.judge.willWrite(stage.exported(buffer()).content, offset, bytes);
       const result = settled(yield* write(offset, bytes));
+      if (later && result.kind === "done") return;
       stage.judge.access(name, "wrote", result, { ...place(stage, buffer(), offset, via), bytes });
     },
     *read({ offset, bytes: sizeBytes }) {
@@ -41,7 +47,7 @@ export function accessActs(stage: Stage, { name, buffer, write, read, via }: Acc
 
 function place(stage: Stage, buffer: string, offset: number, via: (offset: number) => string) {
   const { content } = stage.exported(buffer);
-  return { content, offset, isTaken: stage.isTaken, via: via(offset) };
+  return { content, offset, isTaken: stage.isExcused, via: via(offset) };
 }
 
 /** What somebody refused is thrown as it is; what the device stopped is a fault of its own. */

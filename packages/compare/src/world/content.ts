@@ -12,8 +12,20 @@ export interface Content {
   read(offset: number, sizeBytes: number): Uint8Array;
   /** Where they are now; empty where no CPU address leads to them. */
   ranges(): readonly PhysRange[];
+  /** Why they are not where they were meant to be, in words, if somebody who uses them cannot reach them there. */
+  compromise?(): string | null;
 }
 
 export function isWithin(ranges: readonly PhysRange[], physical: number): boolean {
   return ranges.some(({ base, sizeBytes }) => physical >= base && physical < base + sizeBytes);
+}
+
+/** The CPU-physical address of a byte of the buffer; `null` where none leads to it. */
+export function physicalAt(content: Content, offset: number): number | null {
+  let start = 0;
+  for (const { base, sizeBytes } of content.ranges()) {
+    if (offset < start + sizeBytes) return base + offset - start;
+    start += sizeBytes;
+  }
+  return null;
 }

@@ -1,5 +1,5 @@
 /** One run of one scenario: a fresh machine, the actors on it, and the steps as operations. */
-import { DmaBufError, Framework, type Op, type Scheduler } from "@dma-buf/core";
+import { BugSignal, DmaBufError, Framework, type Op, type Scheduler, type Task } from "@dma-buf/core";
 import { Machine, type MachineDevice } from "@dma-buf/machine";
 import type { Binding } from "../binding.js";
 import type { Column } from "../column.js";
@@ -8,7 +8,9 @@ import type { ActorSpec, Scenario, Step } from "../scenario/scenario.js";
 import { type Actor, type Exported, type ExporterActor, NotApplicable } from "./actor.js";
 import { exporterKinds, importerKinds } from "./kinds.js";
 import { platform } from "./platform.js";
+import { machineOptions, placesOf } from "./topology.js";
 import type { Cast, Stage } from "./stage.js";
+import { TrustedIo } from "./trusted-io.js";
 
 export interface WorldOptions {
   readonly scenario: Scenario;
@@ -29,9 +31,12 @@ export class World implements Stage {
   readonly framework: Framework;
   readonly machine: Machine;
   readonly judge: Judge;
+  readonly trustedIo: TrustedIo;
   readonly #devices: readonly string[];
   readonly #exporter: ExporterActor;
   readonly #importers = new Map<string, Actor>();
+  /** Tasks whose step is the question itself. */
+  readonly #answering = new Set<Task | null>();
   #devicesGiven = 0;
   isTaken = false;
 
@@ -42,16 +47,17 @@ export class World implements Stage {
     this.binding = binding;
     this.cast = cast;
     this.scheduler = scheduler;
-    this.framework = new Framework({ contract: column.contract, scheduler, trace: options.trace });
+    const debug = scenario.topology.modifiers["debug"] === "on";
+    this.framework = new Framework({ contract: column.contract, scheduler, trace: options.trace, debug });
     this.machine = new Machine({
       topology: binding.topology,
       trace: this.framework.trace,
-      iommu: scenario.topology.iommu,
-      flush: scenario.topology.flush,
+      ...machineOptions(scenario, binding.devices),
       rootComplexForwards: options.forwards,
       tablesMax: 64,
     });
-    this.judge = new Judge(this.framework, this.machine);
+    this.judge = new Judge(this.framework, this.machine, binding);
+    this.trustedIo = new TrustedIo(this.machine, this.judge, String(scenario.topology.modifiers["vm"]));
     this.#devices = binding.devices;
     this.#exporter = this.#create(exporterKinds, scenario.exporter);
     for (const spec of scenario.importers) this.#importers.set(spec.name, this.#create(importerKinds, spec));
@@ -64,8 +70,18 @@ export class World implements Stage {
     return this.machine.device(address);
   }
 
+  deviceOf(importer: string): MachineDevice {
+    const { importers } = this.scenario;
+    const before = importers.slice(0, importers.findIndex((spec) => spec.name === importer));
+    return this.machine.device(this.#devices[before.flatMap(placesOf).length] as string);
+  }
+
   exported(name: string): Exported {
     return this.#exporter.exported(name);
+  }
+
+  get isExcused(): boolean {
+    return this.isTaken && !this.#answering.has(this.scheduler.current);
   }
 
   setTaken(taken: boolean): void {
@@ -98,7 +114,8 @@ export class World implements Stage {
   #ended(error: unknown): void {
     if (error instanceof NotApplicable) this.judge.notApplicable(error.message);
     else if (error instanceof DmaBufError) this.judge.refused(error);
-    else throw error;
+    // Its finding says what it was; the others are taken down as after any end of a task.
+    else if (!(error instanceof BugSignal)) throw error;
   }
 
   *#all(steps: readonly Step[]): Op<void> {
@@ -107,6 +124,8 @@ export class World implements Stage {
 
   *#act({ actor, action, args, isAnswer }: Step & { do: "act" }): Op<void> {
     const wasTaken = this.isTaken;
+    const { current } = this.scheduler;
+    if (isAnswer) this.#answering.add(current);
     try {
       yield* this.#actsOf(actor)[action]?.(args as never) ?? [];
     } catch (error) {
@@ -114,6 +133,8 @@ export class World implements Stage {
       const isOfContract = error instanceof DmaBufError && (wasTaken || this.isTaken) && !isAnswer;
       if (!isOfContract) throw error;
       this.judge.refusedWhileTaken(actor, error);
+    } finally {
+      this.#answering.delete(current);
     }
   }
 

@@ -99,7 +99,14 @@ export function* vmaWindow(fw: Framework, at: DmaBufAttachment): Op<Window> {
     if (!vma.fault) throw fw.error("EFAULT", "mmap", `page ${pgoff} of the mapping is empty, and nobody fills it`);
     return yield* perform(vma.fault(pgoff));
   });
-  return { ...window, close: () => fw.munmap(vma) };
+  return {
+    ...window,
+    *runs(offset, sizeBytes, held) {
+      const attributes = vma.cache ? { cache: vma.cache, snoop: false } : null;
+      return (yield* window.runs(offset, sizeBytes, held)).map((run) => ({ ...run, attributes }) as Run);
+    },
+    close: () => fw.munmap(vma),
+  };
 }
 
 function frameWindow(resv: Window["resv"], ask: (pgoff: number, held: Held | null) => Op<PfnAnswer>): Window {

@@ -40,10 +40,10 @@ function inRace(racing: () => boolean, inner: Strategy): Strategy {
     complete: inner.complete,
     begin: () => inner.begin(),
     choices: () => inner.choices(),
-    pick(runnable) {
+    pick(runnable, last) {
       if (!racing()) return 0;
       const fresh = runnable.findIndex((task) => task.wait === null && task.name !== "user");
-      return fresh < 0 ? inner.pick(runnable) : fresh;
+      return fresh < 0 ? inner.pick(runnable, last) : fresh;
     },
   };
 }

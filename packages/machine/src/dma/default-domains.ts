@@ -2,11 +2,12 @@
 import { addr, PAGE_SIZE, type PhysAddr } from "@dma-buf/core";
 import type { PageTable } from "@dma-buf/page-table";
 import type { PciFunction, Topology } from "@dma-buf/pci";
+import type { CpuCache } from "../cpu-cache.js";
 import type { Attached, IommuDomain } from "../iommu/domain.js";
 import type { IommuUnit } from "../iommu/unit.js";
 import type { DmaPolicy } from "../options.js";
 import type { PhysicalMemory } from "../physical.js";
-import { DirectDma } from "./direct.js";
+import { DirectDma, type Reach } from "./direct.js";
 import type { DeviceDma } from "./device-dma.js";
 import { IommuDma } from "./iommu-dma.js";
 import { IovaAllocator } from "./iova.js";
@@ -23,6 +24,7 @@ export interface DomainParts {
   readonly topology: Topology;
   readonly unit: IommuUnit;
   readonly memory: PhysicalMemory;
+  readonly cache: CpuCache | null;
   newTable(name: string): PageTable;
 }
 
@@ -72,8 +74,10 @@ export class DefaultDomains {
     return [...this.#direct, ...this.#translated].reduce((n, dma) => n + dma.live, 0);
   }
 
-  get #maskBits(): number {
-    return this.#policy.dmaMaskBits ?? 64;
+  #reach({ address }: PciFunction): Reach {
+    const { dmaMaskBits = 64, busDmaLimit = Infinity } = this.#policy;
+    const maskBits = typeof dmaMaskBits === "number" ? dmaMaskBits : (dmaMaskBits.get(address) ?? 64);
+    return { maskBits, end: Math.min(2 ** maskBits, busDmaLimit) };
   }
 
   #isUntrusted(fn: PciFunction): boolean {
@@ -82,7 +86,7 @@ export class DefaultDomains {
 
   #passThrough(fn: PciFunction): { dma: DirectDma; attached: Attached } {
     const ramEnd = Math.max(...this.#parts.memory.ram.map((r) => r.base + r.sizeBytes));
-    const dma = new DirectDma(fn.address, this.#maskBits, this.#swiotlb, ramEnd);
+    const dma = new DirectDma(fn.address, this.#reach(fn), this.#swiotlb, ramEnd, this.#parts.cache);
     this.#direct.push(dma);
     return { dma, attached: "identity" };
   }
@@ -92,14 +96,15 @@ export class DefaultDomains {
     const name = `default domain of ${fn.address}`;
     const table = this.#parts.newTable(name);
     const domain = unit.createDomain(name, table);
-    const last = 2 ** Math.min(this.#maskBits, table.format.vaBits) - 1;
+    const reach = this.#reach(fn);
+    const last = Math.min(reach.end, 2 ** table.format.vaBits) - 1;
     const isUntrusted = this.#isUntrusted(fn);
     const dma = new IommuDma({
       unit,
       domain,
       table,
       tables: memory.tables,
-      maskBits: this.#maskBits,
+      maskBits: reach.maskBits,
       iovas: new IovaAllocator({ last, reserved: this.#mapped(fn, table) }),
       flush: isUntrusted ? "strict" : (this.#policy.flush ?? "strict"),
       isUntrusted,

@@ -32,7 +32,7 @@ export function reservedRegions(
   kind: IommuKind,
   direct: readonly DirectRegion[],
 ): readonly ReservedRegion[] {
-  const { base, end } = INTERRUPTS;
+  const { base, end } = INTERRUPTS[kind];
   return [
     { kind: "msi", base, sizeBytes: end - base },
     ...(kind === "amd-vi" ? [HYPER_TRANSPORT] : []),

@@ -1,5 +1,6 @@
 /** Translations as a cache holds them: whole leaves, with what they allow. An IOTLB is one a domain, an ATC one a device. */
 import { addr, type PhysAddr } from "@dma-buf/core";
+import type { MemoryType } from "@dma-buf/page-table";
 
 /** A leaf that a walk ended at, or the page of an address that passes through. Bytes. */
 export interface CachedLeaf {
@@ -10,6 +11,8 @@ export interface CachedLeaf {
   readonly physical: number;
   readonly read: boolean;
   readonly write: boolean;
+  /** Not given: the format has none. */
+  readonly cache?: MemoryType;
 }
 
 /** Answers what it once saw until it is dropped. Leaves of any size; entries of different sizes may overlap. */

@@ -16,6 +16,9 @@ export type AmdEvent =
   | "PAGE_TAB_HARDWARE_ERROR"
   | "INVALID_DEVICE_REQUEST";
 
+/** Events of an SMMUv3's queue. */
+export type SmmuEvent = "C_BAD_STREAMID" | "F_WALK_EABT" | "F_TRANSLATION" | "F_PERMISSION" | "F_TRANSL_FORBIDDEN";
+
 /** What was stopped. */
 export interface FaultSource {
   /** The requester id, as the topology writes it: `0000:03:00.0`. */
@@ -27,11 +30,12 @@ export interface FaultSource {
   readonly access: "read" | "write";
 }
 
-/** How the unit reports it: VT-d with a number, AMD with an event and flags. */
+/** How the unit reports it: VT-d with a number, AMD with an event and flags, Arm with an event. */
 export type FaultReport =
   | { readonly unit: "vt-d"; readonly reason: number }
   /** `flags` has 0x20 for a write. */
-  | { readonly unit: "amd-vi"; readonly event: AmdEvent; readonly flags: number };
+  | { readonly unit: "amd-vi"; readonly event: AmdEvent; readonly flags: number }
+  | { readonly unit: "smmu-v3"; readonly event: SmmuEvent };
 
 /** One record of a fault. */
 export type IommuFault = FaultSource &
@@ -69,17 +73,33 @@ const AMD: Readonly<Record<Stopped, AmdEvent>> = {
   "not-allowed": "INVALID_DEVICE_REQUEST",
 };
 
+/** A descriptor that cannot be is a translation fault; so is an input address that is too wide. */
+const SMMU: Readonly<Record<Stopped, SmmuEvent>> = {
+  "no-entry": "C_BAD_STREAMID",
+  "address-width": "F_TRANSLATION",
+  "not-present": "F_TRANSLATION",
+  permission: "F_PERMISSION",
+  "no-memory": "F_WALK_EABT",
+  malformed: "F_TRANSLATION",
+  "not-allowed": "F_TRANSL_FORBIDDEN",
+};
+
 /** The report of a fault by a unit of `kind`. */
 export function faultRecord(kind: IommuKind, from: FaultSource, stopped: Stopped, step: number): IommuFault {
   const report = reportOf(kind, from.access, stopped);
-  const code = report.unit === "vt-d" ? `reason ${hex(report.reason)}` : `${report.event}, flags ${hex(report.flags)}`;
-  const text = `${kind}: ${from.access} by ${from.source} at ${hex(from.address)} stopped, ${code}: ${stopped}`;
+  const text = `${kind}: ${from.access} by ${from.source} at ${hex(from.address)} stopped, ${codeOf(report)}: ${stopped}`;
   return { ...from, ...report, step, text };
 }
 
 function reportOf(kind: IommuKind, access: "read" | "write", stopped: Stopped): FaultReport {
   if (kind === "vt-d") return { unit: kind, reason: VTD[stopped] ?? VTD_DENIED[access] };
+  if (kind === "smmu-v3") return { unit: kind, event: SMMU[stopped] };
   return { unit: kind, event: AMD[stopped], flags: access === "write" ? AMD_WRITE : 0 };
+}
+
+function codeOf(report: FaultReport): string {
+  if (report.unit === "vt-d") return `reason ${hex(report.reason)}`;
+  return report.unit === "amd-vi" ? `${report.event}, flags ${hex(report.flags)}` : report.event;
 }
 
 /** Records are finite, as in hardware: what comes when all are taken is counted, and its details are lost. */

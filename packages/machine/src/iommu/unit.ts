@@ -12,6 +12,7 @@ import { type Attached, type IommuDomain, nameOf } from "./domain.js";
 import { DeviceTlbs } from "./device-tlbs.js";
 import { FaultLog, faultRecord, type FaultSource, type Stopped } from "./fault.js";
 import type { IommuKind } from "./kind.js";
+import type { Ways } from "../ways.js";
 
 /** What the unit says to a request. `leaf` is what an ATS reply would carry; `null`: the address passes through. */
 export type Translation =
@@ -31,17 +32,19 @@ export class IommuUnit {
   readonly kind: IommuKind;
   readonly faults: FaultLog;
   readonly #memory: WalkMemory;
+  readonly #ways: Ways;
   readonly #trace: Trace;
   readonly #entries = new DeviceEntries();
   readonly #iotlb = new Map<number, TranslationCache>();
   readonly #atcs: DeviceTlbs;
   #domains = 0;
 
-  constructor(kind: IommuKind, memory: WalkMemory, trace: Trace, faultsMax: number, untrusted: readonly string[]) {
+  constructor(kind: IommuKind, memory: WalkMemory, ways: Ways, faultsMax: number, untrusted: readonly string[]) {
     this.#atcs = new DeviceTlbs(untrusted);
     this.kind = kind;
     this.#memory = memory;
-    this.#trace = trace;
+    this.#ways = ways;
+    this.#trace = ways.trace;
     this.faults = new FaultLog(faultsMax);
   }
 
@@ -99,8 +102,9 @@ export class IommuUnit {
       return { kind: "fault", stopped: "no-entry", by: "IOMMU", reason: `${hex(address)}: no entry for ${fn.address}` };
     const leaf = this.#iotlb.get(attached.id)?.lookup(address, access);
     if (!leaf) return this.#walk(attached, address, access);
-    this.#trace.emit("walk", () => `${attached.name}: ${hex(address)} answered by the IOTLB`);
-    return { kind: "hit", physical: through(leaf, address), leaf, from: "iotlb" };
+    const physical = through(leaf, address);
+    this.#ways.cached(attached.name, address, physical, "IOTLB");
+    return { kind: "hit", physical, leaf, from: "iotlb" };
   }
 
   /** Notes a fault. An ATS request that misses is none: its reply says that nothing is allowed. */
@@ -175,16 +179,16 @@ export class IommuUnit {
   #walk(domain: IommuDomain, address: number, access: "read" | "write"): Translation {
     const { name, format, root } = domain;
     const found = walk(format, this.#memory, root, address, access);
+    this.#ways.walked(name, address, access, found);
     if (found.kind === "fault") {
       const why = `${found.reason} at level ${found.level}`;
-      this.#trace.emit("walk", () => `${name}: ${hex(address)} ${access}: ${why}`);
       return { kind: "fault", stopped: found.reason, by: `IOMMU, domain ${name}`, reason: `${hex(address)}: ${why}` };
     }
     const { physical, leafSizeBytes: sizeBytes, protection } = found;
-    this.#trace.emit("walk", () => `${name}: ${hex(address)} -> ${hex(physical)}, leaf of ${sizeBytes} bytes`);
     const into = address % sizeBytes;
-    const { read, write } = protection;
-    const leaf: CachedLeaf = { base: address - into, sizeBytes, physical: physical - into, read, write };
+    const { read, write, cache } = protection;
+    const to = { physical: physical - into, read, write, ...(cache ? { cache } : {}) };
+    const leaf: CachedLeaf = { base: address - into, sizeBytes, ...to };
     this.#cacheOf(domain).keep(leaf);
     return { kind: "hit", physical, leaf, from: "table" };
   }

@@ -11,6 +11,7 @@ import { FlagsCache, type LeafFlags } from "./flags.js";
 import { idleTables, type Leaf, leafAt, places } from "./inspect.js";
 import { PAGE_BYTES } from "./layout.js";
 import { mapRange } from "./map.js";
+import { makeRoom } from "./overmap.js";
 import { REGION_BYTES } from "./near.js";
 import { lookup, mapPage, unmapPage } from "./page.js";
 import { Ranges } from "./ranges.js";
@@ -31,14 +32,16 @@ export class Engine implements PageTable {
   readonly #ranges: Ranges;
   /** Is a range below 2 MiB pages, and nothing but pages? */
   readonly #hasFewPages: boolean;
+  readonly #replacesTables: boolean;
   readonly #memory: WalkMemory;
 
-  constructor(format: Format, memory: TableMemory, { leafSizesLog2, onStore, onRoot }: PageTableOptions) {
+  constructor(format: Format, memory: TableMemory, { leafSizesLog2, onStore, onRoot, overmap }: PageTableOptions) {
     const sizesLog2 = sizesOf(format, leafSizesLog2);
     this.format = format;
     this.#sizesLog2 = sizesLog2;
     this.inner = new Tables(format, memory, onStore, onRoot);
     this.#sizes = new LeafSizes(sizesLog2);
+    this.#replacesTables = overmap === "replace-table";
     this.#flags = new FlagsCache(format, sizesLog2);
     this.#ranges = new Ranges(this.inner);
     this.#hasFewPages = this.#sizes.next(PAGE_LOG2) >= 21 && !format.codedSizeLog2;
@@ -121,6 +124,7 @@ export class Engine implements PageTable {
     if (sizeBytes === PAGE_BYTES && tables.seek(va) && mapPage(tables, va, physical, flags)) return;
     this.#ranges.checkMap(va, physical, sizeBytes);
     const mapping = { va, physical, sizeBytes, flags };
+    if (this.#replacesTables) makeRoom(tables, this.#sizes, mapping);
     if (!(this.#hasFewPages && sizeBytes < REGION_BYTES && mapFewPages(tables, mapping)))
       mapRange(tables, this.#sizes, mapping);
   }

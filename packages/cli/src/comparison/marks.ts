@@ -1,0 +1,23 @@
+/** What stands before a verdict in the matrix when there is more to say of the cell. */
+import type { Result } from "@dma-buf/compare";
+import { isUnexpected, postedDiffers } from "../verdict.js";
+
+/** The first that applies is shown. */
+const MARKS: readonly { readonly mark: string; readonly means: string; readonly applies: (result: Result) => boolean }[] = [
+  { mark: "!", means: "not as expected", applies: isUnexpected },
+  { mark: "~", means: "contested", applies: (r) => !r.asExpected && r.contested !== undefined },
+  { mark: "?", means: "hangs on what is not known", applies: (r) => r.unknown !== undefined },
+  { mark: "*", means: "the code that was posted ends otherwise", applies: postedDiffers },
+];
+
+/** One character; a space where there is nothing more to say. */
+export function markOf(result: Result): string {
+  return MARKS.find(({ applies }) => applies(result))?.mark ?? " ";
+}
+
+/** What the marks among these cells mean. */
+export function legend(results: readonly Result[]): string {
+  const used = new Set(results.map(markOf));
+  const marks = MARKS.filter(({ mark }) => used.has(mark)).map(({ mark, means }) => `${mark} ${means}`);
+  return [...marks, ...(results.some((r) => r.conforming.verdict === "NA") ? ["- not applicable"] : [])].join("   ");
+}

@@ -1,0 +1,55 @@
+/** What the comparison comes to; every number and name is taken from the results. */
+import { type Comparison, type Result, VERDICTS, type VerdictKind } from "@dma-buf/compare";
+import type { Io } from "../io.js";
+import { bold, hanging, someOf, tableWidth, textWidth } from "../text.js";
+import { isUnexpected, MEANING } from "../verdict.js";
+import { byContract, countsOf } from "./counts.js";
+
+const LABEL = 26;
+const UNSAFE: readonly VerdictKind[] = ["CORRUPT", "STALE", "DISCLOSE", "RESLEAK", "CRASH", "HANG"];
+
+export function summaryLines({ contracts, results }: Comparison, io: Io): string[] {
+  const width = textWidth(io);
+  return [
+    ...countTable(contracts, results, io),
+    "",
+    ...contracts.flatMap((id) => hanging(unsafeText(id, results), width, 2)),
+    ...hanging(`Verdicts: ${meanings(results)}.`, width, 2),
+    ...hanging(expectedText(results), width, 2),
+  ];
+}
+
+function countTable(contracts: readonly string[], results: readonly Result[], io: Io): string[] {
+  const room = Math.floor((tableWidth(io) - LABEL) / contracts.length) - 1;
+  const width = Math.min(room, Math.max(...contracts.map((id) => id.length)));
+  const heads = contracts.map((id) => (id.length <= width ? [id] : id.split(/(?<=-)/).map((part) => part.slice(0, width))));
+  const height = Math.max(...heads.map((h) => h.length));
+  const head = Array.from({ length: height }, (_, i) => line(i === 0 ? "What it comes to" : "", heads.map((h) => h[i] ?? "")));
+  const counts = countsOf(contracts, results).map(({ label, indent, numbers }) => line(`${"  ".repeat(indent)}${label}`, numbers.map(String)));
+  return [...head.map((text) => bold(io.colour, text)), ...counts];
+
+  function line(label: string, cells: readonly string[]): string {
+    return `${label.padEnd(LABEL)}${cells.map((cell) => ` ${cell.padStart(width)}`).join("")}`.trimEnd();
+  }
+}
+
+function unsafeText(contract: string, results: readonly Result[]): string {
+  const unsafe = results.filter((r) => r.contract === contract && r.fault === null && byContract(r) && UNSAFE.includes(r.conforming.verdict));
+  if (unsafe.length === 0) return `${contract}: nothing is unsafe by the contract.`;
+  return `${contract}: unsafe by the contract, even with the best plugins: ${someOf(unsafe.map((r) => `${r.scenario} ${r.conforming.verdict}`), 12)}.`;
+}
+
+function meanings(results: readonly Result[]): string {
+  const found = new Set(results.flatMap((r) => [r.conforming.verdict, r.asPosted.verdict]));
+  return VERDICTS.filter((kind) => kind !== "NA" && found.has(kind))
+    .map((kind) => `${kind}: ${MEANING[kind]}`)
+    .join("; ");
+}
+
+function expectedText(results: readonly Result[]): string {
+  const contested = results.filter((r) => r.contested !== undefined);
+  const odd = results.filter(isUnexpected).map((r) => `${r.scenario} ${r.contract}`);
+  const but = contested.length === 0 ? "" : `, ${contested.length} of them contested: docs/contested.md says why`;
+  if (odd.length === 0) return `All ${results.length} cells are as expected${but}.`;
+  return `${odd.length} of ${results.length} cells are NOT as expected: ${someOf(odd, 12)}.`;
+}

@@ -1,0 +1,23 @@
+/** What `--contract` takes: ids of ours, `all` of them, and modules of yours. */
+import { columns } from "@dma-buf/compare";
+
+/** What the first answer shows: who maps, the exporter or the importer. Every other column is one option away. */
+const DEFAULT: readonly string[] = ["dma-address", "pfn"];
+
+export interface ContractWords {
+  readonly ids: readonly string[];
+  /** Paths. */
+  readonly modules: readonly string[];
+}
+
+/** A module alone stands beside what is shown without it. */
+export function contractWords(words: readonly string[] | undefined): ContractWords {
+  const modules = words?.filter(isModule) ?? [];
+  const ids = (words ?? []).filter((word) => !isModule(word)).flatMap((word) => (word === "all" ? columns.map((c) => c.contract.id) : [word]));
+  return { ids: ids.length > 0 ? [...new Set(ids)] : DEFAULT, modules };
+}
+
+/** Does it look like a path? */
+export function isModule(word: string): boolean {
+  return /[/\\]|\.[cm]?[jt]s$/.test(word);
+}

@@ -1,0 +1,55 @@
+/** Which rules a proposal changes: calls, locks, errnos, lifetimes. */
+import { type CallName, type Contract, kernelName } from "@dma-buf/core";
+import { compareContracts, type Difference } from "../contract.js";
+
+/** What kind of rule a fact of a row belongs to. What a call does, and what it is called, is no rule. */
+const KINDS: Readonly<Record<string, string>> = {
+  presence: "call",
+  reservation: "lock",
+  sleeps: "lock",
+  errors: "errno",
+  result: "life",
+};
+
+/** One sentence a rule that changed, calls that come and go first. */
+export function ruleChanges(before: Contract, after: Contract): string[] {
+  const { onlyFirst, onlySecond, different } = compareContracts(before, after);
+  return [
+    ...onlySecond.map((call) => `call   + ${call}: ${newRow(after, call)}`),
+    ...onlyFirst.map((call) => `call   - ${call}`),
+    ...different.flatMap(changed),
+  ];
+}
+
+/** Lock and errnos of a call that is new; `call` as the comparison of contracts names it. */
+function newRow(contract: Contract, call: string): string {
+  const rows = Object.entries(contract.rows) as [CallName, NonNullable<Contract["rows"][CallName]>][];
+  const row = rows.find(([name, { party }]) => `${kernelName(contract, name)} (${party})` === call)?.[1];
+  const held = { held: "reservation held", free: "reservation not held", either: "reservation held or not" } as const;
+  return row ? [held[row.resv], row.maySleep ? "may sleep" : "must not sleep", ...Object.keys(row.errors)].join(", ") : "";
+}
+
+function changed({ what, first, second }: Difference): string[] {
+  const [subject = "", fact = ""] = what.split(": ");
+  if (subject === "may be called when") return [`life   ${fact}: ${wordChanges(first, second)}`];
+  if (subject === "policy") return [`policy ${fact}: ${first} -> ${second}`];
+  const kind = KINDS[fact];
+  if (!kind) return [];
+  if (kind === "errno") return [`errno  ${subject}: ${codeChanges(first, second)}`];
+  return [`${kind.padEnd(6)} ${subject}: ${first} -> ${second}`];
+}
+
+function wordChanges(first: string, second: string): string {
+  return listChanges(first.split(", "), second.split(", "));
+}
+
+function codeChanges(first: string, second: string): string {
+  const codes = (text: string): string[] => [...text.matchAll(/(?:^|, )(E[A-Z0-9]+) \(/g)].map(([, code]) => code as string);
+  return listChanges(codes(first), codes(second)) || "for other causes";
+}
+
+function listChanges(first: readonly string[], second: readonly string[]): string {
+  const added = second.filter((word) => !first.includes(word)).map((word) => `+ ${word}`);
+  const removed = first.filter((word) => !second.includes(word)).map((word) => `- ${word}`);
+  return [...added, ...removed].join(", ");
+}

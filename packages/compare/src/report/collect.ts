@@ -1,0 +1,41 @@
+/** What a report is made of, in one pass: each cell's result, and the traces of its runs. */
+import type { Cell } from "../cell.js";
+import { chosen, type CompareOptions } from "../compare.js";
+import type { Comparison, Explanation, Result } from "../result.js";
+import { readReferences, type References } from "../references.js";
+import { row } from "../row.js";
+import type { Scenario } from "../scenario/scenario.js";
+
+/** What a scenario asks, beside its results. */
+export type Asked = Pick<Scenario, "id" | "title" | "question" | "source">;
+
+export interface Collected {
+  readonly comparison: Comparison;
+  /** Of each cell the conforming run, and the posted one where somebody posted it. */
+  readonly explanations: readonly Explanation[];
+  readonly scenarios: readonly Asked[];
+  readonly references: References;
+}
+
+/**
+ * As `compare()`, and keeps the trace of each cell's worst and shortest order.
+ * @throws UsageError as `compare()`
+ */
+export function collect(options: CompareOptions = {}): Collected {
+  const { scenarios, columns, host, machine } = chosen(options);
+  const cells = scenarios.flatMap((scenario) => row(scenario, columns, host));
+  const results = cells.map((cell) => cell.result());
+  return {
+    comparison: { schemaVersion: 2, machine, contracts: columns.map((c) => c.contract.id), results },
+    explanations: cells.flatMap((cell, i) => runsOf(cell, results[i] as Result)),
+    scenarios: scenarios.map(({ id, title, question, source }) => ({ id, title, question, source })),
+    references: readReferences(),
+  };
+}
+
+function runsOf(cell: Cell, result: Result): readonly Explanation[] {
+  return (["conforming", "asPosted"] as const).flatMap((run) => {
+    const traced = cell.trace(run);
+    return traced ? [{ schemaVersion: 2 as const, result, run, ...traced }] : [];
+  });
+}

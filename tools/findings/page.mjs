@@ -1,0 +1,159 @@
+// docs/findings.md, two pages. Sentences stand here, numbers and names come from the results.
+import { byImporter, idsOf, isContracts, isStopped, isUnsafe } from "./table.mjs";
+
+const A = "dma-address";
+const LOCKED = "pfn-locked";
+const MERGED = "linux-7.3";
+
+export function findingsPage(table, scenarios) {
+  const parts = [
+    introduction(table, scenarios),
+    counts(table),
+    gains(table),
+    losses(table),
+    lock(table),
+    annotation(table),
+    merged(table),
+    faults(table),
+    nobody(table),
+    care(table),
+  ];
+  return `${parts.join("\n\n")}\n`;
+}
+
+function introduction({ results, questions, faults, contracts }, scenarios) {
+  return `# Findings
+
+What ${scenarios.length} scenarios under ${contracts.length} contracts, ${results.length} cells, say about the debate: may an importer see page frames, or only
+addresses that the exporter mapped for its device? Each cell was run on the modelled machine, and its verdict comes from where the
+bytes went. Counted below is what the best exporter and importer that obey a contract reach, and only what the contract itself is to
+blame for: what a driver did wrong, or a platform cannot do, says nothing about the contract. ${questions.length} cells ask a question;
+in ${faults.length} somebody breaks a rule on purpose, and those count apart. This page is written by \`npm run docs\`.`;
+}
+
+/** A row a contract. */
+function counts(table) {
+  const rows = table.contracts.map((contract) => {
+    const own = table.of(contract);
+    const verdict = (kind) => own.filter((r) => r.conforming.verdict === kind).length;
+    const bad = own.filter(isContracts);
+    const stopped = bad.filter(isStopped).length;
+    const unsafe = bad.filter(isUnsafe).length;
+    const silent = bad.filter((r) => r.conforming.verdict === "UNSPEC").length;
+    const rest = bad.length - stopped - unsafe - silent;
+    const others = own.length - verdict("OK") - verdict("NA") - bad.length;
+    return `| \`${contract}\` | ${[verdict("OK"), stopped, rest, unsafe, silent, others, verdict("NA")].join(" | ")} |`;
+  });
+  return `## In numbers
+
+| contract | served | stopped by it | worse by it | unsafe by it | silent | not its doing | not applicable |
+|---|---|---|---|---|---|---|---|
+${rows.join("\n")}
+
+*Stopped*: refused, or a fault. *Worse*: a slower path or smaller pieces. *Unsafe*: bytes lost, stale, disclosed, or leaked. *Silent*: two
+implementations obey and differ. *Not its doing*: right refusals, and what exporter, importer or platform are to blame for. \`vma\` is no
+contract of dma-buf but what it is there to replace: a NIC's registration of a CPU mapping is refused by the kernel's memory
+management, whatever the scenario asks.`;
+}
+
+function gains(table) {
+  const overA = table.servedOnlyBy(LOCKED, A);
+  const overMerged = table.servedOnlyBy(LOCKED, MERGED);
+  return `## Where page frames serve what DMA addresses cannot
+
+Under \`${LOCKED}\`, ${overA.length} questions are served that \`${A}\` does not serve because of itself (${byImporter(overA)}), and ${overMerged.length} that
+\`${MERGED}\` does not (${byImporter(overMerged)}). The reason is one rule: an importer that has no \`struct device\` and builds its own page table
+cannot attach where the exporter maps for the attached device. Linux 7.3 leaves that gap to a private hook, which
+serves iommufd with one range of one exporter, and nobody else.
+
+- over \`${A}\`: ${idsOf(overA) || "none"}
+- over \`${MERGED}\`: ${idsOf(overMerged) || "none"}`;
+}
+
+function losses(table) {
+  const toA = table.servedOnlyBy(A, LOCKED);
+  const toMerged = table.servedOnlyBy(MERGED, LOCKED);
+  const all = [...toA, ...toMerged];
+  const unsafe = table.of(LOCKED).filter((r) => isContracts(r) && isUnsafe(r));
+  return `## Where page frames lose what exporters keep
+
+The other way round, ${toA.length} questions are served under \`${A}\` and not under \`${LOCKED}\` because of the page frame (${byImporter(toA)}), and
+${toMerged.length} under \`${MERGED}\` (${byImporter(toMerged)}): ${idsOf(all) || "none"}. A page frame says where memory is for the CPU. It does not say at which address a
+peer's bus has it, nor whether a route leads there, nor how it wants to be cached, and the importer cannot make that up. Where nobody
+refuses, bytes go astray: ${unsafe.length} cells are unsafe under \`${LOCKED}\` by the contract's own doing
+(${unsafe.map((r) => `${r.scenario} ${r.conforming.verdict}`).join(", ") || "none"}).`;
+}
+
+function lock(table) {
+  const cells = table.differing("pfn", LOCKED).map(([a, b]) => `${a.scenario} (${said(a)} against ${said(b)})`);
+  return `## What the lock is worth
+
+\`pfn\` is the RFC as it was posted, \`${LOCKED}\` the same call under the reservation. They differ in ${cells.length} of ${table.results.length / table.contracts.length} scenarios: ${cells.join(", ") || "none"}. The
+lock closes the window between question and answer for importers that have no retry of their own; it does not say where an address is
+valid, so nothing else moves.`;
+}
+
+function annotation(table) {
+  const C = "annotated-address";
+  const silent = table.of(C).filter((r) => r.conforming.verdict === "UNSPEC");
+  const overLocked = table.servedOnlyBy(C, LOCKED);
+  const overA = table.servedOnlyBy(C, A);
+  const unsafe = table.of(C).filter((r) => isContracts(r) && isUnsafe(r));
+  return `## What annotated addresses would be worth
+
+\`${C}\` is a reading of an offer that was never code. It serves ${overA.length} questions that \`${A}\` does not because of itself, and ${overLocked.length} that \`${LOCKED}\`
+does not; ${unsafe.length} cells are unsafe by it. Its price is silence: in ${silent.length} cells (${idsOf(silent) || "none"}) nobody has said who decides, and two implementations
+that both obey end differently.`;
+}
+
+function merged(table) {
+  const worse = table.of(MERGED).filter((r) => r.asPosted.verdict !== "NA" && r.asPosted.verdict !== r.conforming.verdict);
+  const by = (blame) => worse.filter((r) => r.blame === blame);
+  return `## What was merged
+
+Linux 7.3 made revoke an obligation of importers that declare it, with waits that end. Against what that contract allows, the merged code
+does worse in ${worse.length} cells: ${by("exporter").length} by an exporter or its helper (${idsOf(by("exporter")) || "none"}), ${by("importer").length} by an importer (${idsOf(by("importer")) || "none"}).
+None of these is an argument for or against a contract; each is a bug that somebody can mend.`;
+}
+
+function faults(table) {
+  const rows = table.contracts.map((contract) => {
+    const own = table.faults.filter((r) => r.contract === contract && r.conforming.verdict !== "NA");
+    const reached = own.filter(isUnsafe);
+    return `| \`${contract}\` | ${own.length} | ${own.length - reached.length} | ${reached.map((r) => `${r.scenario} ${r.conforming.verdict}`).join(", ") || "none"} |`;
+  });
+  return `## When somebody breaks a rule
+
+| contract | tried | contained | not contained |
+|---|---|---|---|
+${rows.join("\n")}
+
+*Contained*: the illegal act was refused, stopped by hardware, or did no harm. Who made the mapping can take it away: behind an IOMMU that is
+the exporter's argument, and what the importer maps itself nobody else takes back.`;
+}
+
+function nobody(table) {
+  const platform = table.questions.filter((r) => r.blame === "platform");
+  return `## What no contract sees
+
+${platform.length} cells are the platform's doing (${idsOf(platform) || "none"}): a root complex that does not forward though the kernel's list says so, a route
+that is switched off under a live mapping, a device that is pulled out.`;
+}
+
+function care(table) {
+  const bases = new Map();
+  for (const r of table.results) bases.set(r.basis, (bases.get(r.basis) ?? 0) + 1);
+  const contested = table.results.filter((r) => r.contested).length;
+  const races = table.results.filter((r) => r.schedules);
+  const bounded = races.filter((r) => !r.schedules.exhausted).length;
+  const orders = races.reduce((sum, r) => sum + r.schedules.explored, 0);
+  return `## Read with care
+
+What a cell is expected to be rests on: ${[...bases].map(([basis, n]) => `${basis} ${n}`).join(", ")}. ${contested} cells are [contested](contested.md). Races were run in ${orders} orders
+in ${races.length} cells, of which ${bounded} were bounded. CPU memory ordering is out of scope; confidential devices are a platform model that
+nobody checked against hardware; and a scenario that nobody thought of is not here: [write it](scenarios.md).`;
+}
+
+function said({ conforming: { verdict, errno, stage } }) {
+  return errno ? `${verdict} ${errno}@${stage}` : verdict;
+}
