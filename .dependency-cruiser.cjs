@@ -17,6 +17,7 @@ const uses = {
   "importer-rdma": ["core", "scatterlist"],
   compare: [
     "core",
+    "conformance",
     "page-table",
     "pci",
     "machine",

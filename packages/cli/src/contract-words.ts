@@ -12,9 +12,16 @@ export interface ContractWords {
 
 /** A module alone stands beside what is shown without it. */
 export function contractWords(words: readonly string[] | undefined): ContractWords {
-  const modules = words?.filter(isModule) ?? [];
-  const ids = (words ?? []).filter((word) => !isModule(word)).flatMap((word) => (word === "all" ? columns.map((c) => c.contract.id) : [word]));
+  const modules = words?.filter(isModule).map(modulePath) ?? [];
+  const ids = (words ?? [])
+    .filter((word) => !isModule(word))
+    .flatMap((word) => (word === "all" ? columns.map((c) => c.contract.id) : [word]));
   return { ids: ids.length > 0 ? [...new Set(ids)] : DEFAULT, modules };
+}
+
+/** As a path that is no package's name. */
+export function modulePath(word: string): string {
+  return /[/\\]/.test(word) ? word : `./${word}`;
 }
 
 /** Does it look like a path? */

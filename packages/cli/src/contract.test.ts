@@ -1,8 +1,9 @@
 import { contracts, defineContract, dmaAddress, linux73, pfn } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
+import { ioOf } from "./testing.js";
 import { compareContracts, renderContract, renderDifference } from "./contract.js";
 
-const io = { out() {}, err() {}, columns: 100, colour: false, debug: false, now: () => 0 };
+const io = ioOf(100);
 
 describe("one contract", () => {
   it.each(contracts)("$id: every row, errno and finding is printed, in 100 columns", (contract) => {

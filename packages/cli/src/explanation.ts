@@ -3,8 +3,11 @@ import type { Explanation, Result, Rule } from "@dma-buf/compare";
 import type { TraceEvent } from "@dma-buf/core";
 import { ordersText } from "./comparison/cell-lines.js";
 import type { Io } from "./io.js";
-import { bold, hanging, painter, textWidth } from "./text.js";
+import { beside, bold, painter, textWidth } from "./text.js";
 import { isUnexpected, verdictText } from "./verdict.js";
+
+/** What an event gets, however narrow the terminal is. */
+const TEXT_MIN = 30;
 
 export function renderExplanation({ result, run, replayToken, trace }: Explanation, io: Io): string {
   const posted = run === "asPosted";
@@ -14,7 +17,10 @@ export function renderExplanation({ result, run, replayToken, trace }: Explanati
     bold(io.colour, `${result.scenario}  ${result.title}`),
     ...facts(
       [
-        ["contract", `${result.contract}, ${posted ? `as posted (${result.implementation})` : "the best plugins that conform"}`],
+        [
+          "contract",
+          `${result.contract}, ${posted ? `as posted (${result.implementation})` : "the best plugins that conform"}`,
+        ],
         ["verdict", `${painter(io.colour)(verdict.verdict, verdictText(verdict))}, blame: ${result.blame}`],
         ["rule", rule ? ruleText(rule) : ""],
         ["expected", expectedText(result)],
@@ -37,15 +43,17 @@ export function ruleText({ kind, id, text, source }: Rule): string {
 
 /** Lines of a label and what there is of it; what is empty is left out. */
 export function facts(pairs: readonly (readonly [string, string])[], io: Io): string[] {
-  return pairs.flatMap(([label, text]) => (text === "" ? [] : hanging(`${`${label}:`.padEnd(9)} ${text}`, textWidth(io), 10)));
+  return pairs.flatMap(([label, text]) => (text === "" ? [] : beside(`${label}:`.padEnd(10), text, textWidth(io))));
 }
 
 /** A line an event; step and task in front. Long ones go on below. */
 export function eventLines(trace: readonly TraceEvent[], io: Io): string[] {
   const task = Math.max(...trace.map((e) => e.task.length));
   const kind = Math.max(...trace.map((e) => e.kind.length));
-  const indent = 4 + task + kind + 6;
-  return trace.flatMap((e) => hanging(`${String(e.step).padStart(4)}  ${e.task.padEnd(task)}  ${e.kind.padEnd(kind)}  ${e.text}`, Math.max(io.columns, indent + 40), indent));
+  return trace.flatMap((e) => {
+    const label = `${String(e.step).padStart(4)}  ${e.task.padEnd(task)}  ${e.kind.padEnd(kind)}  `;
+    return beside(label, e.text, Math.max(io.columns, label.length + TEXT_MIN));
+  });
 }
 
 function expectedText(result: Result): string {

@@ -43,16 +43,16 @@ const direct = save("direct.txt", switched(OFF));
 const redirected = save("redirected.txt", switched(REDIRECT));
 
 describe("p2p", () => {
-  it("a pair below a switch: bus address, with the way", () => {
-    const { code, out, err } = dmaBuf("p2p", direct, "04:00.0", "03:00.0");
+  it("a pair below a switch: bus address, with the way", async () => {
+    const { code, out, err } = await dmaBuf("p2p", direct, "04:00.0", "03:00.0");
     expect([code, err]).toEqual([0, ""]);
     expect(out).toMatch(/0000:04:00\.0 to BAR 0 of 0000:03:00\.0 at 0x4000000000\n {2}Linux: bus address/);
     expect(out).toMatch(/0000:02:01\.0 sends the bus address 0x4000000000 sideways to 0000:02:00\.0/);
     expect(out).toMatch(/arrives, because the ports route it sideways/);
   });
 
-  it("with redirect: which bit of which port, what to change, and what the hardware does is another matter", () => {
-    const { out } = dmaBuf("p2p", redirected, "04:00.0", "03:00.0");
+  it("with redirect: which bit of which port, what to change, and what the hardware does is another matter", async () => {
+    const { out } = await dmaBuf("p2p", redirected, "04:00.0", "03:00.0");
     const words = out.replaceAll(/\s+/g, " ");
     expect(words).toContain("Linux: through the host bridge");
     expect(words).toContain("ACS ReqRedir at 0000:02:00.0 sends peer requests up");
@@ -61,8 +61,8 @@ describe("p2p", () => {
     expect(words).toContain("no register says");
   });
 
-  it("says what was taken for granted, and that pieces were skipped", () => {
-    const { out } = dmaBuf("p2p", direct, "04:00.0", "03:00.0");
+  it("says what was taken for granted, and that pieces were skipped", async () => {
+    const { out } = await dmaBuf("p2p", direct, "04:00.0", "03:00.0");
     expect(out).toContain("Bus addresses below the host bridge of 0000:00 are taken to be the CPU's");
     expect(out).not.toContain("skipped");
     const torn = save("torn.txt", switched(OFF).replace("Region 0: Memory at 4000000000", "Region 0: Memory at 40000"));
@@ -71,25 +71,25 @@ describe("p2p", () => {
       ["p2p", torn],
       ["p2p", torn, "04:00.0", "03:00.0"],
     ])
-      expect(dmaBuf(...argv).out).toMatch(/skipped: dma-buf machine lists them/);
+      expect((await dmaBuf(...argv)).out).toMatch(/skipped: dma-buf machine lists them/);
   });
 
-  it("by another kernel's rules", () => {
-    const verdict = (...more: string[]) =>
-      (JSON.parse(dmaBuf("p2p", redirected, "04:00.0", "03:00.0", "--json", ...more).out) as PairReport).directions[0]
-        ?.verdict;
-    expect(verdict()).toBe("through-host-bridge");
-    expect(verdict("--kernel", "5.15")).toBe("not-supported");
-    expect(dmaBuf("p2p", redirected, "--kernel", "new")).toMatchObject({ code: 2, out: "" });
+  it("by another kernel's rules", async () => {
+    const verdict = async (...more: string[]) =>
+      (JSON.parse((await dmaBuf("p2p", redirected, "04:00.0", "03:00.0", "--json", ...more)).out) as PairReport)
+        .directions[0]?.verdict;
+    expect(await verdict()).toBe("through-host-bridge");
+    expect(await verdict("--kernel", "5.15")).toBe("not-supported");
+    expect(await dmaBuf("p2p", redirected, "--kernel", "new")).toMatchObject({ code: 2, out: "" });
   });
 
-  it("the matrix, as text and JSON, in 80 columns", () => {
-    const { code, out } = dmaBuf("p2p", direct);
+  it("the matrix, as text and JSON, in 80 columns", async () => {
+    const { code, out } = await dmaBuf("p2p", direct);
     expect(code).toBe(0);
     expect(out).toMatch(/^ +1 2$/m);
     expect(out).toMatch(/^ +1 +B$/m);
     expect(Math.max(...out.split("\n").map((l) => l.length))).toBeLessThanOrEqual(100);
-    const { matrix, classes, kernel } = JSON.parse(dmaBuf("p2p", direct, "--json").out) as MatrixReport;
+    const { matrix, classes, kernel } = JSON.parse((await dmaBuf("p2p", direct, "--json")).out) as MatrixReport;
     expect([matrix, kernel]).toEqual([
       [
         [null, "bus-address"],
@@ -100,25 +100,25 @@ describe("p2p", () => {
     expect(classes.map((c) => c.functions)).toEqual([["0000:03:00.0"], ["0000:04:00.0"]]);
   });
 
-  it("says what it does not know, and what to capture", () => {
+  it("says what it does not know, and what to capture", async () => {
     const denied = save(
       "denied.txt",
       switched(OFF).replaceAll(/\tCapabilities: \[100[^]*?ACSCtl:.*\n/g, "\tCapabilities: <access denied>\n"),
     );
-    const { code, out } = dmaBuf("p2p", denied, "03:00.0", "04:00.0");
+    const { code, out } = await dmaBuf("p2p", denied, "03:00.0", "04:00.0");
     expect(code).toBe(0);
     expect(out).toMatch(/Linux: unknown/);
     expect(out).toMatch(/either bus address/);
     expect(out.replaceAll(/\s+/g, " ")).toMatch(
       /unknown, because ACS of 0000:02:0[01]\.0[^]*not known: [^]*To know it: sudo lspci -vvv/,
     );
-    expect(dmaBuf("p2p", denied).out).toContain("?");
+    expect((await dmaBuf("p2p", denied)).out).toContain("?");
   });
 
-  it("a device whose bridge is not in the capture is not on a root bus", () => {
+  it("a device whose bridge is not in the capture is not on a root bus", async () => {
     const [, , , , , gpu, nic] = switched(OFF).split(/^(?=[0-9a-f]{2}:)/m);
     const alone = save("alone.txt", `${gpu}${nic}`);
-    expect(dmaBuf("p2p", alone).out).toMatch(/0000:03:00\.0, below a bridge that is not shown/);
+    expect((await dmaBuf("p2p", alone)).out).toMatch(/0000:03:00\.0, below a bridge that is not shown/);
   });
 
   it.each([
@@ -126,39 +126,39 @@ describe("p2p", () => {
     ["the same twice", ["p2p", direct, "03:00.0", "0000:03:00.0"], /twice/],
     ["one that is not there", ["p2p", direct, "03:00.1", "04:00.0"], /03:00\.1: no such function.*0000:03:00\.0/],
     ["nonsense", ["p2p", direct, "gpu", "nic"], /gpu: no such function.*0000:04:00\.0/],
-  ])("refuses %s", (_name, argv, message) => {
-    const { code, out, err } = dmaBuf(...argv);
+  ])("refuses %s", async (_name, argv, message) => {
+    const { code, out, err } = await dmaBuf(...argv);
     expect([code, out]).toEqual([2, ""]);
     expect(err).toMatch(message);
   });
 });
 
 describe("machine", () => {
-  it("draws the tree with ACS and IOMMU groups", () => {
-    const { out } = dmaBuf("machine", LAPTOP);
+  it("draws the tree with ACS and IOMMU groups", async () => {
+    const { out } = await dmaBuf("machine", LAPTOP);
     expect(out).toMatch(/\+- 0000:00:01\.0 Intel[^\n]*to bus 01[^\n]*group 2/);
     expect(out).toMatch(/\| {2}\+- 0000:01:00\.0 NVIDIA[^]*BAR 1: 0x6050000000, 256 MiB/);
     expect(out).toMatch(/0000:00:1b\.0[^\n]*ACS SrcValid TransBlk ReqRedir/);
     expect(out).toMatch(/Unknown \(\d+\):/);
   });
 
-  it("shows the groups that the kernel would form, where none were captured and ACS is known", () => {
-    const groups = (file: string) => [
-      ...dmaBuf("machine", file).out.matchAll(/(0000:0[34]:00\.0)[^\n]*group (\d) by rule/g),
+  it("shows the groups that the kernel would form, where none were captured and ACS is known", async () => {
+    const groups = async (file: string) => [
+      ...(await dmaBuf("machine", file)).out.matchAll(/(0000:0[34]:00\.0)[^\n]*group (\d) by rule/g),
     ];
-    expect(groups(redirected).map((m) => m[2])).toEqual(["5", "6"]);
-    expect(groups(direct).map((m) => m[2])).toEqual(["1", "1"]);
+    expect((await groups(redirected)).map((m) => m[2])).toEqual(["5", "6"]);
+    expect((await groups(direct)).map((m) => m[2])).toEqual(["1", "1"]);
     const hidden = save(
       "hidden.txt",
       switched(OFF).replaceAll(/\tCapabilities: \[100[^]*?ACSCtl:.*\n/g, "\tCapabilities: <access denied>\n"),
     );
-    expect(groups(hidden)).toEqual([]);
+    expect(await groups(hidden)).toEqual([]);
   });
 
-  it("a capture that was cut is read as far as it goes, and says so", () => {
+  it("a capture that was cut is read as far as it goes, and says so", async () => {
     const text = readFileSync(LAPTOP, "utf8");
     const cut = save("cut.txt", text.slice(0, 40_000));
-    const { code, out } = dmaBuf("machine", cut);
+    const { code, out } = await dmaBuf("machine", cut);
     expect(code).toBe(0);
     expect(out).toMatch(/Unknown \(\d+\):/);
   });
@@ -188,10 +188,10 @@ describe("capture", () => {
     return root;
   }
 
-  it("writes what the other commands read, and writes over nothing", () => {
+  it("writes what the other commands read, and writes over nothing", async () => {
     const out = join(dir, "host.json");
-    expect(dmaBuf("capture", "--root", sysfs(), "--out", out)).toMatchObject({ code: 0, out: "" });
-    const machine = JSON.parse(dmaBuf("machine", out, "--json").out) as Record<string, unknown>;
+    expect(await dmaBuf("capture", "--root", sysfs(), "--out", out)).toMatchObject({ code: 0, out: "" });
+    const machine = JSON.parse((await dmaBuf("machine", out, "--json")).out) as Record<string, unknown>;
     expect(machine).toMatchObject({
       schemaVersion: 1,
       host: { cpu: { vendor: "AuthenticAMD", family: 25, model: 17 } },
@@ -208,23 +208,23 @@ describe("capture", () => {
       ],
     });
     expect(machine["functions"]).toEqual(
-      (JSON.parse(dmaBuf("machine", join(dir, "root"), "--json").out) as typeof machine)["functions"],
+      (JSON.parse((await dmaBuf("machine", join(dir, "root"), "--json")).out) as typeof machine)["functions"],
     );
-    expect(dmaBuf("capture", "--root", join(dir, "root"), "--out", out)).toMatchObject({
+    expect(await dmaBuf("capture", "--root", join(dir, "root"), "--out", out)).toMatchObject({
       code: 2,
       err: expect.stringMatching(/host\.json: exists, and is not written over/),
     });
   });
 
-  it("without --out prints it", () => {
-    expect(JSON.parse(dmaBuf("capture", "--root", join(dir, "root")).out)).toMatchObject({ schemaVersion: 1 });
+  it("without --out prints it", async () => {
+    expect(JSON.parse((await dmaBuf("capture", "--root", join(dir, "root"))).out)).toMatchObject({ schemaVersion: 1 });
   });
 
   it.each([
     ["no such directory", join(dir, "nowhere")],
     ["no sysfs", machines],
-  ])("refuses %s", (_name, root) => {
-    const { code, out, err } = dmaBuf("capture", "--root", root);
+  ])("refuses %s", async (_name, root) => {
+    const { code, out, err } = await dmaBuf("capture", "--root", root);
     expect([code, out]).toEqual([2, ""]);
     expect(err).toMatch(/sys/);
   });

@@ -1,5 +1,5 @@
 /** Playing a comparison, with a bar while it lasts. */
-import { compare, type Comparison, readScenarios } from "@dma-buf/compare";
+import { compare, type Comparison, loadModules, readScenarios } from "@dma-buf/compare";
 import type { Capture } from "@dma-buf/pci";
 import type { Io } from "./io.js";
 import { progress } from "./progress.js";
@@ -17,10 +17,19 @@ export interface Request {
 
 export async function play(request: Request, io: Io): Promise<Comparison> {
   const bar = progress(io);
-  const { scenarioDirs, capture, scenarios, contracts } = request;
+  const { scenarioDirs, capture, scenarios, contracts = [], orders } = request;
+  const { columns, guests } = await loadModules(request);
   const catalogue = scenarioDirs?.flatMap((dir) => readScenarios(dir));
   try {
-    return compare({ capture, ...(catalogue ? { catalogue } : {}), ...(scenarios ? { scenarios } : {}), ...(contracts ? { contracts } : {}) });
+    return compare({
+      capture,
+      columns,
+      guests,
+      contracts: [...contracts, ...columns.map((c) => c.contract.id)],
+      ...(catalogue ? { catalogue } : {}),
+      ...(scenarios ? { scenarios } : {}),
+      ...(orders === undefined ? {} : { orders }),
+    });
   } finally {
     bar.end();
   }

@@ -31,7 +31,8 @@ function failed(error: unknown, io: Io): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const expected = EXPECTED.some((kind) => error instanceof kind);
   if (!expected && !(error instanceof Error)) throw error;
-  if (!expected && !io.debug) io.err(`dma-buf: this is a bug of ours: ${(error as Error).message}. DEBUG=1 shows where\n`);
+  if (!expected && !io.debug)
+    io.err(`dma-buf: this is a bug of ours: ${(error as Error).message}. DEBUG=1 shows where\n`);
   else io.err(`dma-buf: ${io.debug ? (error as Error).stack : (error as Error).message}\n`);
   return 2;
 }
@@ -41,10 +42,18 @@ function build({ version, argv, io, exit }: Pick<Cli, "version" | "argv" | "io" 
     .description("An executable dma-buf: the contracts of the kernel debate, side by side")
     .version(version)
     .exitOverride()
-    .configureOutput({ writeOut: io.out, writeErr: io.err, getOutHelpWidth: () => io.columns, getErrHelpWidth: () => io.columns })
+    .configureOutput({
+      writeOut: io.out,
+      writeErr: io.err,
+      getOutHelpWidth: () => io.columns,
+      getErrHelpWidth: () => io.columns,
+    })
     .showHelpAfterError("(dma-buf --help lists commands and options)");
   const cli: Cli = {
-    ...{ version, argv, io, exit },
+    version,
+    argv,
+    io,
+    exit,
     command: (name, text) =>
       program
         .command(name)

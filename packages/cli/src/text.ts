@@ -31,9 +31,16 @@ export function hanging(text: string, width: number, indent: number): string[] {
   return wrap(text, width - indent).map((line, i) => (i === 0 ? line : `${" ".repeat(indent)}${line}`));
 }
 
+/** `text` beside a label, and below itself where it takes more lines; `width` counts the label. */
+export function beside(label: string, text: string, width: number): string[] {
+  return wrap(text, width - label.length).map((line, i) => `${i === 0 ? label : " ".repeat(label.length)}${line}`);
+}
+
 /** `text` in exactly `width` columns: filled up, or cut with two dots. */
 export function fitted(text: string, width: number): string {
-  return text.length <= width ? text.padEnd(width) : `${text.slice(0, Math.max(0, width - 2)).trimEnd()}..`.padEnd(width);
+  return text.length <= width
+    ? text.padEnd(width)
+    : `${text.slice(0, Math.max(0, width - 2)).trimEnd()}..`.padEnd(width);
 }
 
 /** The first `max` of them, and how many there are besides. */

@@ -3,10 +3,11 @@ import type { Side, Versus } from "@dma-buf/compare";
 import { eventLines, facts, ruleText } from "./explanation.js";
 import type { Io } from "./io.js";
 import { bold, hanging, painter, textWidth } from "./text.js";
+import { untilDecided } from "./short-trace.js";
 import { verdictText } from "./verdict.js";
 
-/** Events that each side is shown with from where they part. */
-const EVENTS = 8;
+/** Events that each side is shown with from where they part; what decided is among them in most runs. */
+const EVENTS = 16;
 
 export function renderVersus({ sides, orderOf, replayToken, common }: Versus, io: Io): string {
   const [first, second] = sides;
@@ -20,13 +21,15 @@ export function renderVersus({ sides, orderOf, replayToken, common }: Versus, io
   return [
     bold(io.colour, `${scenario}  ${title}`),
     ...hanging(where, textWidth(io), 2),
-    ...(common > 0 && common < longest ? ["", bold(io.colour, "Both, last"), ...eventLines(first.trace.slice(common - 1, common), io)] : []),
+    ...(common > 0 && common < longest
+      ? ["", bold(io.colour, "Both, last"), ...eventLines(first.trace.slice(common - 1, common), io)]
+      : []),
     ...sides.flatMap((side) => ["", ...sideLines(side, common, io)]),
   ].join("\n");
 }
 
 function sideLines({ result, verdict, rule, trace }: Side, common: number, io: Io): string[] {
-  const next = trace.slice(common, common + EVENTS);
+  const next = untilDecided(trace).slice(common, common + EVENTS);
   const more = trace.length - common - next.length;
   const worst = verdictText(result.conforming);
   const own = verdictText(verdict);
@@ -36,7 +39,10 @@ function sideLines({ result, verdict, rule, trace }: Side, common: number, io: I
     ...(more > 0 ? [`      ... and ${more} more`] : []),
     ...facts(
       [
-        ["ends", `${painter(io.colour)(verdict.verdict, own)}${own === worst ? "" : `; in its own worst order ${worst}`}`],
+        [
+          "ends",
+          `${painter(io.colour)(verdict.verdict, own)}${own === worst ? "" : `; in its own worst order ${worst}`}`,
+        ],
         ["rule", ruleText(rule)],
       ],
       io,

@@ -14,7 +14,10 @@ export function listOf<T extends string>(known: readonly T[]) {
     ...before,
     ...list(value).map((word) => {
       const found = known.find((k) => k.toLowerCase() === word.toLowerCase() || k.split(",")[0] === word.toLowerCase());
-      if (!found) throw new InvalidArgumentError(`there is no ${word}. Choose from ${known.map((k) => k.split(",")[0]).join(", ")}`);
+      if (!found)
+        throw new InvalidArgumentError(
+          `there is no ${word}. Choose from ${known.map((k) => k.split(",")[0]).join(", ")}`,
+        );
       return found;
     }),
   ];

@@ -38,6 +38,8 @@ async function show() {
   panel.hidden = false;
   panel.scrollTop = 0;
   split.classList.add("open");
+  // Columns are narrower now, and the row has moved.
+  link.scrollIntoView({ block: "nearest" });
   body.querySelector("h2").focus({ preventScroll: true });
 }
 

@@ -1,5 +1,5 @@
 /** Finding the devices that play a scenario: on the host that was read where it has what they need, else in the catalogue. */
-import type { P2pMapType } from "@dma-buf/core";
+import { hex, type P2pMapType } from "@dma-buf/core";
 import { type Bar, p2pVerdict, type PciFunction, type Topology } from "@dma-buf/pci";
 import type { Scenario, Step } from "./scenario/scenario.js";
 import { catalogueTopology, placesOf } from "./world/topology.js";
@@ -27,7 +27,7 @@ function onHost(scenario: Scenario, host: Topology): Binding | string {
   const { offset, forwards, modifiers } = scenario.topology;
   if (scenario.exporter.kind !== "vfio-pci") return `needs an exporter of the kind ${scenario.exporter.kind}`;
   const special = Object.entries(modifiers).filter(([name]) => name !== "vm");
-  if (special.length > 0) return `needs ${special.map(([name, value]) => `${name} ${value}`).join(", ")}`;
+  if (special.length > 0) return `needs ${special.map(inWords).join(", ")}`;
   if (scenario.importers.flatMap(placesOf).includes("apart"))
     return "needs a device of which one function is near and one is not";
   if (forwards !== "unknown") return `needs a root complex that is known ${forwards === "yes" ? "" : "not "}to forward`;
@@ -41,6 +41,12 @@ function onHost(scenario: Scenario, host: Topology): Binding | string {
     if (devices) return binding("host", host, fn, bar, devices);
   }
   return missing(scenario, bars.length > 0, sizeBytes);
+}
+
+/** Bits are few, and addresses and sizes are many. */
+function inWords([name, value]: readonly [string, string | number | boolean]): string {
+  if (typeof value !== "number") return value === true ? name : `${name} ${value}`;
+  return value <= 64 ? `${name} ${value} bit` : `${name} ${hex(value)}`;
 }
 
 /** What the host would have to have. */

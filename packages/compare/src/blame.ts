@@ -35,6 +35,8 @@ export function blame(cell: Case, what: Counterfactuals): Blame {
   const { posted, conforming } = cell;
   const own = ofConforming(cell, what);
   if (!posted || sameVerdict(posted.verdict, conforming.verdict)) return own;
+  // Who may do either cannot be blamed for doing one.
+  if (conforming.verdict.verdict === "UNSPEC") return own;
   // What nobody who obeys can do, the contract forbids itself.
   if (conforming.verdict.verdict === "NA") return isBad(posted.verdict) ? "contract" : "none";
   const isSameKind = posted.verdict.verdict === conforming.verdict.verdict;

@@ -1,4 +1,5 @@
 /** A scenario as it would be on a calmer machine: what a verdict owes to the platform is what that changes. */
+import type { Modifiers } from "./scenario/modifiers.js";
 import type { Scenario, Step } from "./scenario/scenario.js";
 
 /** Modifiers that are limits of the hardware. */
@@ -10,9 +11,9 @@ const LIMITS: readonly string[] = ["aperture", "dmaMask", "dmaWindow", "barAddre
  */
 export function onCalmPlatform(scenario: Scenario): Scenario {
   const { topology } = scenario;
-  const modifiers = Object.fromEntries(Object.entries(topology.modifiers).filter(([name]) => !LIMITS.includes(name)));
+  const modifiers: Modifiers = Object.fromEntries(Object.entries(topology.modifiers).filter(([name]) => !LIMITS.includes(name)));
   const { exporter } = scenario;
-  const knowsAts = topology.modifiers["acsDirectTranslated"] === true;
+  const knowsAts = topology.modifiers.acsDirectTranslated === true;
   const forwards = topology.forwards === "unknown" ? topology.allowlisted : topology.forwards;
   return {
     ...scenario,

@@ -4,6 +4,7 @@ import { bind, type Binding } from "./binding.js";
 import { blame, type Counterfactuals } from "./blame.js";
 import type { Column } from "./column.js";
 import { onCalmPlatform } from "./calm.js";
+import type { Orders } from "./orders.js";
 import { type Played, playAll } from "./readings.js";
 import { evidenceOf } from "./evidence.js";
 import type { Explanation, Result, Verdict } from "./result.js";
@@ -20,11 +21,19 @@ export class Cell {
   readonly #column: Column;
   readonly #binding: Binding;
   readonly #others: () => Iterable<Cell>;
+  readonly #orders: Orders;
   readonly #expected: ScenarioCell | null;
   readonly #played = new Map<Cast, Played>();
 
   /** @param others the same scenario under other contracts, to see whether they serve; asked only where this one does not */
-  constructor(scenario: Scenario, column: Column, binding: Binding, others: () => Iterable<Cell> = () => []) {
+  constructor(
+    scenario: Scenario,
+    column: Column,
+    binding: Binding,
+    others: () => Iterable<Cell> = () => [],
+    orders: Orders = "default",
+  ) {
+    this.#orders = orders;
     this.#others = others;
     this.#scenario = scenario;
     this.#column = column;
@@ -119,11 +128,12 @@ export class Cell {
 
   #options(cast: Cast): CellOptions {
     const forwards = this.#scenario.topology.forwards !== "no";
-    return { scenario: this.#scenario, column: this.#column, binding: this.#binding, cast, forwards };
+    return { scenario: this.#scenario, column: this.#column, binding: this.#binding, cast, forwards, orders: this.#orders };
   }
 }
 
-function described({ id, title, exporter, importers, fault }: Scenario) {
+/** What a result says of the scenario alone. */
+export function described({ id, title, exporter, importers, fault }: Scenario) {
   const packages = [exporterKinds[exporter.kind], ...importers.map((i) => importerKinds[i.kind])];
   return {
     scenario: id,
@@ -131,7 +141,7 @@ function described({ id, title, exporter, importers, fault }: Scenario) {
     exporter: exporter.kind,
     importer: importers.map((i) => i.name).join(", "),
     importerClass: importers[0]?.class ?? "",
-    packages: [...new Set(packages.flatMap((kind) => (kind ? [kind.package] : [])))],
+    packages: [...new Set(packages.flatMap((kind) => (kind?.package ? [kind.package] : [])))],
     fault,
   };
 }

@@ -4,6 +4,9 @@ import { readScenarios } from "./catalogue.js";
 import type { Cell } from "./cell.js";
 import type { Column } from "./column.js";
 import { columns as ours } from "./columns/index.js";
+import type { Orders } from "./orders.js";
+import { planRow } from "./plan.js";
+import type { Guest } from "./players.js";
 import type { Comparison, Explanation } from "./result.js";
 import { row } from "./row.js";
 import type { Scenario } from "./scenario/scenario.js";
@@ -21,8 +24,12 @@ export interface CompareOptions {
   /** Ids; all without. @throws UsageError for one that does not exist */
   readonly scenarios?: readonly string[];
   readonly contracts?: readonly string[];
+  /** Which orders of a race are tried. @defaultValue "default" */
+  readonly orders?: Orders;
   /** Columns of yours, after ours. @throws UsageError when one has the id of another */
   readonly columns?: readonly Column[];
+  /** Packages of yours in the place of ours; then only the cells are run in which one of them plays. */
+  readonly guests?: readonly Guest[];
 }
 
 /**
@@ -34,7 +41,7 @@ export interface CompareOptions {
 export function compare(options: CompareOptions = {}): Comparison {
   const { scenarios, columns, host, machine } = chosen(options);
   const results = scenarios.flatMap((scenario) => {
-    const cells = row(scenario, columns, host);
+    const cells = planRow({ columns, host, orders: options.orders, guests: options.guests }, scenario);
     return cells.map((cell) => cell.result());
   });
   return { schemaVersion: 2, machine, contracts: columns.map((c) => c.contract.id), results };

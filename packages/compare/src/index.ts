@@ -35,4 +35,15 @@ export type {
 } from "./scenario/scenario.js";
 export { verdictText } from "./scenario/verdict-text.js";
 export { versus, type Side, type Versus, type VersusOptions } from "./versus.js";
+export { compareInParallel, type OnResult, type PoolOptions } from "./pool.js";
+export type { CompareRequest } from "./request.js";
+export { loadModules, type Loaded, type ModuleNames, nearest } from "./modules.js";
+export type { Guest } from "./players.js";
+export { type Orders, ORDERS_MAX } from "./orders.js";
 export { badness } from "./judge.js";
+export { collect, type Asked, type Collected } from "./report/collect.js";
+export { renderHtml, type ReportInput } from "./report/html-report.js";
+export { type MarkdownOptions, renderMarkdown } from "./report/markdown.js";
+export { type ChromeEvent, type ChromeTrace, perfettoTrace } from "./report/perfetto.js";
+export type { AccessEvidence, EntryEvidence, Evidence, LookupEvidence, TopologyNode } from "./evidence.js";
+export type { CatalogueRule, References } from "./references.js";

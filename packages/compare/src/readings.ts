@@ -53,10 +53,15 @@ function played(runs: readonly Run[]): Played {
     forwardsAsked: runs.some((r) => r.forwardsAsked),
     schedules: {
       explored: runs.reduce((sum, r) => sum + r.schedules.explored, 0),
-      exhausted: runs.every((r) => r.schedules.exhausted),
+      ...boundOf(runs.map((r) => r.schedules)),
     },
     worst,
   };
+}
+
+function boundOf(all: readonly Schedules[]): Omit<Schedules, "explored"> {
+  const bound = all.find((schedules) => !schedules.exhausted)?.bound;
+  return { exhausted: bound === undefined, ...(bound ? { bound } : {}) };
 }
 
 function notPlayed(rule: Rule): Played {

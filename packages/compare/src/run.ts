@@ -1,7 +1,6 @@
 /** Runs one cast of a cell: every order of its races, and the worst of them. */
 import {
   type DmaBufError,
-  explore,
   replay,
   type Framework,
   Scheduler,

@@ -19,6 +19,7 @@ export function checkPlugin(module: unknown, from: string): PluginModule {
   must(plugin?.["schemaVersion"] === 1, ".schemaVersion", "1");
   must(plugin?.["kind"] === "exporter" || plugin?.["kind"] === "importer", ".kind", '"exporter" or "importer"');
   must(typeof plugin?.["name"] === "string", ".name", "a string");
+  must(["string", "undefined"].includes(typeof plugin?.["plays"]), ".plays", "left out, or a string");
   must(strings(plugin?.["contracts"]), ".contracts", "a list of contract ids");
   must(strings(plugin?.["capabilities"]), ".capabilities", "a list of strings");
   must(typeof plugin?.["create"] === "function", ".create", "a function");

@@ -9,6 +9,11 @@ export interface PluginModule<Options = never, Host = never, Plugin = unknown> {
   readonly schemaVersion: 1;
   readonly kind: "exporter" | "importer";
   readonly name: string;
+  /**
+   * In whose place a comparison puts it: `vfio-pci`, `gpu` or `udmabuf` of exporters, `rdma`, `kvm`, `iommufd` or `gpu` of
+   * importers. @defaultValue its name
+   */
+  readonly plays?: string;
   /** Ids of the contracts it was written for. Printed and filtered by, never branched on. */
   readonly contracts: readonly string[];
   readonly capabilities: readonly string[];

@@ -27,6 +27,7 @@ class AmdGpu implements Gpu, GpuExporter {
   readonly mover: Mover;
   readonly live: Set<OwnedBo> = new Set();
   readonly awakeFor: Set<DmaBufAttachment> = new Set();
+  readonly keptFor: Set<DmaBufAttachment> = new Set();
   tables = 0;
   removed = false;
   readonly #variant: Variant;

@@ -1,12 +1,23 @@
 /** Page frames, for the contracts in which the importer maps. */
-import { type DmaBufOps, type Op, PAGE_SIZE, type PfnAnswer, Usage } from "@dma-buf/core";
+import {
+  type DmaBufAttachment,
+  type DmaBufOps,
+  type Held,
+  type Op,
+  PAGE_SIZE,
+  perform,
+  type PfnAnswer,
+  Usage,
+} from "@dma-buf/core";
 import { frameAt } from "@dma-buf/scatterlist";
 import { attachable, whyNotByFrame } from "./attach.js";
 import { type OwnedBo, refuse } from "./buffer-object.js";
 import { cpuSide } from "./cpu-side.js";
 import type { Gpu, Variant } from "./gpu.js";
-import { pinnable, placeFor } from "./placement.js";
+import { pinIn, pinnable, placeFor, unpinOnce } from "./placement.js";
 import { mappable, plainVram, ramTable } from "./tables.js";
+
+type Door = Pick<DmaBufOps, "attach" | "detach">;
 
 /**
  * VRAM is told where the BAR shows it: what lies beyond the window is moved into it first, or to RAM. Who cannot reach
@@ -17,7 +28,7 @@ export const framesVariant: Variant = {
   settles: true,
   posted: false,
   ops: (gpu, bo) => ({
-    ...attachable(gpu, bo, { whyNoPeer: whyNotByFrame, refusesHere: false }),
+    ...keepingStill(gpu, bo, attachable(gpu, bo, { whyNoPeer: whyNotByFrame, refusesHere: false })),
     ...pinnable(gpu, bo),
     ...mappable(gpu, bo, { vram: plainVram, gtt: ramTable() }),
     ...cpuSide(gpu, bo),
@@ -25,12 +36,34 @@ export const framesVariant: Variant = {
   }),
 };
 
+/** A static importer is told once, and never that the buffer moves: it stays in RAM from the first question to the detach. */
+function* keepStill(gpu: Gpu, bo: OwnedBo, at: DmaBufAttachment, held: Held): Op<void> {
+  // Where the core pins for it, that is enough.
+  if (at.pins > 0 || gpu.keptFor.has(at)) return;
+  yield* pinIn(gpu, bo, [{ domain: "gtt" }], held, "query");
+  gpu.keptFor.add(at);
+}
+
+function keepingStill(gpu: Gpu, bo: OwnedBo, door: Door): Door {
+  return {
+    ...door,
+    *detach(at) {
+      if (gpu.keptFor.delete(at)) {
+        using _held = yield* bo.resv.lock();
+        unpinOnce(gpu, bo, "exporter");
+      }
+      if (door.detach) yield* perform(door.detach(at));
+    },
+  };
+}
+
 function tellsFrames(gpu: Gpu, bo: OwnedBo): Pick<DmaBufOps, "getPfn"> {
   return {
     *getPfn(at, pgoff, held): Op<PfnAnswer> {
       const pages = bo.sizeBytes / PAGE_SIZE;
       if (!Number.isSafeInteger(pgoff) || pgoff < 0 || pgoff >= pages)
         refuse("EINVAL", "get_pfn", "query", `page ${pgoff} is none of the buffer's: ask for one of 0 to ${pages - 1}`);
+      if (at.importer === null) yield* keepStill(gpu, bo, at, held);
       const place = yield* placeFor(gpu, bo, at, held, "frame");
       // Who is told a frame has no fence to wait for: the bytes must be there.
       yield* held.resv.waitTimeout(Usage.KERNEL);

@@ -34,6 +34,8 @@ export interface Gpu {
   readonly live: Set<OwnedBo>;
   /** Attachments for which the GPU is kept awake. */
   readonly awakeFor: Set<DmaBufAttachment>;
+  /** Attachments that cannot be told anything, for which the buffer is pinned. */
+  readonly keptFor: Set<DmaBufAttachment>;
   /** Tables that importers hold. */
   tables: number;
   /** It was pulled out. */

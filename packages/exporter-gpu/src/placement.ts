@@ -37,8 +37,8 @@ function settled({ fw }: Gpu, bo: OwnedBo, op: string, stage: Stage): void {
 }
 
 /** Who is neither told of a move nor has pinned would go on at the old place. As posted that is the importer's affair. */
-function canBeTold({ fw, options }: Gpu, at: DmaBufAttachment, op: string, stage: Stage): void {
-  if (options.asPosted || fw.isRevocable(at) || at.pins > 0) return;
+function canBeTold({ fw, options, keptFor }: Gpu, at: DmaBufAttachment, op: string, stage: Stage): void {
+  if (options.asPosted || fw.isRevocable(at) || at.pins > 0 || keptFor.has(at)) return;
   refuse(
     "EOPNOTSUPP",
     op,

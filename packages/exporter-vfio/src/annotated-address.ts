@@ -8,7 +8,8 @@ const conforming: Operations = (priv) => ({
   attach(at) {
     needPeer2peer(at);
     needRevocable(at, priv);
-    priv.checkShared(at, "attach");
+    // Whose it is, the address says, and who does not know the tag refuses it.
+    if (!priv.owner.tagsOwner) priv.checkShared(at, "attach");
     if (at.device) needRoute(at, priv);
   },
 });

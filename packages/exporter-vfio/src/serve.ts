@@ -63,11 +63,12 @@ export type Mapping = Required<Pick<DmaBufOps, "mapDmaBuf" | "unmapDmaBuf">>;
 export function mapping(priv: VfioDmaBuf, how: HowToMap = {}): Mapping {
   const { owner, provider, vecs } = priv;
   const { env } = owner.fw;
+  const isTagged = how.attributes !== undefined && owner.tagsOwner;
   return {
     *mapDmaBuf(at, direction) {
       const { device, importerName } = at;
       priv.checkNotRevoked("map");
-      priv.checkShared(at, "map");
+      if (!isTagged) priv.checkShared(at, "map");
       for (const op of ["dma_buf_phys_vec_to_sgt", "sg_alloc_table"]) env.alloc(allocation(op));
       const attributes = how.attributes?.() ?? null;
       const options = { provider, mmio: true, attributes, ...(device && how.options?.(device)) };

@@ -1,5 +1,5 @@
 /** Cells of the catalogue in which the platform or the VMM has a part, on the machine: one test a scenario, by its id. */
-import { addr, type PhysAddr } from "@dma-buf/core";
+import { addr, type DmaBufOps, type PhysAddr } from "@dma-buf/core";
 import type { Protection } from "@dma-buf/page-table";
 import { describe, expect, it } from "vitest";
 import { domainOf, IOVA, rig } from "./testing/attached-world.js";
@@ -40,6 +40,29 @@ describe("S58: cacheable device memory", () => {
       expect([r.write(IOVA, pattern(1)), r.machine.memory.read(BAR, 16)]).toEqual(["done", pattern(1)]);
     },
   );
+
+  it("vma: so does the mapping, by its protection; one that says nothing goes by the frame", () => {
+    const r = rig("vma");
+    const written: unknown[] = [];
+    const { table } = domainOf(r);
+    const map = table.map.bind(table);
+    table.map = (va, physical, sizeBytes, protection) => {
+      written.push(protection.cache);
+      map(va, physical, sizeBytes, protection);
+    };
+    for (const cache of ["wb", "wc", "uc", null] as const) {
+      const mine: DmaBufOps = {
+        mmap(_buf, vma) {
+          if (cache) vma.cache = cache;
+          vma.fault = () => ({ pfn: BAR / PAGE, maxOrder: 0 });
+        },
+        release() {},
+      };
+      const buf = r.fw.export({ exporterName: String(cache), sizeBytes: PAGE, priv: mine, ops: mine });
+      r.run(r.map(buf, { iova: IOVA + BigInt(written.length * PAGE) }));
+    }
+    expect(written).toEqual(["wb", "wc", "uc", "uc"]);
+  });
 
   it("annotated-address: the exporter can say cacheable, and the domain is told so", () => {
     const r = rig("annotated-address");

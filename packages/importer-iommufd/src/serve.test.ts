@@ -30,3 +30,15 @@ describe.each(["vt-d", "amd-vi"] as const)("behind %s", (iommuKind) => {
     expect(w.fw.findings).toEqual([]);
   });
 });
+
+it.each([
+  ["a tag says that it is one VM's", true, "EOPNOTSUPP@map"],
+  ["nobody says whose it is", false, "ok"],
+])("annotated-address, private to a VM, and %s", (_name, tagsOwner, expected) => {
+  const w = machineWorld("annotated-address", { exporter: { tagsOwner } });
+  const ioas = w.iommufd.createIoas();
+  const buf = w.bar([{ offset: 0, length: PAGE }]);
+  w.run(w.vfio.binding.bind({}));
+  const map = { flags: MAP.FIXED_RW, iova: IOVA, length: BigInt(PAGE), file: buf, start: 0n };
+  expect(w.answer(ioas.mapFile(map))).toBe(expected);
+});

@@ -53,3 +53,27 @@ it("two functions: the one that attached does the DMA; requests sent by the othe
     expect(wrong.byte(addr(BAR))).toBe(0);
   }
 });
+
+it.each([
+  ["dma-address", "fault"],
+  ["linux-7.3", "fault"],
+  ["annotated-address", "EOPNOTSUPP@map"],
+  ["pfn", "done"],
+  ["pfn-locked", "done"],
+] as const)("%s: what was told for one function, in the hands of another: %s", (id, end) => {
+  const r = new Rig(id, {
+    base: "T2",
+    allowlisted: true,
+    machine: { iommu: "translated" },
+    rdma: { attachesFor: 1 },
+  });
+  const registering = r.regOp(r.bar(r.vfio()), { dmaDevice: 0 });
+  if (end === "EOPNOTSUPP@map") return expect(r.answer(registering)).toBe(end);
+  const mr = r.run(registering);
+  expect(r.write({ key: mr.rkey, iova: 0 }, 8).kind).toBe(end);
+});
+
+it("pfn, as merged: it asks for a mapping, which an exporter of page frames alone has not", () => {
+  const r = new Rig("pfn", { asPosted: true, rdma: { asPosted: true } });
+  expect(r.answer(r.regOp(r.bar(r.vfio())))).toBe("EINVAL@map");
+});

@@ -27,6 +27,8 @@ export interface RdmaGuards {
 export interface RdmaOptions {
   /** For the trace and findings. @defaultValue the name of the first function */
   readonly name?: string;
+  /** The code as it was merged, which knows nothing of a contract that was only posted. @defaultValue false */
+  readonly asPosted?: boolean;
   /**
    * Page sizes that the device's translation table can have, log2 of bytes, from 12 to 52; 12 should be among them. An MR has
    * one of them. Others, and an empty list, are `EINVAL` where the importer is made.

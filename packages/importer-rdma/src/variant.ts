@@ -13,10 +13,10 @@ import type { RdmaOptions } from "./options.js";
 export type RdmaFactory = (options?: RdmaOptions) => (framework: Framework, host: RdmaHost) => RdmaImporter;
 
 export const variant =
-  (conduct: Conduct): RdmaFactory =>
+  (conforming: Conduct, asPosted: Conduct = conforming): RdmaFactory =>
   (options = {}) =>
   (framework, host) =>
-    rdmaEngine(framework, host, options, conduct);
+    rdmaEngine(framework, host, options, options?.asPosted ? asPosted : conforming);
 
 /** What the door is shown. */
 export type RdmaPlugin = PluginModule<RdmaOptions, RdmaHost, RdmaImporter>;

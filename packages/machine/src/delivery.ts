@@ -20,9 +20,11 @@ export type Destination =
   | { readonly kind: "bar"; readonly fn: PciFunction; readonly bar: Bar; readonly offset: number }
   | { readonly kind: "nowhere"; readonly reason: string; readonly answer?: Answer };
 
-/** Where a request ended. */
+/**
+ * Where a request ended. `snoops`: a leaf said write-back, so that the CPUs' caches are looked into where devices do not
+ * anyway.
+ */
 export type Delivery = { readonly issued?: Issued } & (
-  /** `snoops`: a leaf said write-back, and so the CPUs' caches are looked into, where devices do not anyway. */
   | { readonly kind: "memory"; readonly physical: PhysAddr; readonly target: "ram" | "mmio"; readonly snoops?: boolean }
   | { readonly kind: "fault"; readonly by: string; readonly reason: string }
   /** `answer` is what a read learns; not given, it is an unsupported request. A write learns nothing. */

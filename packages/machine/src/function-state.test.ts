@@ -70,6 +70,7 @@ describe("who answers, and how", () => {
     r.machine.functions.unplug(port(r));
     expect(r.machine.functions.silence(r.gpu)).toBe("it was removed");
     expect(r.machine.functions.silence(r.nic.fn)).toBeNull();
+    expect([r.gpu, r.nic.fn].map((fn) => r.machine.functions.isRemoved(fn))).toEqual([true, false]);
   });
 
   it.each<[string, Change, RegExp]>([

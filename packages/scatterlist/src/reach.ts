@@ -68,6 +68,7 @@ export function reachAnnotated(device: Device): Reach {
   return (run) => {
     if (!device.spaces.some((space) => isSameSpace(run, space)))
       throw unusable(run, "addresses of the spaces it is in");
+    if (run.kind !== "dma" && run.attributes?.owner) throw unusable(run, "memory that is nobody's alone");
     return { address: addr<DmaAddr>(run.address), release: nothing };
   };
 }

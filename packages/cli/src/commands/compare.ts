@@ -1,16 +1,19 @@
 /** `dma-buf compare`: scenarios under contracts, shown, filtered, written to a file. */
-import { BASES, BLAMES, type Comparison, VERDICTS } from "@dma-buf/compare";
+import { BASES, BLAMES, collect, type Collected, type Comparison, VERDICTS } from "@dma-buf/compare";
+import { columnNamed } from "../columns.js";
 import { filtered, type Filter, filterText } from "../comparison/filter.js";
 import { renderComparison } from "../comparison/render.js";
-import { contractWords, isModule } from "../contract-words.js";
+import { contractWords, isModule, modulePath } from "../contract-words.js";
 import { InputError } from "../errors.js";
 import { play } from "../playing.js";
+import { type ReportKind, reportKind, reportText, writeReport } from "../report-file.js";
+import { asComparison, gatherSeries } from "../series/gather.js";
 import { isUnexpected } from "../verdict.js";
 import { details, list, listOf, pair } from "../words.js";
 import type { Cli } from "./cli.js";
-import { addWorldOptions, requestOf, type WorldOptions } from "./options.js";
+import { addPlayOptions, type PlayOptions, requestOf, worldOf } from "./options.js";
 
-export interface CompareOptions extends WorldOptions {
+export interface CompareOptions extends PlayOptions {
   readonly scenario?: readonly string[];
   readonly contract?: readonly string[];
   readonly package?: Filter["package"] & {};
@@ -20,6 +23,10 @@ export interface CompareOptions extends WorldOptions {
   readonly differ?: readonly [string, string];
   /** commander's: `--no-faults` makes it false. */
   readonly faults: boolean;
+  readonly base?: string;
+  readonly since?: string;
+  readonly changedOnly?: boolean;
+  readonly report?: string;
   readonly details: number;
   readonly json?: boolean;
 }
@@ -28,8 +35,12 @@ export interface CompareOptions extends WorldOptions {
 const DETAILS = 10;
 
 export function addCompareCommand(cli: Cli): void {
-  addWorldOptions(cli.command("compare", "run scenarios under contracts and show what happened, side by side"))
-    .option("--contract <ids>", "these contracts: ids, `all`, or a module of yours, as ./mine.mjs; without it, dma-address,pfn", list)
+  addPlayOptions(cli.command("compare", "run scenarios under contracts and show what happened, side by side"))
+    .option(
+      "--contract <ids>",
+      "these contracts: ids, `all`, or a module of yours, as ./mine.mjs; without it, dma-address,pfn",
+      list,
+    )
     .option("--scenario <ids>", "only these scenarios", list)
     .option("--package <names>", "only scenarios that one of these packages plays in", list)
     .option("--verdict <verdicts>", "only scenarios with a cell of one of these verdicts", listOf(VERDICTS))
@@ -37,20 +48,66 @@ export function addCompareCommand(cli: Cli): void {
     .option("--basis <bases>", "only scenarios with a cell whose expectation rests on one of these", listOf(BASES))
     .option("--differ <A,B>", "only scenarios that end differently under these two", pair)
     .option("--no-faults", "without scenarios in which somebody breaks a rule on purpose")
+    .option("--base <contract>", "what a proposal, the one --contract, is set against")
+    .option("--since <contract>", "the revision before of the same proposal")
+    .option("--changed-only", "only scenarios that end differently under the proposal")
+    .option("--report <file>", "write it to a file: *.html, *.md, or with --base *.txt, to be mailed")
     .option("--details <n>", "how many scenarios to tell with what decided: all, none, or a number", details, DETAILS)
-    .action(async (options: CompareOptions) => {
-      const began = cli.io.now();
-      const played = await playOf(options, cli);
-      const filter = filterOf(options, played);
-      const shown = filtered(played, filter);
-      const seconds = ((cli.io.now() - began) / 1000).toFixed(2);
-      cli.print(
-        options.json,
-        () => shown,
-        () => `${renderComparison(shown, cli.io, { details: options.details, filter: filterText(filter) })}\n${played.results.length} cells in ${seconds} s.`,
-      );
-      cli.exit(shown.results.some(isUnexpected) ? 1 : 0);
-    });
+    .action((options: CompareOptions) => runCompare(options, cli));
+}
+
+async function runCompare(options: CompareOptions, cli: Cli): Promise<void> {
+  const began = cli.io.now();
+  const kind = checked(options);
+  const series = isSeries(options) ? await gatherSeries(options, cli) : null;
+  const collected = kind === ".html" ? await collectOf(options) : null;
+  const played = series ? asComparison(series) : (collected?.comparison ?? (await playOf(options, cli)));
+  const filter = filterOf(options, played);
+  const shown = filtered(played, filter);
+  const seconds = ((cli.io.now() - began) / 1000).toFixed(2);
+  const report = kind && reportText(kind, { shown, series, collected }, cli);
+  if (report !== null) writeReport(options.report as string, report, cli);
+  cli.print(
+    options.json,
+    () => shown,
+    () => {
+      const text = renderComparison(shown, cli.io, { details: options.details, filter: filterText(filter) });
+      return `${kind === ".txt" ? report : `${text}\n`}${played.results.length} cells in ${seconds} s.`;
+    },
+  );
+  cli.exit(shown.results.some(isUnexpected) ? 1 : 0);
+}
+
+function isSeries({ base, since }: CompareOptions): boolean {
+  return base !== undefined || since !== undefined;
+}
+
+/** What can be refused before anything is run. */
+function checked(options: CompareOptions): ReportKind | null {
+  const { report, changedOnly } = options;
+  if (changedOnly && !isSeries(options))
+    throw new InputError("--changed-only: changed against what? Add --base CONTRACT, or --since MODULE");
+  if (report === undefined) return null;
+  const kind = reportKind(report);
+  if (kind === ".txt" && !isSeries(options))
+    throw new InputError(
+      `${report}: a *.txt says what a proposal changes. Add --base CONTRACT, or name an *.html or *.md`,
+    );
+  return kind;
+}
+
+/** With the trace of every cell, which a page shows. */
+async function collectOf(options: CompareOptions): Promise<Collected> {
+  const against = options.since ?? options.base;
+  const words = against === undefined ? (options.contract ?? options.differ) : [against, ...(options.contract ?? [])];
+  const { ids, modules } = contractWords(words);
+  const columns = await Promise.all(modules.map(columnNamed));
+  return collect({
+    ...worldOf(options),
+    ...(options.scenario ? { scenarios: options.scenario } : {}),
+    contracts: [...ids, ...columns.map((c) => c.contract.id)],
+    columns,
+  });
 }
 
 function playOf(options: CompareOptions, cli: Cli): Promise<Comparison> {
@@ -67,13 +124,14 @@ function playOf(options: CompareOptions, cli: Cli): Promise<Comparison> {
 }
 
 function filterOf(options: CompareOptions, played: Comparison): Filter {
-  const { package: packages, verdict, blame, basis, differ, faults } = options;
+  const { package: packages, verdict, blame, basis, differ, faults, changedOnly } = options;
   return {
     ...(packages ? { package: packages } : {}),
     ...(verdict ? { verdict } : {}),
     ...(blame ? { blame } : {}),
     ...(basis ? { basis } : {}),
     ...(differ ? { differ: [columnOf(differ[0], options, played), columnOf(differ[1], options, played)] } : {}),
+    ...(changedOnly ? { differ: played.contracts as readonly [string, string] } : {}),
     faults,
   };
 }
@@ -81,7 +139,7 @@ function filterOf(options: CompareOptions, played: Comparison): Filter {
 /** The id of the column that a word of `--differ` names. */
 function columnOf(word: string, { contract, differ }: CompareOptions, { contracts }: Comparison): string {
   const { ids, modules } = contractWords(contract ?? differ);
-  const id = isModule(word) ? contracts[ids.length + modules.indexOf(word)] : word;
+  const id = isModule(word) ? contracts[ids.length + modules.indexOf(modulePath(word))] : word;
   if (id !== undefined && contracts.includes(id)) return id;
   throw new InputError(`--differ ${word}: is not among the contracts shown. Choose from ${contracts.join(", ")}`);
 }

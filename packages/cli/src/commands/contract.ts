@@ -1,5 +1,5 @@
 /** `dma-buf contract`: one contract, or what one says and another does not. */
-import { type Contract, contracts } from "@dma-buf/core";
+import { contracts } from "@dma-buf/core";
 import { compareContracts, renderContract, renderDifference } from "../contract.js";
 import { contractNamed } from "../columns.js";
 import type { Cli } from "./cli.js";
@@ -12,16 +12,11 @@ export function addContractCommand(cli: Cli): void {
     .action(async (word: string, otherWord: string | undefined, { json }: { json?: boolean }) => {
       const first = await contractNamed(word);
       const second = otherWord === undefined ? null : await contractNamed(otherWord);
-      const value = (): object => (second ? compareContracts(first, second) : withoutOpen(first));
+      const value = (): object => (second ? compareContracts(first, second) : first);
       cli.print(
         json,
         () => ({ schemaVersion: 1, ...value() }),
         () => (second ? renderDifference(first, second, cli.io) : renderContract(first, cli.io)),
       );
     });
-}
-
-/** What of a contract is data. */
-function withoutOpen({ open: _, ...data }: Contract): object {
-  return data;
 }

@@ -9,22 +9,34 @@ import { CAPTURE } from "./host.js";
 export interface WorldOptions {
   readonly machine?: string;
   readonly scenarios?: readonly string[];
+}
+
+export interface PlayOptions extends WorldOptions {
   readonly exporter?: readonly string[];
   readonly importer?: readonly string[];
   readonly orders?: "default" | "all" | number;
 }
 
-/** The machine, whose scenarios, who plays, and how hard to try. */
+/** The machine, and whose scenarios. */
 export function addWorldOptions(command: Command): Command {
   return command
     .option("--machine <file>", `${CAPTURE}; without it, a captured laptop`)
-    .option("--scenarios <dir>", "scenarios of yours instead of ours: a directory of *.yaml", list)
-    .option("--exporter <module>", "a package of yours in place of ours", list)
-    .option("--importer <module>", "a package of yours in place of ours", list)
-    .option("--orders <n>", "orders of a race to try: all of them, a number, or default: those with at most 2 preemptions", orders);
+    .option("--scenarios <dir>", "scenarios of yours instead of ours: a directory of *.yaml", list);
 }
 
-export function requestOf({ machine, scenarios, exporter, importer, orders: tried }: WorldOptions): Request {
+/** Those, who plays, and how hard to try. */
+export function addPlayOptions(command: Command): Command {
+  return addWorldOptions(command)
+    .option("--exporter <module>", "a package of yours in place of ours", list)
+    .option("--importer <module>", "a package of yours in place of ours", list)
+    .option(
+      "--orders <n>",
+      "orders of a race to try: all of them, a number, or default: those with at most 2 preemptions",
+      orders,
+    );
+}
+
+export function requestOf({ machine, scenarios, exporter, importer, orders: tried }: PlayOptions): Request {
   return {
     capture: readMachine(machine),
     ...(scenarios ? { scenarioDirs: scenarios } : {}),

@@ -1,6 +1,6 @@
 /** `dma-buf scenarios`: the questions. */
 import { readScenarios } from "@dma-buf/compare";
-import { hanging, textWidth } from "../text.js";
+import { beside, textWidth } from "../text.js";
 import type { Cli } from "./cli.js";
 
 export function addScenariosCommand(cli: Cli): void {
@@ -12,7 +12,7 @@ export function addScenariosCommand(cli: Cli): void {
       cli.print(
         json,
         () => ({ schemaVersion: 1, scenarios: list }),
-        () => list.flatMap((s) => hanging(`${s.id.padEnd(5)} ${s.title}: ${s.question}`, textWidth(cli.io), 6)).join("\n"),
+        () => list.flatMap((s) => beside(s.id.padEnd(6), `${s.title}: ${s.question}`, textWidth(cli.io))).join("\n"),
       );
     });
 }

@@ -16,7 +16,12 @@ export function cellLines(result: Result): Said[] {
     { text: rule.text },
     ...ordersSaid(result),
     ...(unknown
-      ? [{ text: `if not (${unknown.assumed}: unknown): ${verdictText(unknown.otherwise)}`, kind: unknown.otherwise.verdict }]
+      ? [
+          {
+            text: `if not (${unknown.assumed}: unknown): ${verdictText(unknown.otherwise)}`,
+            kind: unknown.otherwise.verdict,
+          },
+        ]
       : []),
     ...expectedSaid(result),
   ];

@@ -17,7 +17,8 @@ export function countsOf(contracts: readonly string[], results: readonly Result[
   const fair = results.filter((r) => r.fault === null);
   const broken = results.filter((r) => r.fault !== null);
   const count = (of: readonly Result[], label: string, test: Test, indent = 0): Count => ({
-    ...{ label, indent },
+    label,
+    indent,
     numbers: contracts.map((id) => of.filter((r) => r.contract === id && test(r)).length),
   });
   const only: Test = (r) => isOk(r) && alone(r, rows.find((row) => row.includes(r)) ?? []);
@@ -29,7 +30,7 @@ export function countsOf(contracts: readonly string[], results: readonly Result[
     ...kindsOf(fair).map((kind) => count(fair, kind, (r) => byContract(r) && r.conforming.verdict === kind, 1)),
     count(fair, "bad by somebody else", bySomebody),
     count(fair, "not OK, nobody to blame", (r) => applies(r) && !isOk(r) && r.blame === "none"),
-    count(fair, "posted code ends worse", (r) => postedDiffers(r)),
+    count(fair, "posted code ends otherwise", postedDiffers),
     count(broken, "injected faults", applies),
     count(broken, "contained (OK)", isOk, 1),
     count(broken, "bad by the contract", byContract, 1),

@@ -12,10 +12,16 @@ const BAR = " | ";
 export function detailLines(row: readonly Result[], width: number, colour: boolean): string[] {
   const paint = painter(colour);
   const cell = Math.floor((width - BAR.length * (row.length - 1)) / row.length);
-  return [...aboutLines(row[0] as Result, width), ...(cell < CELL_MIN ? grouped(row, width, paint) : abreast(row, cell, paint))];
+  return [
+    ...aboutLines(row[0] as Result, width),
+    ...(cell < CELL_MIN ? grouped(row, width, paint) : abreast(row, cell, paint)),
+  ];
 }
 
-function aboutLines({ scenario, title, exporter, importer, importerClass, topology, binding, fault }: Result, width: number): string[] {
+function aboutLines(
+  { scenario, title, exporter, importer, importerClass, topology, binding, fault }: Result,
+  width: number,
+): string[] {
   const place = topology === "host" ? `on this host: ${binding}` : `on the catalogue's topology ${binding}`;
   const about = [
     `${exporter} to ${importer}${importerClass ? ` (${importerClass})` : ""}, ${place}`,
@@ -27,7 +33,9 @@ function aboutLines({ scenario, title, exporter, importer, importerClass, topolo
 function abreast(row: readonly Result[], cell: number, paint: Paint): string[] {
   const columns = row.map((result) => [
     { text: verdictText(result.conforming), kind: result.conforming.verdict },
-    ...cellLines(result).flatMap(({ text, ...rest }) => indented(text, cell, 2).map((line) => ({ text: line, ...rest }))),
+    ...cellLines(result).flatMap(({ text, ...rest }) =>
+      indented(text, cell, 2).map((line) => ({ text: line, ...rest })),
+    ),
   ]);
   const height = Math.max(...columns.map((c) => c.length));
   return Array.from({ length: height }, (_, i) =>
@@ -40,7 +48,9 @@ function abreast(row: readonly Result[], cell: number, paint: Paint): string[] {
 
 /** Contracts that end alike share a paragraph; what decided is told as the first of them has it. */
 function grouped(row: readonly Result[], width: number, paint: Paint): string[] {
-  const alike = groupBy(row, (r) => [verdictText(r.conforming), r.blame, postedDiffers(r) && verdictText(r.asPosted)].join());
+  const alike = groupBy(row, (r) =>
+    [verdictText(r.conforming), r.blame, postedDiffers(r) && verdictText(r.asPosted)].join(),
+  );
   return [...alike.values()].flatMap((results) => {
     const [first] = results as [Result];
     const verdict = verdictText(first.conforming);
@@ -48,7 +58,9 @@ function grouped(row: readonly Result[], width: number, paint: Paint): string[] 
     const head = indented(`${verdict}  ${ids}`, width, 2);
     return [
       ...head.map((line) => line.replace(verdict, paint(first.conforming.verdict, verdict))),
-      ...cellLines(first).flatMap((said) => indented(said.text, width, 10).map((line) => painted({ ...said, text: line }, paint))),
+      ...cellLines(first).flatMap((said) =>
+        indented(said.text, width, 10).map((line) => painted({ ...said, text: line }, paint)),
+      ),
     ];
   });
 }

@@ -3,7 +3,11 @@ import type { Result } from "@dma-buf/compare";
 import { isUnexpected, postedDiffers } from "../verdict.js";
 
 /** The first that applies is shown. */
-const MARKS: readonly { readonly mark: string; readonly means: string; readonly applies: (result: Result) => boolean }[] = [
+const MARKS: readonly {
+  readonly mark: string;
+  readonly means: string;
+  readonly applies: (result: Result) => boolean;
+}[] = [
   { mark: "!", means: "not as expected", applies: isUnexpected },
   { mark: "~", means: "contested", applies: (r) => !r.asExpected && r.contested !== undefined },
   { mark: "?", means: "hangs on what is not known", applies: (r) => r.unknown !== undefined },

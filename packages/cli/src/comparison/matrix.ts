@@ -4,18 +4,20 @@ import { bold, fitted, painter } from "../text.js";
 import { markOf } from "./marks.js";
 
 /** Columns that a title needs to be told from another. */
-const TITLE_MIN = 34;
+const TITLE_MIN = 30;
 const ID = 6;
-/** A mark, which also separates. */
+/** A mark; where there is none its space separates. */
 const MARK = 1;
 
 type Form = (verdict: Verdict) => string;
 
-/** From the longest on; the last one fits six columns into 80. */
-const FORMS: readonly Form[] = [
-  (v) => (v.errno ? `${v.verdict} ${v.errno}@${v.stage}` : word(v)),
-  (v) => (v.errno ? `${v.errno}@${v.stage}` : word(v)),
-  word,
+/** How verdicts are written: from the longest on, with the width that a column has at least, and what is between two. */
+const FORMS: readonly { readonly form: Form; readonly widthMin: number; readonly gap: string }[] = [
+  { form: (v) => (v.errno ? `${v.verdict} ${v.errno}@${v.stage}` : word(v)), widthMin: 17, gap: " " },
+  { form: (v) => (v.errno ? `${v.errno}@${v.stage}` : word(v)), widthMin: 11, gap: " " },
+  { form: word, widthMin: 11, gap: " " },
+  // The longest words; six columns fit into 80.
+  { form: word, widthMin: 8, gap: "" },
 ];
 
 function word({ verdict }: Verdict): string {
@@ -25,30 +27,33 @@ function word({ verdict }: Verdict): string {
 /** How a matrix of these cells is laid out; one for all its sections, so that they stand below each other. */
 export interface Layout {
   readonly form: Form;
+  readonly gap: string;
   readonly title: number;
   readonly cells: readonly number[];
 }
 
-export function layoutOf(rows: readonly (readonly Result[])[], columns: number): Layout {
+export function layoutOf(contracts: readonly string[], rows: readonly (readonly Result[])[], columns: number): Layout {
   const longest = Math.max(TITLE_MIN, ...rows.map(([first]) => (first as Result).title.length));
-  const layouts = FORMS.map((form) => {
-    const cells = cellWidths(rows, form);
-    const rest = columns - ID - cells.reduce((sum, width) => sum + MARK + width, 0);
-    return { form, cells, title: Math.min(longest, rest - 1) };
+  const layouts = FORMS.map(({ form, widthMin, gap }) => {
+    const cells = cellWidths(contracts, rows.flat(), form, widthMin);
+    const rest = columns - ID - cells.reduce((sum, width) => sum + gap.length + MARK + width, 0);
+    return { form, gap, cells, title: Math.min(longest, rest - 1) };
   });
   return layouts.find(({ title }) => title >= TITLE_MIN) ?? (layouts.at(-1) as Layout);
 }
 
-function cellWidths(rows: readonly (readonly Result[])[], form: Form): number[] {
-  const [first = []] = rows;
-  return first.map((_, i) => Math.max(8, ...rows.map((row) => form((row[i] as Result).conforming).length)));
+function cellWidths(contracts: readonly string[], results: readonly Result[], form: Form, widthMin: number): number[] {
+  return contracts.map((id) => {
+    const own = results.filter((r) => r.contract === id);
+    return Math.max(widthMin, ...own.map((r) => form(r.conforming).length));
+  });
 }
 
-export function headLines(contracts: readonly string[], { title, cells }: Layout, colour: boolean): string[] {
+export function headLines(contracts: readonly string[], { gap, title, cells }: Layout, colour: boolean): string[] {
   const heads = contracts.map((id, i) => headOf(id, cells[i] as number));
   const height = Math.max(...heads.map((h) => h.length));
   return Array.from({ length: height }, (_, line) => {
-    const words = heads.map((head, i) => ` ${(head[line] ?? "").padEnd(cells[i] as number)}`).join("");
+    const words = heads.map((head, i) => `${gap} ${(head[line] ?? "").padEnd(cells[i] as number)}`).join("");
     return bold(colour, `${" ".repeat(ID + title + 1)}${words}`.trimEnd());
   });
 }
@@ -59,13 +64,17 @@ function headOf(id: string, width: number): string[] {
   return id.split(/(?<=-)/).map((part) => fitted(part, width).trimEnd());
 }
 
-export function rowLine(row: readonly Result[], { form, title, cells }: Layout, colour: boolean): string {
+/** A contract under which the row was not run has an empty cell. */
+export function rowLine(contracts: readonly string[], row: readonly Result[], layout: Layout, colour: boolean): string {
+  const { form, gap, title, cells } = layout;
   const [first] = row as [Result];
   const paint = painter(colour);
-  const verdicts = row.map((result, i) => {
+  const verdicts = contracts.map((id, i) => {
+    const width = cells[i] as number;
+    const result = row.find((r) => r.contract === id);
+    if (!result) return `${gap} ${" ".repeat(width)}`;
     const text = form(result.conforming);
-    const space = " ".repeat(Math.max(0, (cells[i] as number) - text.length));
-    return `${markOf(result)}${paint(result.conforming.verdict, text)}${space}`;
+    return `${gap}${markOf(result)}${paint(result.conforming.verdict, text)}${" ".repeat(width - text.length)}`;
   });
   return `${first.scenario.padEnd(ID)}${fitted(first.title, title)} ${verdicts.join("")}`.trimEnd();
 }

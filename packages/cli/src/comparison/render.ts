@@ -21,24 +21,42 @@ export function renderComparison(comparison: Comparison, io: Io, { details, filt
   const many = `${rows.length} ${rows.length === 1 ? "scenario" : "scenarios"}${filter ? ` (${filter})` : ""}`;
   const title = wrap(`dma-buf compare: ${comparison.machine}, ${many}`, textWidth(io));
   if (rows.length === 0) return [...title, "", "No cell is like that."].join("\n");
-  return [...title, "", ...matrix(comparison, rows, io), ...told(rows, io, details), ...summaryLines(comparison, io)].join("\n");
+  return [
+    ...title,
+    "",
+    ...matrix(comparison, rows, io),
+    ...told(rows, io, details),
+    ...summaryLines(comparison, io),
+  ].join("\n");
 }
 
 function matrix({ contracts, results }: Comparison, rows: readonly Result[][], io: Io): string[] {
-  const layout = layoutOf(rows, tableWidth(io));
+  const layout = layoutOf(contracts, rows, tableWidth(io));
   const sections = sectionsOf(rows).flatMap(({ heading, rows: own }) => [
     bold(io.colour, `${heading} (${own.length})`),
-    ...own.map((row) => rowLine(row, layout, io.colour)),
+    ...own.map((row) => rowLine(contracts, row, layout, io.colour)),
     "",
   ]);
   const marks = legend(results);
-  return [...headLines(contracts, layout, io.colour), ...sections, ...(marks ? [...wrap(marks, tableWidth(io)), ""] : [])];
+  return [
+    ...headLines(contracts, layout, io.colour),
+    ...sections,
+    ...(marks ? [...wrap(marks, tableWidth(io)), ""] : []),
+  ];
 }
 
 function told(rows: readonly Result[][], io: Io, details: number): string[] {
   const own = rows.slice(0, details);
   if (own.length === 0) return [];
   const width = textWidth(io);
-  const heading = own.length === rows.length ? "What decided" : `What decided in the first ${own.length} (--details all shows the others)`;
-  return [bold(io.colour, heading), "=".repeat(width), ...own.flatMap((row) => [...detailLines(row, width, io.colour), "-".repeat(width)]), ""];
+  const heading =
+    own.length === rows.length
+      ? "What decided"
+      : `What decided in the first ${own.length} (--details all shows the others)`;
+  return [
+    bold(io.colour, heading),
+    "=".repeat(width),
+    ...own.flatMap((row) => [...detailLines(row, width, io.colour), "-".repeat(width)]),
+    "",
+  ];
 }

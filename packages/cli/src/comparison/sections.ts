@@ -13,7 +13,10 @@ export function sectionsOf(rows: readonly Result[][]): Section[] {
   const single = rows[0]?.length === 1;
   return [
     { heading: "Where the contracts differ", rows: single ? [] : fair.filter(rowDiffers) },
-    { heading: single ? "Scenarios" : "Where they agree", rows: single ? fair : fair.filter((row) => !rowDiffers(row)) },
+    {
+      heading: single ? "Scenarios" : "Where they agree",
+      rows: single ? fair : fair.filter((row) => !rowDiffers(row)),
+    },
     { heading: "Where somebody breaks a rule on purpose", rows: broken },
   ].filter((section) => section.rows.length > 0);
 }

@@ -22,10 +22,19 @@ export function summaryLines({ contracts, results }: Comparison, io: Io): string
 function countTable(contracts: readonly string[], results: readonly Result[], io: Io): string[] {
   const room = Math.floor((tableWidth(io) - LABEL) / contracts.length) - 1;
   const width = Math.min(room, Math.max(...contracts.map((id) => id.length)));
-  const heads = contracts.map((id) => (id.length <= width ? [id] : id.split(/(?<=-)/).map((part) => part.slice(0, width))));
+  const heads = contracts.map((id) =>
+    id.length <= width ? [id] : id.split(/(?<=-)/).map((part) => part.slice(0, width)),
+  );
   const height = Math.max(...heads.map((h) => h.length));
-  const head = Array.from({ length: height }, (_, i) => line(i === 0 ? "What it comes to" : "", heads.map((h) => h[i] ?? "")));
-  const counts = countsOf(contracts, results).map(({ label, indent, numbers }) => line(`${"  ".repeat(indent)}${label}`, numbers.map(String)));
+  const head = Array.from({ length: height }, (_, i) =>
+    line(
+      i === 0 ? "What it comes to" : "",
+      heads.map((h) => h[i] ?? ""),
+    ),
+  );
+  const counts = countsOf(contracts, results).map(({ label, indent, numbers }) =>
+    line(`${"  ".repeat(indent)}${label}`, numbers.map(String)),
+  );
   return [...head.map((text) => bold(io.colour, text)), ...counts];
 
   function line(label: string, cells: readonly string[]): string {
@@ -34,9 +43,14 @@ function countTable(contracts: readonly string[], results: readonly Result[], io
 }
 
 function unsafeText(contract: string, results: readonly Result[]): string {
-  const unsafe = results.filter((r) => r.contract === contract && r.fault === null && byContract(r) && UNSAFE.includes(r.conforming.verdict));
+  const unsafe = results.filter(
+    (r) => r.contract === contract && r.fault === null && byContract(r) && UNSAFE.includes(r.conforming.verdict),
+  );
   if (unsafe.length === 0) return `${contract}: nothing is unsafe by the contract.`;
-  return `${contract}: unsafe by the contract, even with the best plugins: ${someOf(unsafe.map((r) => `${r.scenario} ${r.conforming.verdict}`), 12)}.`;
+  return `${contract}: unsafe by the contract, even with the best plugins: ${someOf(
+    unsafe.map((r) => `${r.scenario} ${r.conforming.verdict}`),
+    12,
+  )}.`;
 }
 
 function meanings(results: readonly Result[]): string {

@@ -1,9 +1,19 @@
 /** Text that any mailer leaves as it is: ASCII, 72 columns. */
-import { hanging, wrap } from "../text.js";
+import { beside, wrap } from "../text.js";
 
 export const COLUMNS = 72;
 
-const SPELLED: Readonly<Record<string, string>> = { "→": "->", "–": "-", "—": "-", "…": "...", "“": '"', "”": '"', "’": "'", "×": "x", "ß": "ss" };
+const SPELLED: Readonly<Record<string, string>> = {
+  "→": "->",
+  "–": "-",
+  "—": "-",
+  "…": "...",
+  "“": '"',
+  "”": '"',
+  "’": "'",
+  "×": "x",
+  ß: "ss",
+};
 
 /** Letters without their accents, a few signs spelled out, and a question mark for what is left. */
 export function ascii(text: string): string {
@@ -19,9 +29,9 @@ export function sentences(text: string): string[] {
   return wrap(ascii(text), COLUMNS);
 }
 
-/** An entry of a list: indented by two, and further from its second line on. */
-export function entry(text: string, indent = 2): string[] {
-  return hanging(ascii(text), COLUMNS - 2, indent).map((line) => `  ${line}`);
+/** An entry of a list: a label of `width` columns, and the text beside it. */
+export function entry(label: string, width: number, text: string): string[] {
+  return beside(`  ${label.padEnd(width)} `, ascii(text), COLUMNS);
 }
 
 /** As many entries as go into `linesMax`, and how many there are besides. */

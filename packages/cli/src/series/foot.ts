@@ -3,7 +3,7 @@ import { BASES, type Result } from "@dma-buf/compare";
 import { groupBy } from "../group.js";
 import { verdictText } from "../verdict.js";
 import { ascii, COLUMNS } from "./ascii.js";
-import { hanging, someOf } from "../text.js";
+import { beside, someOf } from "../text.js";
 import type { Move } from "./moves.js";
 import type { Series } from "./report.js";
 import { shellWords } from "./shell.js";
@@ -22,7 +22,7 @@ export function footLines({ before, after, machine, version, argv }: Series, mov
 }
 
 function labelled(label: string, text: string): string[] {
-  return hanging(`${label.padEnd(LABEL)} ${ascii(text)}`.trimEnd(), COLUMNS, LABEL + 1);
+  return beside(label.padEnd(LABEL + 1), ascii(text), COLUMNS);
 }
 
 function basisText(moves: readonly Move[], before: string): string {
@@ -37,16 +37,22 @@ function ordersTried(results: readonly Result[]): string {
   if (races.length === 0) return "no task races another";
   const all = races.filter((s) => s.exhausted).length;
   const bounds = [...new Set(races.flatMap((s) => s.bound ?? []))];
-  const rest = all === races.length ? "" : `, the others bounded${bounds.length > 0 ? ` (${bounds.join("; ")})` : ""}`;
+  const rest = all === races.length ? "" : `; the others bounded${bounds.length > 0 ? ` (${bounds.join("; ")})` : ""}`;
   const explored = races.reduce((sum, s) => sum + s.explored, 0);
-  return `${explored} in ${races.length} races; in ${all} that is all of them${rest}`;
+  return `${explored} in ${races.length} ${races.length === 1 ? "race" : "races"}, all there are in ${all}${rest}`;
 }
 
 function assumedText(results: readonly Result[]): string {
   const unknown = results.flatMap(({ scenario, unknown: u }) => (u ? [{ scenario, ...u }] : []));
   if (unknown.length === 0) return "nothing";
   return [...groupBy(unknown, (u) => u.assumed)]
-    .map(([assumed, cells]) => `${assumed}; otherwise ${someOf(cells.map((c) => `${c.scenario} ${verdictText(c.otherwise)}`), 3)}`)
+    .map(
+      ([assumed, cells]) =>
+        `${assumed}; otherwise ${someOf(
+          cells.map((c) => `${c.scenario} ${verdictText(c.otherwise)}`),
+          3,
+        )}`,
+    )
     .join("; ");
 }
 

@@ -28,7 +28,7 @@ export function worsening({ before, after }: Move): number {
 }
 
 export function moveText({ before, after }: Move): string {
-  const blame = after.blame === "none" ? "" : `, by the ${after.blame}`;
-  const fault = after.fault === null ? "" : " (injected fault)";
-  return `${after.scenario.padEnd(5)} ${verdictText(before.conforming)} -> ${verdictText(after.conforming)}${blame}${fault}`;
+  const blame = after.conforming.verdict === "OK" || after.blame === "none" ? "" : `, by the ${after.blame}`;
+  const fault = after.fault === null ? "" : " (a fault on purpose)";
+  return `${verdictText(before.conforming)} -> ${verdictText(after.conforming)}${blame}${fault}: ${after.title}`;
 }

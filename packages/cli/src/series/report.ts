@@ -2,15 +2,17 @@
 import type { Explanation, Result } from "@dma-buf/compare";
 import type { Contract } from "@dma-buf/core";
 import { ordersText } from "../comparison/cell-lines.js";
+import { shortTrace } from "../short-trace.js";
+import { beside } from "../text.js";
 import { verdictText } from "../verdict.js";
 import { ascii, COLUMNS, cut, entry, sentences } from "./ascii.js";
 import { footLines } from "./foot.js";
 import { type Move, movesBetween, moveText, worsening } from "./moves.js";
 import { ruleChanges } from "./rules.js";
-import { shortTrace } from "./short-trace.js";
 
 export const LINES = 60;
 const TRACE_EVENTS = 10;
+const RULE_LINES = 4;
 
 /** A contract, and its cell of every scenario. */
 export interface Side {
@@ -38,17 +40,19 @@ export function seriesReport(series: Series): string {
   const head = headLines(series, moves);
   const trace = traceLines(moves, series);
   const foot = footLines(series, moves);
-  const rules = ruleChanges(before.contract, after.contract).map((text) => entry(text, 7));
-  const cells = moves.map((move) => entry(`${moveText(move)}: ${move.after.title}`, 6));
-  // Two headings, and a line before each of them and before the trace and the foot.
-  const [rulesMax, cellsMax] = shared(LINES - head.length - trace.length - foot.length - 5, rules.flat().length, cells.flat().length);
+  const rules = ruleChanges(before.contract, after.contract).map(({ kind, text }) => entry(kind, 6, text));
+  const cells = moves.map((move) => entry(move.after.scenario, 5, moveText(move)));
+  const heading = cellsHeading(moves, after.results);
+  // The heading of the rules, and a line before each of four parts.
+  const left = LINES - head.length - heading.length - trace.length - foot.length - 5;
+  const [rulesMax, cellsMax] = shared(left, rules.flat().length, cells.flat().length);
   const lines = [
     ...head,
     "",
     `Rules that change: ${rules.length}`,
     ...cut(rules, rulesMax),
     "",
-    cellsHeading(moves, after.results),
+    ...heading,
     ...cut(cells, cellsMax),
     ...(trace.length > 0 ? ["", ...trace] : []),
     "",
@@ -68,7 +72,10 @@ function shared(lines: number, first: number, second: number): [number, number] 
 function headLines({ before, after, base, version }: Series, moves: readonly Move[]): string[] {
   const [old, own] = [before.contract, after.contract];
   const name = old.id === own.id ? `${own.id}, this revision against the one before` : `${own.id} against ${old.id}`;
-  const axes = old.base === own.base ? `Both extend Linux ${own.base}.` : `Two axes differ: ${own.id} extends Linux ${own.base}, ${old.id} Linux ${old.base}.`;
+  const axes =
+    old.base === own.base
+      ? `Both extend Linux ${own.base}.`
+      : `Two axes differ: ${own.id} extends Linux ${own.base}, ${old.id} Linux ${old.base}.`;
   return [
     ...sentences(`dma-buf ${version}: ${name}`),
     "=".repeat(COLUMNS),
@@ -82,7 +89,7 @@ function againstBase(base: Side, before: Side, after: Side, moves: readonly Move
   return `Against ${base.contract.id}, the revision before moves ${moved(before)} cells and this one ${moved(after)}; ${moves.length} differ between the two.`;
 }
 
-function cellsHeading(moves: readonly Move[], results: readonly Result[]): string {
+function cellsHeading(moves: readonly Move[], results: readonly Result[]): string[] {
   const fair = moves.filter(({ after }) => after.fault === null);
   const worse = fair.filter((move) => worsening(move) > 0);
   const better = fair.filter((move) => worsening(move) < 0);
@@ -90,8 +97,8 @@ function cellsHeading(moves: readonly Move[], results: readonly Result[]): strin
   const faults = moves.length - fair.length;
   const text =
     `Cells that move: ${fair.length} of ${results.filter((r) => r.fault === null).length}; ${better.length} better, ` +
-    `${worse.length} worse (${own} by the contract)${faults > 0 ? `; ${faults} with faults` : ""}`;
-  return ascii(text).slice(0, COLUMNS);
+    `${worse.length} worse (${own} by the contract)${faults > 0 ? `; ${faults} more with a fault on purpose` : ""}`;
+  return sentences(text);
 }
 
 /** The move that is worst by the contract, or else at all; nothing where nothing got worse. */
@@ -105,12 +112,24 @@ function traceLines(moves: readonly Move[], { explain }: Series): string[] {
   if (!worst) return [];
   const { result, trace } = explain(worst.after.scenario);
   const events = shortTrace(trace, TRACE_EVENTS);
+  if (events.length === 0) return [];
   const [task, kind] = [widest(events.map((e) => e.task)), widest(events.map((e) => e.kind))];
   const orders = ordersText(result);
   return [
-    ...sentences(`The worst, ${result.scenario}: ${verdictText(result.conforming)}${orders ? ` (${orders})` : ""}. ${result.rule.text}`),
-    ...events.map((e) => clipped(`  ${e.task.padEnd(task)} ${e.kind.padEnd(kind)} ${e.text}`)),
+    ...sentences(
+      `The worst, ${result.scenario}: ${verdictText(result.conforming)}${orders ? ` (${orders})` : ""}. ${result.rule.text}`,
+    ).slice(0, RULE_LINES),
+    ...events.flatMap((e, i) => {
+      const label = `  ${e.task.padEnd(task)} ${e.kind.padEnd(kind)} `;
+      const text = withoutDomain(e.text);
+      return i === events.length - 1 ? beside(ascii(label), ascii(text), COLUMNS) : [clipped(label + text)];
+    }),
   ];
+}
+
+/** `0000:04:00.0` as everybody says it. */
+function withoutDomain(text: string): string {
+  return text.replaceAll(/\b0000:(?=[\da-f]{2}:[\da-f]{2}\.\d)/g, "");
 }
 
 function widest(words: readonly string[]): number {

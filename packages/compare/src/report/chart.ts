@@ -27,6 +27,8 @@ const NAMES_WIDTH = 142;
 const BELOW = 22;
 /** Between names, pixels. */
 const NAME_HEIGHT = 11;
+/** In a line of names, characters. */
+const NAME_MAX = 24;
 
 /** From a value to its place. */
 type Scale = (value: number) => number;
@@ -43,13 +45,14 @@ export function chart({ title, series, xText, yText }: Chart): Markup {
 <text class="ct" x="0" y="11">${title}</text>
 ${ticks.map((t) => html`<line class="grid" x1="${PLOT.left}" x2="${PLOT.left + PLOT.width}" y1="${y(t)}" y2="${y(t)}"/><text class="ty" x="${PLOT.left - 5}" y="${y(t) + 3}">${yText(t)}</text>`)}
 ${ends(xs).map((t) => html`<text class="tx" x="${x(t)}" y="${height - 8}">${xText(t)}</text>`)}
-${series.map((s) => curve(s, x, y))}${names(series, y)}</svg>`;
+${series.map((s) => curve(s, x, y))}${names(series, x, y)}</svg>`;
 }
 
 /** One logarithm to its place. All values alike lie in the middle. */
 function scale(from: number, to: number, start: number, end: number): Scale {
   const span = Math.log(to) - Math.log(from);
-  return (value) => round(span === 0 ? (start + end) / 2 : start + ((Math.log(value) - Math.log(from)) / span) * (end - start));
+  return (value) =>
+    round(span === 0 ? (start + end) / 2 : start + ((Math.log(value) - Math.log(from)) / span) * (end - start));
 }
 
 /** Powers around all values, at most five of them. */
@@ -72,17 +75,33 @@ function curve({ points, style }: Series, x: Scale, y: Scale): Markup {
   return html`<g class="s${style}"><polyline points="${line}"/>${points.map((p) => html`<path d="${mark(style, x(p.x), y(p.y))}"/>`)}</g>`;
 }
 
-/** Beside the last point of each line, moved down where two would lie on each other. */
-function names(series: readonly Series[], y: Scale): readonly Markup[] {
-  let above = -Infinity;
+/** Beside the last point of each line, and lower where another name stands already. */
+function names(series: readonly Series[], x: Scale, y: Scale): readonly Markup[] {
+  let free = PLOT.top;
   return [...series]
     .toSorted((a, b) => last(b).y - last(a).y)
     .map((s) => {
-      const at = Math.max(y(last(s).y), above + NAME_HEIGHT);
-      above = at;
-      const left = PLOT.left + PLOT.width + 12;
-      return html`<g class="s${s.style}"><path d="${mark(s.style, left, at)}"/><text class="name" x="${left + 7}" y="${at + 3}">${s.name}</text></g>`;
+      const lines = wrapped(s.name);
+      const end = { x: x(last(s).x), y: y(last(s).y) };
+      const at = Math.max(end.y, free);
+      free = at + lines.length * NAME_HEIGHT;
+      const left = PLOT.left + PLOT.width + 16;
+      const leader = html`<path class="leader" d="M${end.x + 4} ${end.y}L${left - 3} ${at}"/>`;
+      const texts = lines.map((line, i) => html`<tspan x="${left}" y="${at + 3 + i * NAME_HEIGHT}">${line}</tspan>`);
+      return html`<g class="s${s.style}">${leader}<text class="name">${texts}</text></g>`;
     });
+}
+
+/** Several names, as many a line as have room. */
+function wrapped(name: string): readonly string[] {
+  return name
+    .split(", ")
+    .reduce<string[]>((lines, part) => {
+      const before = lines.at(-1);
+      if (before === undefined || before.length + part.length + 2 > NAME_MAX) return [...lines, part];
+      return [...lines.slice(0, -1), `${before}, ${part}`];
+    }, [])
+    .map((line, i, lines) => (i < lines.length - 1 ? `${line},` : line));
 }
 
 function mark(style: number, x: number, y: number): string {

@@ -1,9 +1,9 @@
 /** What a report is made of, in one pass: each cell's result, and the traces of its runs. */
-import type { Cell } from "../cell.js";
 import { chosen, type CompareOptions } from "../compare.js";
+import type { Runnable } from "../contained.js";
+import { planRow } from "../plan.js";
 import type { Comparison, Explanation, Result } from "../result.js";
 import { readReferences, type References } from "../references.js";
-import { row } from "../row.js";
 import type { Scenario } from "../scenario/scenario.js";
 
 /** What a scenario asks, beside its results. */
@@ -23,7 +23,8 @@ export interface Collected {
  */
 export function collect(options: CompareOptions = {}): Collected {
   const { scenarios, columns, host, machine } = chosen(options);
-  const cells = scenarios.flatMap((scenario) => row(scenario, columns, host));
+  const { orders, guests } = options;
+  const cells = scenarios.flatMap((scenario) => planRow({ columns, host, orders, guests }, scenario));
   const results = cells.map((cell) => cell.result());
   return {
     comparison: { schemaVersion: 2, machine, contracts: columns.map((c) => c.contract.id), results },
@@ -33,7 +34,7 @@ export function collect(options: CompareOptions = {}): Collected {
   };
 }
 
-function runsOf(cell: Cell, result: Result): readonly Explanation[] {
+function runsOf(cell: Runnable, result: Result): readonly Explanation[] {
   return (["conforming", "asPosted"] as const).flatMap((run) => {
     const traced = cell.trace(run);
     return traced ? [{ schemaVersion: 2 as const, result, run, ...traced }] : [];

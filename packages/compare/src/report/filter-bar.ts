@@ -8,7 +8,13 @@ export function filterBar(contracts: readonly string[], results: readonly Result
   return html`<form id="filters" role="search" aria-label="filter the matrix" hidden>
 <label>find <input name="text" type="search" placeholder="id, title, verdict" autocomplete="off"></label>
 ${select("contract", contracts)}${select("package", packages, (p) => p.replace(/^@dma-buf\//, ""))}${select("verdict", verdicts)}
-${select("blame", BLAMES.filter((b) => results.some((r) => r.blame === b)))}${select("basis", BASES.filter((b) => results.some((r) => r.basis === b)))}
+${select(
+  "blame",
+  BLAMES.filter((b) => results.some((r) => r.blame === b)),
+)}${select(
+  "basis",
+  BASES.filter((b) => results.some((r) => r.basis === b)),
+)}
 ${select("a", contracts, (c) => c, "differ")} ${select("b", contracts, (c) => c, "and")}
 <label class="check"><input name="faults" type="checkbox" value="no"> no injected faults</label>
 <label class="check"><input name="odd" type="checkbox" value="yes"> not as expected</label>

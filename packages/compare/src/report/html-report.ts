@@ -76,7 +76,10 @@ function chunksOf({ comparison, explanations, scenarios, references }: ReportInp
     panel({ result, asked, runs: runs.get(cellOf(result)) ?? NO_RUNS, references });
   return [...grouped(comparison.results, (r) => r.scenario)].map(([id, own]) => {
     const asked = scenarios.find((s) => s.id === id) as Asked;
-    return chunk(id, own.map((result) => panelOf(result, asked)));
+    return chunk(
+      id,
+      own.map((result) => panelOf(result, asked)),
+    );
   });
 }
 

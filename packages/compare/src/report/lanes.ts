@@ -26,7 +26,8 @@ const ORDER: readonly Lane["kind"][] = ["task", "plugin", "lock", "fence"];
 
 export function lanesOf(trace: readonly TraceEvent[]): Lanes {
   const lanes = foundIn(trace);
-  const indexOf = (kind: Lane["kind"], name: string): number => lanes.findIndex((l) => l.kind === kind && l.name === name);
+  const indexOf = (kind: Lane["kind"], name: string): number =>
+    lanes.findIndex((l) => l.kind === kind && l.name === name);
   const held = new Set<number>();
   const rows = trace.map((event): LaneRow => {
     const subject = subjectOf(event);

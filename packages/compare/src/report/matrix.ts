@@ -16,7 +16,13 @@ function line(contracts: readonly string[], own: readonly Result[]): Markup {
   const { scenario, title, exporter, importer, fault } = first;
   const packages = [...new Set(own.flatMap((r) => r.packages))].join(" ");
   const who = `${exporter} → ${importer}${fault ? ` · fault: ${fault.what}` : ""}`;
-  return html`<tr role="row" data-s="${scenario}" data-pkg="${packages}"${fault && html` data-fault`}><th role="rowheader" scope="row"><b>${scenario}</b> <span>${title}</span> <small>${who}</small></th>${contracts.map((c) => cell(c, own.find((r) => r.contract === c)))}</tr>`;
+  return html`<tr role="row" data-s="${scenario}" data-pkg="${packages}"${fault && html` data-fault`}><th role="rowheader" scope="row"><b>${scenario}</b> <span>${title}</span> <small>${who}</small></th>${contracts.map(
+    (c) =>
+      cell(
+        c,
+        own.find((r) => r.contract === c),
+      ),
+  )}</tr>`;
 }
 
 function cell(contract: string, result: Result | undefined): Markup {
@@ -34,7 +40,8 @@ function mark({ asExpected, contested }: Result): Markup | null {
 
 /** A long verdict may break where its parts meet. */
 function words(text: string): readonly (Markup | string)[] {
-  return text.split(/(?=[(@,])/).flatMap((part, i) => (i === 0 ? [part] : [html`<wbr>`, part]));
+  const parts = text.split(/(?=[(@,])/);
+  return parts.flatMap((part, i) => (i === 0 ? [part] : [html`<wbr>`, part]));
 }
 
 function spoken({ conforming, asPosted, blame }: Result): string {

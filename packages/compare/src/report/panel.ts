@@ -31,7 +31,8 @@ ${posted && runSection("The run as posted", posted, !conforming)}
 
 function verdicts(result: Result, { implementations }: References): Markup {
   const { conforming, asPosted, implementation, blame, basis, schedules, unknown, fault } = result;
-  const code = implementation === null ? "nobody posted that pair" : (implementations[implementation] ?? implementation);
+  const code =
+    implementation === null ? "nobody posted that pair" : (implementations[implementation] ?? implementation);
   return html`<dl>
 <dt>conforming</dt><dd>${verdict(conforming)}</dd>
 <dt>as posted</dt><dd>${verdict(asPosted)} <small>${code}</small></dd>

@@ -7,6 +7,9 @@ import { topologyDrawing } from "./topology-drawing.js";
 import { plural, sizeText } from "./units.js";
 import { walkTable } from "./walk-table.js";
 
+/** Drawings a run: the last ones. */
+const ACCESSES_MAX = 24;
+
 export function runSection(title: string, explanation: Explanation, isOpen: boolean): Markup {
   const { evidence, trace } = explanation;
   return html`<details class="run"${isOpen && html` open`}><summary>${title}</summary>
@@ -21,8 +24,10 @@ ${again(explanation)}</details>`;
 /** The last access decides, and is open. */
 function paths({ topology, accesses }: Explanation["evidence"]): Markup {
   if (accesses.length === 0) return html`<p>Nothing was accessed.</p>${topologyDrawing(topology, null)}`;
-  const last = accesses.length - 1;
-  return html`${accesses.map((access, i) => html`<details class="access"${i === last && html` open`}><summary>${told(access)}</summary>${topologyDrawing(topology, access)}${hops(access)}${walkTable(access.lookups)}</details>`)}`;
+  const shown = accesses.slice(-ACCESSES_MAX);
+  const left = accesses.length - shown.length;
+  const last = shown.length - 1;
+  return html`${left > 0 && html`<p>${plural(left, "earlier access", "earlier accesses")} left out.</p>`}${shown.map((access, i) => html`<details class="access"${i === last && html` open`}><summary>${told(access)}</summary>${topologyDrawing(topology, access)}${hops(access)}${walkTable(access.lookups)}</details>`)}`;
 }
 
 function told({ by, access, sizeBytes, address, physical, target, reason, sentStep, step }: AccessEvidence): Markup {
@@ -31,7 +36,9 @@ function told({ by, access, sizeBytes, address, physical, target, reason, sentSt
 }
 
 function hops({ hops: list }: AccessEvidence): Markup | null {
-  return list.length === 0 ? null : html`<ol class="hops">${list.map(({ at, action }) => html`<li><code>${at}</code> ${action}</li>`)}</ol>`;
+  return list.length === 0
+    ? null
+    : html`<ol class="hops">${list.map(({ at, action }) => html`<li><code>${at}</code> ${action}</li>`)}</ol>`;
 }
 
 function again({ result, run, replayToken }: Explanation): Markup {

@@ -2,21 +2,33 @@
 import type { TraceEvent } from "@dma-buf/core";
 import { type Lane, type LaneRow, lanesOf } from "./lanes.js";
 import { html, type Markup } from "./markup.js";
+import { plural } from "./units.js";
 
 /** Between two lanes, pixels. */
 const LANE = 18;
 /** Where in a row the event is drawn, from its top. */
 const AT = 11;
 /** How long a lane's name may be in the head, characters. */
-const NAME_MAX = 22;
-const HEAD = 104;
+const NAME_MAX = 19;
+const HEAD = 96;
+/** Of a trace that is too long to draw whole. */
+const [ROWS_FIRST, ROWS_LAST] = [120, 180];
 
 export function sequence(trace: readonly TraceEvent[]): Markup {
   const { lanes, rows } = lanesOf(trace);
   const width = lanes.length * LANE;
+  const drawnRows = rows.map((row, i) => line(row, rows[i - 1] ?? null, lanes, width));
   return html`<table class="seq">
-<thead><tr><th scope="col">step</th><th scope="col">${head(lanes, width)}</th><th scope="col">event</th></tr></thead>
-<tbody>${rows.map((row, i) => line(row, rows[i - 1] ?? null, lanes, width))}</tbody></table>`;
+<thead><tr><th scope="col">step</th><th scope="col" style="width:${width + 8}px">${head(lanes, width)}</th><th scope="col">event</th></tr></thead>
+<tbody>${shortened(drawnRows)}</tbody></table>`;
+}
+
+/** The beginning and the end, where there is too much between: what decides is near the end. */
+function shortened(rows: readonly Markup[]): readonly Markup[] {
+  const left = rows.length - ROWS_FIRST - ROWS_LAST;
+  if (left <= 0) return rows;
+  const gap = html`<tr><td></td><td></td><td><em>${plural(left, "event")} left out: <code>explain</code> prints all</em></td></tr>`;
+  return [...rows.slice(0, ROWS_FIRST), gap, ...rows.slice(-ROWS_LAST)];
 }
 
 function head(lanes: readonly Lane[], width: number): Markup {
@@ -32,7 +44,7 @@ function line(row: LaneRow, above: LaneRow | null, lanes: readonly Lane[], width
   const { event } = row;
   const step = event.step === above?.event.step ? "" : event.step;
   const task = event.task === above?.event.task ? "" : event.task;
-  return html`<tr class="k-${event.kind}"><td>${step}</td><td><svg aria-hidden="true" width="${width}">${tracks(row, above, lanes)}${drawn(row, lanes)}</svg></td><td><span class="task">${task}</span> <span class="kind">${event.kind}</span> ${event.text}</td></tr>`;
+  return html`<tr class="k-${event.kind}"><td>${step}</td><td style="width:${width + 8}px"><svg aria-hidden="true" width="${width}">${tracks(row, above, lanes)}${drawn(row, lanes)}</svg></td><td><span class="task">${task}</span> <span class="kind">${event.kind}</span> ${event.text}</td></tr>`;
 }
 
 /** The lanes run on; that of a lock is thick while it is held. */
@@ -76,6 +88,6 @@ function center(lane: number): number {
 }
 
 function short(name: string): string {
-  const bare = name.replaceAll(/0000:/g, "");
+  const bare = name.replaceAll("0000:", "").replace(/^resv\((.*)\)$/, "$1");
   return bare.length > NAME_MAX ? `${bare.slice(0, NAME_MAX - 1)}…` : bare;
 }

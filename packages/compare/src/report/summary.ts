@@ -26,10 +26,13 @@ export function summaryOf(contract: string, all: readonly Result[]): ContractSum
     contract,
     cells: plain.length,
     ok: plain.length - bad.length,
-    blamed: Object.fromEntries(BLAMES.map((b) => [b, bad.filter((r) => r.blame === b).length])) as Record<Blame, number>,
-    contractVerdicts: VERDICTS.map((v) => [v, ofContract.filter((r) => r.conforming.verdict === v).length] as const).filter(
-      ([, n]) => n > 0,
-    ),
+    blamed: Object.fromEntries(BLAMES.map((b) => [b, bad.filter((r) => r.blame === b).length])) as Record<
+      Blame,
+      number
+    >,
+    contractVerdicts: VERDICTS.map(
+      (v) => [v, ofContract.filter((r) => r.conforming.verdict === v).length] as const,
+    ).filter(([, n]) => n > 0),
     faults: { cells: broken.length, contract: broken.filter((r) => r.blame === "contract").length },
     unexpected: own.filter((r) => !r.asExpected && r.contested === undefined).length,
     contested: own.filter((r) => r.contested !== undefined).length,

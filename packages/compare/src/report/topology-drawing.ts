@@ -4,7 +4,7 @@ import { html, type Markup } from "./markup.js";
 import { pathOf, SYSTEM } from "./path.js";
 
 /** Of one node, and from one to the next, pixels. */
-const [WIDTH, HEIGHT, GAP_X, GAP_Y] = [132, 40, 14, 26];
+const [WIDTH, HEIGHT, GAP_X, GAP_Y] = [132, 44, 14, 20];
 const MARGIN = 4;
 
 interface Place {
@@ -53,7 +53,9 @@ function edge({ address, parent }: Node, places: ReadonlyMap<string, Place>): Ma
 
 /** Drawn over the edges, a little beside the middle, so that both can be seen. */
 function way(nodes: readonly string[], arrived: boolean, places: ReadonlyMap<string, Place>): Markup {
-  const points = nodes.flatMap((node) => places.get(node) ?? []).map(({ x, y }) => ({ x: x + WIDTH / 2, y: y + HEIGHT / 2 }));
+  const points = nodes
+    .flatMap((node) => places.get(node) ?? [])
+    .map(({ x, y }) => ({ x: x + WIDTH / 2, y: y + HEIGHT / 2 }));
   const [start, ...rest] = points as [Place, ...Place[]];
   const steps = rest.map((to, i) => {
     const from = points[i] as Place;
@@ -61,19 +63,38 @@ function way(nodes: readonly string[], arrived: boolean, places: ReadonlyMap<str
     return `V${middle}H${to.x}V${to.y}`;
   });
   const end = points.at(-1) as Place;
-  const mark = arrived ? `M${end.x - 5} ${end.y - HEIGHT / 2 - 8}l5 8l5 -8z` : `M${end.x - 6} ${end.y - 6}l12 12m0 -12l-12 12`;
-  const tip = arrived && rest.length > 0 && (points.at(-2) as Place).y > end.y ? `M${end.x - 5} ${end.y + HEIGHT / 2 + 8}l5 -8l5 8z` : mark;
+  const mark = arrived
+    ? `M${end.x - 5} ${end.y - HEIGHT / 2 - 8}l5 8l5 -8z`
+    : `M${end.x - 6} ${end.y - 6}l12 12m0 -12l-12 12`;
+  const tip =
+    arrived && rest.length > 0 && (points.at(-2) as Place).y > end.y
+      ? `M${end.x - 5} ${end.y + HEIGHT / 2 + 8}l5 -8l5 8z`
+      : mark;
   return html`<path class="way${arrived ? "" : " lost"}" d="M${start.x} ${start.y}${steps.join("")}"/><path class="${arrived ? "waytip" : "waylost"}" d="${tip}"/>`;
 }
 
-function box({ address, kind, plays, acs }: Node, places: ReadonlyMap<string, Place>, onWay: ReadonlySet<string>): Markup {
+function box(
+  { address, kind, plays, acs }: Node,
+  places: ReadonlyMap<string, Place>,
+  onWay: ReadonlySet<string>,
+): Markup {
   const { x, y } = places.get(address) as Place;
   const classes = ["node", onWay.has(address) && "on", plays && "plays"].filter(Boolean).join(" ");
-  const [first, second] = kind === "system" ? [address, ""] : [address.replace(/^host bridge /, ""), plays ?? kind.replace("-", " ")];
-  const bits = acs.length > 0 ? ` · ${acs.join(" ")}` : "";
-  return html`<g class="${classes}"><title>${address}, ${kind}${plays ? `, ${plays}` : ""}${bits}</title><rect x="${x}" y="${y}" width="${WIDTH}" height="${HEIGHT}" rx="3"/><text x="${x + WIDTH / 2}" y="${y + (second ? 17 : 24)}">${first}</text>${second && html`<text class="sub" x="${x + WIDTH / 2}" y="${y + 31}">${second}${short(bits)}</text>`}</g>`;
+  const bits = acs.length > 0 ? `ACS ${acs.join(" ")}` : "";
+  const lines = [
+    address.replace(/^host bridge /, ""),
+    kind === "system" ? "" : (plays ?? kind.replace("-", " ")),
+    short(bits),
+  ];
+  const shown = lines.filter((line) => line !== "");
+  const top = y + HEIGHT / 2 + 4 - (shown.length - 1) * 6.5;
+  const texts = shown.map(
+    (line, i) => html`<text class="${i > 0 && "sub"}" x="${x + WIDTH / 2}" y="${top + i * 13}">${line}</text>`,
+  );
+  return html`<g class="${classes}"><title>${[address, kind, plays, bits].filter(Boolean).join(", ")}</title><rect x="${x}" y="${y}" width="${WIDTH}" height="${HEIGHT}" rx="3"/>${texts}</g>`;
 }
 
+/** Bits as far as a node is wide. */
 function short(bits: string): string {
-  return bits.length > 16 ? `${bits.slice(0, 15)}…` : bits;
+  return bits.length > 23 ? `${bits.slice(0, 22)}…` : bits;
 }

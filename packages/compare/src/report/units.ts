@@ -15,6 +15,6 @@ export function countText(n: number): string {
 }
 
 /** `1 cell`, `2 cells` */
-export function plural(n: number, what: string): string {
-  return `${countText(n)} ${what}${n === 1 ? "" : "s"}`;
+export function plural(n: number, one: string, more = `${one}s`): string {
+  return `${countText(n)} ${n === 1 ? one : more}`;
 }

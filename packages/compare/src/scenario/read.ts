@@ -49,7 +49,7 @@ function topology(raw: ScenarioFile["topology"]): Scenario["topology"] {
     allowlisted,
     iommu,
     flush,
-    modifiers: modifiers as Record<string, string | boolean>,
+    modifiers,
   };
 }
 

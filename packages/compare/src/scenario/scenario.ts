@@ -1,4 +1,5 @@
 /** A scenario is a declaration: a topology, actors, steps, expected cells, a source. How it ends is found by running it. */
+import type { Modifiers } from "./modifiers.js";
 import type { Basis, Blame, Expected, Verdict } from "../result.js";
 
 /** What of the machine a scenario fixes. What it does not name is as the defaults say. */
@@ -18,7 +19,7 @@ export interface ScenarioTopology {
   /** @defaultValue strict */
   readonly flush: "strict" | "lazy";
   /** What only some scenarios ask for, by name: `vm: private memory`, `tdisp: true`, `dmaMask: 44 bit`. */
-  readonly modifiers: Readonly<Record<string, string | boolean>>;
+  readonly modifiers: Modifiers;
 }
 
 /** An exporter or importer of the scenario: what the catalogue calls it, and what is special about it. */

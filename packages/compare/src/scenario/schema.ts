@@ -1,6 +1,7 @@
 /** What a scenario's file must look like. Steps, and the options of actors, are checked by the kinds that play them. */
 import * as v from "valibot";
 import { BASES, BLAMES } from "../result.js";
+import { modifierEntries } from "./modifiers.js";
 import { parseVerdict, VERDICT_RULE } from "./verdict-text.js";
 
 const text = v.pipe(v.string("a text"), v.nonEmpty("a text that is not empty"));
@@ -27,8 +28,8 @@ const cell = v.strictObject({
   contested: v.optional(text),
 });
 
-const topology = v.objectWithRest(
-  {
+const topology = v.strictObject({
+  ...modifierEntries,
     base: oneOf("T1", "T2", "T4"),
     offset: v.optional(oneOf("zero", "nonzero"), "zero"),
     acs: v.optional(oneOf("clear", "redirect"), "clear"),
@@ -36,15 +37,13 @@ const topology = v.objectWithRest(
     allowlisted: v.optional(oneOf("yes", "no"), "no"),
     iommu: v.optional(oneOf("off", "identity", "translated"), "off"),
     flush: v.optional(oneOf("strict", "lazy"), "strict"),
-  },
-  v.union([v.string(), v.boolean()], "a text, true or false"),
-);
+});
 
 const options = v.record(v.string(), v.unknown());
 /** Read by `steps.ts`, which knows the actors. */
 const steps = v.array(v.unknown(), "a list of steps");
 
-const actor = v.objectWithRest({ kind: text, name: v.optional(text), class: v.optional(text) }, v.unknown());
+const actor = v.objectWithRest({ kind: text, name: v.optional(text), class: v.optional(oneOf("zap", "fenced", "faulting", "pinned", "pinned-revocable", "static")) }, v.unknown());
 
 export const scenarioFile = v.strictObject({
   id: v.pipe(text, v.regex(/^[A-Za-z][\w-]*$/, "an id: a letter, then letters, digits, - or _")),

@@ -33,8 +33,8 @@ export interface ActorKind<O extends v.GenericSchema, A extends Actions, Played 
   /** What may stand beside `kind`, `name` and `class`. */
   readonly options: O;
   readonly actions: A;
-  /** The npm package that plays; for the filter, and to say whose doing something is. */
-  readonly package: string;
+  /** The npm package that plays; `null`: the kind itself, on the machine. */
+  readonly package: string | null;
   create(stage: Stage, options: v.InferOutput<O>, spec: ActorSpec): Played;
 }
 

@@ -24,7 +24,6 @@ export const exporterKinds: Readonly<Record<string, AnyKind<ExporterActor<any>>>
   "system-heap": udmabuf,
   "out-of-tree": outOfTreeExporter,
   carveout,
-  ram: unplayedExporter,
 };
 
 export const importerKinds: Readonly<Record<string, AnyKind>> = {

@@ -1,9 +1,7 @@
 /** From what a scenario says of its machine to the machine itself: functions and ports, and how devices reach memory. */
 import type { MachineOptions } from "@dma-buf/machine";
 import { type CatalogueTopology, t1, t2 } from "@dma-buf/pci";
-import * as v from "valibot";
 import type { ActorSpec, Scenario } from "../scenario/scenario.js";
-import { size } from "../scenario/size.js";
 
 /** How far bus numbers lie below the CPU's where a scenario says `offset: nonzero`. */
 const OFFSET_BYTES = 0x20_0000_0000;
@@ -33,13 +31,13 @@ export function catalogueTopology({ topology, exporter, importers }: Scenario): 
   return make({
     allowlisted: allowlisted === "yes",
     acsRedirect: acs === "redirect",
-    acsDirectTranslated: acsDirectTranslated === true,
+    acsDirectTranslated,
     busOffsetBytes: offset === "nonzero" ? OFFSET_BYTES : 0,
     importers: Math.max(1, places.filter((place) => place === "near").length),
     ats: importers.some((i) => i.options["ats"] === true),
     apart: places.filter((place) => place === "apart").length,
     ...(typeof bar === "number" ? { barBytes: bar } : {}),
-    ...(barAddress === undefined ? {} : { barBase: v.parse(size, barAddress) }),
+    ...(barAddress === undefined ? {} : { barBase: barAddress }),
   });
 }
 
@@ -49,36 +47,29 @@ export function machineOptions(
   devices: readonly string[],
 ): Omit<MachineOptions, "topology" | "trace" | "rootComplexForwards"> {
   const { dmaMask, dmaWindow, pageTable, ram, coherent } = modifiers;
-  const iommuKind = IOMMU_KINDS[String(pageTable)];
+  const iommuKind = pageTable && IOMMU_KINDS[pageTable];
   return {
     iommu,
     flush,
     ...(iommuKind ? { iommuKind } : {}),
-    dmaMaskBits: masks(importers, devices, dmaMask === undefined ? 64 : bits(dmaMask)),
+    dmaMaskBits: masks(importers, devices, dmaMask ?? 64),
     ...(ram === "above 4 GiB" ? { ramBytesMax: 8 * 2 ** 30 } : {}),
-    ...(coherent === undefined ? {} : { coherent: coherent === true }),
+    ...(coherent === undefined ? {} : { coherent }),
     ...(honoursTypes(modifiers) ? { coherent: false } : {}),
-    ...(dmaWindow === undefined ? {} : { busDmaLimit: v.parse(size, dmaWindow) }),
+    ...(dmaWindow === undefined ? {} : { busDmaLimit: dmaWindow }),
   };
 }
 
 /** Is it for a table to say who looks into the CPUs' caches? */
-function honoursTypes({ smmuHonoursMemAttr, secondStage }: ScenarioTopology["modifiers"]): boolean {
+function honoursTypes({ smmuHonoursMemAttr, secondStage }: Scenario["topology"]["modifiers"]): boolean {
   return smmuHonoursMemAttr === true || String(secondStage).startsWith("Arm");
 }
 
 /** By function: an importer's own, or what the scenario says of all. */
 function masks(importers: readonly ActorSpec[], devices: readonly string[], all: number): ReadonlyMap<string, number> {
   const own = importers.flatMap((spec) => {
-    const { dmaMask } = spec.options;
-    return placesOf(spec).map(() => (dmaMask === undefined ? all : bits(String(dmaMask))));
+    const { dmaMask = all } = spec.options as { readonly dmaMask?: number };
+    return placesOf(spec).map(() => dmaMask);
   });
   return new Map(devices.map((address, i) => [address, own[i] ?? all]));
-}
-
-/** `44 bit`. */
-function bits(text: string | boolean): number {
-  const [, digits] = /^(\d+) bit$/.exec(String(text)) ?? [];
-  if (digits === undefined) throw new RangeError(`a number of bits, as in 44 bit, is ${text}`);
-  return Number(digits);
 }

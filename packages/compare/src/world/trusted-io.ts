@@ -68,7 +68,7 @@ export class TrustedIo {
 
   /** Where the device writes to in the owner's RAM. */
   get dmaPage(): PhysAddr {
-    return addr(addressOf(this.#machine.memory.ram[0]?.base ?? 0));
+    return addr((this.#machine.memory.ram[0]?.base ?? 0) + DMA_PAGE);
   }
 
   /** Does the interface run? Then the device does DMA by the owner's path. */
@@ -90,11 +90,14 @@ export class TrustedIo {
   *stop(): Op<void> {
     const { private: privateMemory, trace } = this.#machine;
     if (!this.#locked) return;
-    const { device, memory, dma } = this.#locked;
     yield* point("tdi.stop");
+    // Somebody else stopped it meanwhile.
+    if (!this.#locked) return;
+    const { device, memory, dma } = this.#locked;
     trace.emit("event", () => `${device}: its interface stops`);
     for (const range of [...memory, dma]) privateMemory.remove(range);
     this.#locked = null;
+    this.#judge.good({ kind: "device", id: device, text: `${device}: its interface stops before its memory is taken away` });
   }
 
   /** The owner shares a part of the device's memory with the host. */
@@ -138,8 +141,4 @@ export class TrustedIo {
     const { trusted: _gone, ...untrusted } = dma;
     privateMemory.add({ ...untrusted, strangers: "ones" });
   }
-}
-
-function addressOf(ram: number): number {
-  return ram + DMA_PAGE;
 }

@@ -5,7 +5,7 @@ import type { DmaBufAttachment, PfnAnswer, SgTable } from "../dma-buf.js";
 import type { Framework } from "../framework.js";
 import { type Op, perform } from "../op.js";
 import type { Held } from "../resv.js";
-import type { Direction, Run } from "../run.js";
+import type { Attributes, Direction, Run } from "../run.js";
 
 /** What a contract lets the importer see of a run. */
 export type Show = (run: Run) => Run;
@@ -82,7 +82,7 @@ export function annotatedOnly(fw: Framework): Show {
  * } });
  */
 export function pfnWindow(fw: Framework, at: DmaBufAttachment, resv: Window["resv"]): Window {
-  return frameWindow(resv, (pgoff, held) =>
+  return frameWindow(resv, nothing, (pgoff, held) =>
     resv === "held" ? fw.getPfnAttachment(at, pgoff, need(held)) : fw.getPfnUnlocked(at, pgoff),
   );
 }
@@ -95,28 +95,27 @@ export function pfnWindow(fw: Framework, at: DmaBufAttachment, resv: Window["res
 export function* vmaWindow(fw: Framework, at: DmaBufAttachment): Op<Window> {
   const pages = Math.floor(at.buf.sizeBytes / PAGE_SIZE);
   const vma = yield* fw.mmapFile(at.buf, { pgoff: 0, pages, buf: null, fault: null });
-  const window = frameWindow("free", function* (pgoff) {
+  const said = (): Attributes | null => (vma.cache ? { cache: vma.cache, snoop: false } : null);
+  const window = frameWindow("free", said, function* (pgoff) {
     if (!vma.fault) throw fw.error("EFAULT", "mmap", `page ${pgoff} of the mapping is empty, and nobody fills it`);
     return yield* perform(vma.fault(pgoff));
   });
-  return {
-    ...window,
-    *runs(offset, sizeBytes, held) {
-      const attributes = vma.cache ? { cache: vma.cache, snoop: false } : null;
-      return (yield* window.runs(offset, sizeBytes, held)).map((run) => ({ ...run, attributes }) as Run);
-    },
-    close: () => fw.munmap(vma),
-  };
+  return { ...window, close: () => fw.munmap(vma) };
 }
 
-function frameWindow(resv: Window["resv"], ask: (pgoff: number, held: Held | null) => Op<PfnAnswer>): Window {
+/** Nobody says how a frame may be reached. */
+const nothing = (): null => null;
+
+type Ask = (pgoff: number, held: Held | null) => Op<PfnAnswer>;
+
+function frameWindow(resv: Window["resv"], said: () => Attributes | null, ask: Ask): Window {
   return {
     resv,
     *runs(offset, sizeBytes, held) {
       const runs: Run[] = [];
       for (let next = offset; next < offset + sizeBytes; ) {
         const pgoff = Math.floor(next / PAGE_SIZE);
-        const run = frameRun(pgoff, yield* ask(pgoff, held));
+        const run = frameRun(pgoff, yield* ask(pgoff, held), said());
         runs.push(run);
         // Whatever was answered, the page that was asked for is over: an exporter may say nonsense, and not for ever.
         next = Math.max(run.offset + run.sizeBytes, (pgoff + 1) * PAGE_SIZE);
@@ -129,7 +128,7 @@ function frameWindow(resv: Window["resv"], ask: (pgoff: number, held: Held | nul
 }
 
 /** The aligned run of pages around the frame that was told. */
-function frameRun(pgoff: number, { pfn, maxOrder }: PfnAnswer): Run {
+function frameRun(pgoff: number, { pfn, maxOrder }: PfnAnswer, attributes: Attributes | null): Run {
   const pages = 2 ** maxOrder;
   const before = pfn % pages;
   return {
@@ -137,7 +136,7 @@ function frameRun(pgoff: number, { pfn, maxOrder }: PfnAnswer): Run {
     offset: (pgoff - before) * PAGE_SIZE,
     sizeBytes: pages * PAGE_SIZE,
     address: addr<PhysAddr>(physOf(pfn) - before * PAGE_SIZE),
-    attributes: null,
+    attributes,
   };
 }
 

@@ -16,7 +16,7 @@ import {
   Scheduler,
   vma,
 } from "@dma-buf/core";
-import type { VfioExporter, VfioHost } from "@dma-buf/exporter-vfio";
+import type { VfioExporter, VfioHost, VfioOptions } from "@dma-buf/exporter-vfio";
 import { vfioExporter as vfioAnnotated } from "@dma-buf/exporter-vfio/annotated-address";
 import { vfioExporter as vfioDmaAddress } from "@dma-buf/exporter-vfio/dma-address";
 import { vfioExporter as vfioLinux73 } from "@dma-buf/exporter-vfio/linux-7.3";
@@ -51,7 +51,7 @@ export const PAGE = 4096;
 export const BAR: PhysAddr = addr<PhysAddr>(0x40_0000_0000);
 export const MAP = { FIXED: 1, WRITE: 2, READ: 4, RW: 6, FIXED_RW: 7 } as const;
 
-type VfioFactory = (options?: { asPosted?: boolean }) => (fw: Framework, host: VfioHost) => VfioExporter;
+type VfioFactory = (options?: VfioOptions) => (fw: Framework, host: VfioHost) => VfioExporter;
 
 export interface Column {
   readonly contract: Contract;
@@ -77,6 +77,7 @@ export interface WorldOptions {
   readonly scheduler?: Scheduler;
   readonly importer?: IommufdOptions;
   readonly exporterAsPosted?: boolean;
+  readonly exporter?: VfioOptions;
   readonly topology?: CatalogueOptions;
   readonly forwards?: boolean;
   readonly trace?: boolean;
@@ -130,7 +131,7 @@ export function machineWorld(id: string, options: WorldOptions = {}): MachineWor
   const file = (fd: number): OpenFile | null => bufs.get(fd) ?? memfds.file(fd);
   // Whatever the machine offers fits what this package asks for.
   const host: IommufdHost = new MachineIommufd(machine, { user, file, isolatedMsi: options.isolatedMsi ?? true });
-  const exporter = vfio({ asPosted: options.exporterAsPosted ?? false })(fw, new VfioPciDevice(machine, address));
+  const exporter = vfio({ asPosted: options.exporterAsPosted ?? false, ...options.exporter })(fw, new VfioPciDevice(machine, address));
   const iommufd = importer(options.importer)(fw, host);
   const nic = machine.device(importers[0] as string);
   const run = <T>(op: Op<T>): T => scheduler.complete("test", op);

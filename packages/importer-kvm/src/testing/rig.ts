@@ -23,7 +23,7 @@ import { GuestMemory, type GuestOptions, GuestVm, Machine, VfioPciDevice } from 
 import { t1 } from "@dma-buf/pci";
 import { kvmImporter as annotated } from "../annotated-address.js";
 import { kvmImporter as dmaAddress } from "../dma-address.js";
-import type { KvmFactory, KvmHost, KvmImporter, KvmOptions, RunResult } from "../index.js";
+import type { KvmFactory, KvmHost, KvmImporter, KvmOptions, RunResult, TrustedIoHost } from "../index.js";
 import { kvmImporter as linux73 } from "../linux-7.3.js";
 import { kvmImporter as pfn } from "../pfn.js";
 import { kvmImporter as pfnLocked } from "../pfn-locked.js";
@@ -69,6 +69,8 @@ export interface RigOptions {
   readonly tablesMax?: number;
   /** Pages of guest_memfds. @defaultValue none */
   readonly guestPages?: number;
+  /** @defaultValue the platform has none */
+  readonly trustedIo?: TrustedIoHost;
 }
 
 export interface Rig {
@@ -99,7 +101,7 @@ export function rig(id: VariantId, options: RigOptions = {}): Rig {
   const guestMemory = guestPages > 0 ? { guestMemory: new GuestMemory(machine, { ram }) } : {};
   const vm = new GuestVm(machine, "guest", privateMemory, { ...guestMemory, ...options.guest });
   // Whatever the machine offers fits what this package asks for.
-  const host: KvmHost = vm;
+  const host: KvmHost = Object.assign(vm, { trustedIo: options.trustedIo ?? null });
   const exporter = VARIANTS[id].vfio(options.vfio)(fw, new VfioPciDevice(machine, address));
   const run = <T>(op: Op<T>): T => scheduler.complete("test", op);
   return {

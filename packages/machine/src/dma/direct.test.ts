@@ -141,3 +141,13 @@ it("what must be coherent is refused where it would bounce, pool or not, and tak
     expect(r.nic.dma.mapPhys(RAM, 4096, "bidirectional", attributes)).toBe(RAM);
   }
 });
+
+it("what the bus does not carry is refused as what the device does not drive is", () => {
+  const r = rig({ machine: { busDmaLimit: BAR } });
+  expect(() => r.nic.dma.mapPhys(BAR, 4096, "bidirectional", { mmio: true })).toThrow(
+    /ENOMEM: 0x4000000000 is beyond the bus limit 0x4000000000 of 0000:04:00.0/,
+  );
+  expect(r.nic.dma.mapPhys(addr(BAR - 4096), 4096, "bidirectional", { mmio: true })).toBe(BAR - 4096);
+  const translated = rig({ iommu: "translated", machine: { busDmaLimit: 2 ** 20 } });
+  expect(translated.nic.dma.mapPhys(BAR, 4096, "bidirectional", { mmio: true })).toBeLessThan(2 ** 20);
+});

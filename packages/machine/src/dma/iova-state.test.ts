@@ -1,6 +1,6 @@
 import { addr, type DmaAddr, type DmaIovaState, type PhysAddr } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
-import { RAM, type Rig, rig, type RigOptions, upTo } from "../testing.js";
+import { BAR, bytes, RAM, type Rig, rig, type RigOptions, upTo } from "../testing.js";
 
 const MEM = { mmio: false };
 const NIC = "0000:04:00.0";
@@ -103,4 +103,23 @@ describe("dma_iova_*", () => {
     trusted.link(0, at, 8, "bidirectional", MEM);
     expect([trusted.address % 4096, reads(r, trusted.address)]).toEqual([8, "done"]);
   });
+});
+
+it("behind an SMMU a page that is linked where one is, is refused; a block takes the place of a page", () => {
+  const r = rig({ iommu: "translated", machine: { iommuKind: "smmu-v3" } });
+  const at = addr<PhysAddr>(BAR + 0x20_0000);
+  const state = r.nic.dma.tryAllocIova(at, 0x40_0000) as DmaIovaState;
+  state.link(0, BAR, 4096, "bidirectional", { mmio: true });
+  expect(() => state.link(0, at, 4096, "bidirectional", { mmio: true })).toThrow(/EEXIST/);
+  state.link(0, at, 0x20_0000, "bidirectional", { mmio: true });
+  r.run(r.nic.write(state.address, bytes(5)));
+  expect([r.machine.memory.read(at, 8), r.machine.memory.read(BAR, 8)]).toEqual([bytes(5), bytes(0)]);
+});
+
+it("an SMMU translates what x86 takes for an interrupt", () => {
+  const kinds = (["vt-d", "smmu-v3"] as const).map((iommuKind) => {
+    const r = rig({ iommu: "translated", machine: { iommuKind } });
+    return r.run(r.nic.write(addr<DmaAddr>(0xfee0_0000), bytes(1))).kind;
+  });
+  expect(kinds).toEqual(["lost", "fault"]);
 });

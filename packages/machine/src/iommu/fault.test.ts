@@ -30,6 +30,19 @@ it.each<[Stopped, string]>([
   expect(faultRecord("amd-vi", READ, stopped, 7)).toMatchObject({ event, flags: 0 });
 });
 
+it.each<[Stopped, string]>([
+  ["no-entry", "C_BAD_STREAMID"],
+  ["address-width", "F_TRANSLATION"],
+  ["not-present", "F_TRANSLATION"],
+  ["permission", "F_PERMISSION"],
+  ["no-memory", "F_WALK_EABT"],
+  ["malformed", "F_TRANSLATION"],
+  ["not-allowed", "F_TRANSL_FORBIDDEN"],
+])("an SMMU reports %s as %s", (stopped, event) => {
+  for (const from of [FROM, READ])
+    expect(faultRecord("smmu-v3", from, stopped, 7)).toMatchObject({ ...from, unit: "smmu-v3", event });
+});
+
 it("says in one line who, where and why", () => {
   expect(faultRecord("vt-d", FROM, "permission", 0).text).toBe(
     "vt-d: write by 0000:03:00.0 at 0x1000 stopped, reason 0x5: permission",

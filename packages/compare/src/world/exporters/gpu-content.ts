@@ -39,25 +39,49 @@ export class WatchedMemory extends GpuMemory {
   }
 }
 
+/** Bytes that the GPU itself can write, too. */
+export interface GpuContent extends Content {
+  write(offset: number, bytes: Uint8Array): void;
+}
+
 /** The bytes as the GPU itself finds them. Of a buffer that is gone there are none. */
-export function contentOf(bo: BufferObject, memory: GpuMemory): Content {
+export function contentOf(bo: BufferObject, memory: GpuMemory): GpuContent {
   return {
     sizeBytes: bo.sizeBytes,
     ranges: () => rangesOf(bo.place, memory.window),
     read(offset, sizeBytes) {
       const bytes = new Uint8Array(sizeBytes);
-      let start = 0;
-      for (const block of bo.place?.blocks ?? []) {
-        const from = Math.max(offset, start);
-        const to = Math.min(offset + sizeBytes, start + block.sizeBytes);
-        const { domain } = bo.place as Place;
-        if (from < to) bytes.set(memory.read(domain, block.start + from - start, to - from), from - offset);
-        start += block.sizeBytes;
-      }
+      for (const { domain, at, from, to } of pieces(bo.place, offset, sizeBytes))
+        bytes.set(memory.read(domain, at, to - from), from);
       return bytes;
+    },
+    write(offset, bytes) {
+      for (const { domain, at, from, to } of pieces(bo.place, offset, bytes.length))
+        memory.write(domain, at, bytes.subarray(from, to));
     },
     compromise: () => fallback(bo),
   };
+}
+
+interface Piece {
+  readonly domain: Place["domain"];
+  /** In the domain. */
+  readonly at: number;
+  /** Counted from the first byte that was asked for. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The parts of `[offset, offset + sizeBytes)` of a buffer that lie in one block each. */
+function* pieces(place: Place | null, offset: number, sizeBytes: number): Generator<Piece> {
+  let start = 0;
+  for (const block of place?.blocks ?? []) {
+    const from = Math.max(offset, start);
+    const to = Math.min(offset + sizeBytes, start + block.sizeBytes);
+    const { domain } = place as Place;
+    if (from < to) yield { domain, at: block.start + from - start, from: from - offset, to: to - offset };
+    start += block.sizeBytes;
+  }
 }
 
 /** Somebody asked for VRAM and was no peer: the buffer is in RAM for that. */

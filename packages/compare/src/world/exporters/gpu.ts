@@ -7,7 +7,7 @@ import { size } from "../../scenario/size.js";
 import { type Exported, exporterKind, NotApplicable } from "../actor.js";
 import type { PhysRange } from "../content.js";
 import type { Stage } from "../stage.js";
-import { contentOf, rangesOf, WatchedMemory } from "./gpu-content.js";
+import { contentOf, type GpuContent, rangesOf, WatchedMemory } from "./gpu-content.js";
 
 /** Where the GPU's pages of RAM begin: behind page tables and bounce buffers. */
 const RAM_AT = addr<PhysAddr>(0x2100_0000);
@@ -41,6 +41,8 @@ const actions = {
     bytes: v.optional(size, "8 KiB"),
     hidden: v.optional(v.boolean(), false),
   }),
+  /** The GPU's own engine writes all of the buffer. */
+  draw: of,
   /** Moves the buffer to RAM, to make room. */
   evict: of,
   /** Moves it back to VRAM. */
@@ -56,6 +58,7 @@ const actions = {
 type Options = v.InferOutput<typeof options>;
 interface Shared extends Exported {
   readonly bo: BufferObject;
+  readonly content: GpuContent;
 }
 
 export const gpu = exporterKind({
@@ -94,6 +97,11 @@ export const gpu = exporterKind({
           const content = contentOf(bo, memory);
           exports.set(as, { bo, buf: exporter.export(bo), content });
           judge.gaveBack(rangesOf(bo.place, memory.window));
+        },
+        // biome-ignore lint/correctness/useYield: see above
+        *draw({ buffer }) {
+          const { content, bo } = named(buffer);
+          content.write(0, judge.pattern(bo.sizeBytes));
         },
         evict: ({ buffer }) => exporter.evict(named(buffer).bo),
         restore: ({ buffer }) => exporter.move(named(buffer).bo, "vram"),

@@ -1,10 +1,10 @@
 /** The interface of an assigned device that a VM trusts: locking it, binding it, and what the host still can do with it. */
 import { addr, hex, type Op } from "@dma-buf/core";
 import { VFIO_DMA_BUF_PRIVATE_KVM, type VfioExporter, type VfioOptions } from "@dma-buf/exporter-vfio";
-import type { Strangers } from "@dma-buf/machine";
+import type { Machine, Strangers } from "@dma-buf/machine";
 import * as v from "valibot";
 import { accessActions, accessActs } from "../access.js";
-import type { Acts, Exported } from "../actor.js";
+import { type Acts, type Exported, NotApplicable } from "../actor.js";
 import type { PhysRange } from "../content.js";
 import type { Stage } from "../stage.js";
 import { HostCpu } from "./host-cpu.js";
@@ -16,7 +16,10 @@ export const tdiActions = {
     ifBound: v.optional(v.boolean(), false),
   }),
   /** The device is bound to the VM in VFIO, so that its exporter knows. What was posted and knows no such binding does nothing. */
-  bind: v.strictObject({}),
+  bind: v.strictObject({
+    /** Did somebody with a device have the memory until now? For him it is taken away then. */
+    takesAway: v.optional(v.boolean(), false),
+  }),
   /** The VMM maps the region through the device's fd, and reads 4 bytes. */
   "host-read": v.strictObject({}),
   /** A CPU of the host, through a mapping that the kernel made: cached as the memory wants it. */
@@ -27,8 +30,8 @@ export const tdiActions = {
 };
 
 export const tdiOptions = {
-  /** Whose the device is to be. */
-  tdi: v.optional(v.literal("locked, private to VM1")),
+  /** Whose the device is to be: without it there is no interface that anybody could lock or bind. */
+  tdi: v.optional(v.pipe(v.string(), v.regex(/^locked, private to \w+$/, "locked, private to a VM"))),
   /** What the device does with requests that come without trust. @defaultValue as the topology says */
   strangers: v.optional(v.picklist(["ones", "rejected", "machine-check", "let-through"])),
   /** Does an annotation say whose alone the memory is? */
@@ -38,12 +41,14 @@ export const tdiOptions = {
 };
 type TdiOptions = v.InferOutput<v.StrictObjectSchema<typeof tdiOptions, undefined>>;
 
-/** Who owns the device. */
-const OWNER = "VM1";
-
 /** What the package is told. */
 export function vfioOptions({ tagsOwner, memory }: TdiOptions): Pick<VfioOptions, "tagsOwner" | "memory"> {
   return { tagsOwner, ...(memory ? { memory: { cache: "wb", snoop: true } } : {}) };
+}
+
+/** Whose bytes it is says how they want to be reached. */
+export function declareMemory({ attributes }: Machine, bar: PhysRange, { memory }: TdiOptions): void {
+  if (memory) attributes.declare({ ...bar, type: "wb" });
 }
 
 export interface Tdi {
@@ -69,10 +74,13 @@ export function tdiActs(stage: Stage, tdi: Tdi): Acts<typeof tdiActions> & { clo
     *lock({ ifBound }) {
       if (ifBound && !vfio.binding.data.isPrivate) return;
       const strangers = options.strangers ?? strangersOf(stage);
-      trustedIo.lock({ device: binding.exporter, owner: OWNER, strangers, report: [bar] });
+      trustedIo.lock({ device: binding.exporter, owner: ownerOf(options), strangers, report: [bar] });
     },
-    *bind() {
-      if (knowsBinding(stage, exported)) yield* vfio.binding.bind(trustedIo.vm(OWNER));
+    *bind({ takesAway }) {
+      if (!knowsBinding(stage, exported)) return;
+      if (takesAway) stage.setTaken(true);
+      yield* vfio.binding.bind(trustedIo.vm(ownerOf(options)));
+      if (takesAway) stage.judge.gaveUp([bar], "the BAR");
     },
     *"host-read"() {
       const result = yield* host.mapAndRead((vma) => vfio.mmapRegion(binding.barIndex, vma));
@@ -89,6 +97,12 @@ export function tdiActs(stage: Stage, tdi: Tdi): Acts<typeof tdiActions> & { clo
     },
     close: () => host.close(),
   };
+}
+
+/** The VM that accepts the device. */
+function ownerOf({ tdi }: TdiOptions): string {
+  if (!tdi) throw new NotApplicable("the device has no interface that a VM could trust");
+  return tdi.slice(tdi.lastIndexOf(" ") + 1);
 }
 
 /** Where the only way to the memory is a mapping of the host, a binding that forbids it would forbid the VM's as well. */
@@ -116,6 +130,6 @@ function* dmaWrite({ binding, judge, machine, trustedIo }: Stage): Op<void> {
     judge.mark("CORRUPT", {
       kind: "bytes",
       id: "I1",
-      text: `${bytes.length} bytes that ${device.name} wrote into ${OWNER} are lost, and no error says so: ${result.kind === "lost" ? result.reason : "they went elsewhere"}`,
+      text: `${bytes.length} bytes that ${device.name} wrote into its VM are lost, and no error says so: ${result.kind === "lost" ? result.reason : "they went elsewhere"}`,
     });
 }

@@ -8,23 +8,20 @@ import { size } from "../../scenario/size.js";
 import { type Exported, type ExporterActor, exporterKind, NotApplicable } from "../actor.js";
 import type { Content, PhysRange } from "../content.js";
 import type { Stage } from "../stage.js";
-import { tdiActions, tdiActs, tdiOptions, vfioOptions } from "./tdi.js";
+import { tdiActions, tdiActs, tdiOptions, vfioOptions, declareMemory } from "./tdi.js";
 import { byAts, OpinionatedVfioDevice, unasked } from "./route-opinion.js";
 
-const options = v.objectWithRest(
-  {
-    /** Of the BAR, a power of two. Made by the topology; a host's BAR is what it is. @defaultValue 1 GiB */
-    bar: v.optional(size),
-    /** Refuses a range that has bytes of another: a check that no contract asks for, and no code that was posted has. */
-    refusesOverlap: v.optional(v.boolean(), false),
-    /** Takes a way that only translated requests go for a route, if the importer has ATS. */
-    knowsAts: v.optional(v.boolean(), false),
-    /** Asks p2pdma whether the importer can reach the BAR. */
-    asksRoute: v.optional(v.boolean(), true),
-    ...tdiOptions,
-  },
-  v.unknown(),
-);
+const options = v.strictObject({
+  /** Of the BAR, a power of two. Made by the topology; a host's BAR is what it is. @defaultValue 1 GiB */
+  bar: v.optional(size),
+  /** Refuses a range that has bytes of another: a check that no contract asks for, and no code that was posted has. */
+  refusesOverlap: v.optional(v.boolean(), false),
+  /** Takes a way that only translated requests go for a route, if the importer has ATS. */
+  knowsAts: v.optional(v.boolean(), false),
+  /** Asks p2pdma whether the importer can reach the BAR. */
+  asksRoute: v.optional(v.boolean(), true),
+  ...tdiOptions,
+});
 const range = v.strictObject({ offset: size, bytes: size });
 const actions = {
   /** All of the BAR, or ranges of it, in that order. */
@@ -64,7 +61,10 @@ export function playVfio(
   const host = Object.assign(hostOf(stage, played), { trustedIo: stage.trustedIo });
   const bar = host.region(binding.barIndex);
   if (!bar) throw new RangeError(`${binding.exporter} has no memory BAR ${binding.barIndex}`);
-  const vfio: VfioExporter = column.players.exporters.vfio({ asPosted: cast.exporterAsPosted, ...vfioOptions(played) })(framework, host);
+  const vfio: VfioExporter = column.players.exporters.vfio({ asPosted: cast.exporterAsPosted, ...vfioOptions(played) })(
+    framework,
+    host,
+  );
   const exports = new Map<string, Exported>();
   const whole: PhysRange = { base: bar.physical, sizeBytes: bar.sizeBytes };
 
@@ -94,6 +94,7 @@ export function playVfio(
     return found;
   }
 
+  declareMemory(machine, whole, played);
   const { close: closeHost, ...trusted } = tdiActs(stage, { vfio, bar: whole, options: played, exported });
   return {
     exported,

@@ -21,7 +21,7 @@ const actions = {
 };
 
 export const cpu = importerKind({
-  package: "",
+  package: null,
   options,
   actions,
   create(stage, { callsSync }) {

@@ -1,5 +1,5 @@
 /** A job that is on the GPU while other things happen: it has used the buffer once, stops, and uses it again. */
-import { type AccessResult, DmaFence, type Framework, type Op, until } from "@dma-buf/core";
+import { type AccessResult, DmaFence, type Framework, type Op, type Scheduler, until } from "@dma-buf/core";
 import type { Command, GpuJob } from "@dma-buf/importer-gpu";
 import * as v from "valibot";
 import type { Acts } from "../actor.js";
@@ -19,7 +19,7 @@ export const jobActions = {
     then: v.optional(v.picklist(["read", "write"]), "write"),
     ends: v.optional(v.boolean(), true),
   }),
-  /** Lets the job go on, and ends with its access. */
+  /** Lets the job go on, and ends with its access. It takes its time: everybody else has come as far as they can. */
   "let-job-go-on": v.strictObject({}),
   /** How that access ended. */
   "look-at-job": v.strictObject({}),
@@ -51,15 +51,20 @@ export function jobActs(stage: Stage, seat: GpuSeat): Acts<typeof jobActions> {
       ];
       const job = yield* seat.player.submit({ vm: seat.vm, buffers: lists ? seat.listed : [], commands });
       started = { job, gate, writes };
-      yield* accessed(job, 1);
+      yield* nobodyElse(stage.scheduler);
     },
     *"let-job-go-on"() {
       const { job, gate } = running();
+      yield* nobodyElse(stage.scheduler);
       gate.signal();
-      yield* accessed(job, 2);
+      yield* until(
+        "gpu.job",
+        () => job.results.length > 1,
+        () => "the job's access",
+      );
     },
-    // biome-ignore lint/correctness/useYield: an action is an operation, this one does not sleep
     *"look-at-job"() {
+      yield* nobodyElse(stage.scheduler);
       const { job, writes } = running();
       const result = job.results[1];
       if (!result) throw new NotApplicable("the job has not gone on: let it");
@@ -80,12 +85,13 @@ function fence({ env }: Framework, what: string): DmaFence {
   return new DmaFence(env, ops, env.allocContexts(1), 1);
 }
 
-/** The job has made so many accesses. */
-function accessed({ results }: GpuJob, count: number): Op<void> {
+/** Modelled time passes when nobody can go on, and not before. */
+function nobodyElse(scheduler: Scheduler): Op<void> {
   return until(
     "gpu.job",
-    () => results.length >= count,
-    () => `access ${count} of the job`,
+    () => false,
+    () => "everybody else",
+    scheduler.now + 1,
   );
 }
 

@@ -26,7 +26,11 @@ function judgeEmpty({ judge, machine }: Stage, { mapper }: DmaActs, leaves: read
 function judgeLeaves(stage: Stage, { mapper, range, buffer }: DmaActs, leaves: readonly Leaf[]): void {
   const sizes = mapper.domain?.table.format.leafSizesLog2 ?? [];
   const fewest = fewestLeaves(range.iova, stage.exported(buffer).content.ranges(), sizes);
-  const rule: Rule = { kind: "iommu", id: "I5", text: `${mapper.name}: ${leaves.length} leaves, and ${fewest} would do` };
+  const rule: Rule = {
+    kind: "iommu",
+    id: "I5",
+    text: `${mapper.name}: ${leaves.length} leaves, and ${fewest} would do`,
+  };
   if (leaves.length > fewest) stage.judge.mark("DEGRADED", rule);
   else stage.judge.good(rule);
 }

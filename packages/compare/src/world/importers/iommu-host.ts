@@ -5,6 +5,6 @@ import type { Stage } from "../stage.js";
 
 /** A scenario may say that it translates 39 bits, as units with tables of three levels do. */
 export function iommuHost({ machine, scenario }: Stage, user: UserMappings = new UserMappings()): MachineIommufd {
-  const isNarrow = scenario.topology.modifiers["aperture"] === "39 bit";
+  const isNarrow = scenario.topology.modifiers.aperture === 39;
   return new MachineIommufd(machine, { user, ...(isNarrow ? { format: createVtdSecondStage({ levels: 3 }) } : {}) });
 }

@@ -8,7 +8,7 @@ import { DmaActs, importArgs } from "./dma-acts.js";
 import { lookIntoTable } from "./io-table.js";
 import { ioasMapper, type IoasMapper } from "./ioas.js";
 import { movedBarActions, movedBarActs } from "./moved-bar.js";
-import { Type1 } from "./type1.js";
+import { Type1 } from "./type1-container.js";
 
 const options = v.strictObject({
   /** Who maps where buffers come as a CPU mapping of the process: the VMM has the choice there. */

@@ -2,6 +2,7 @@
 import type { MrKind, RdmaGuards, RdmaImporter, RdmaOptions } from "@dma-buf/importer-rdma";
 import type { MachineDevice } from "@dma-buf/machine";
 import * as v from "valibot";
+import { bits } from "../../scenario/bits.js";
 import { importerKind } from "../actor.js";
 import type { Stage } from "../stage.js";
 import { assignedNic } from "./assigned-nic.js";
@@ -9,7 +10,7 @@ import { DmaActs } from "./dma-acts.js";
 import { queryHoldingReservation } from "./held-query.js";
 import { nicActions } from "./nic-actions.js";
 import { importArgs, Region } from "./region.js";
-import { Type1 } from "./type1.js";
+import { Type1 } from "./type1-container.js";
 
 const KIND: Readonly<Record<string, MrKind>> = {
   faulting: "on-demand",
@@ -20,37 +21,34 @@ const KIND: Readonly<Record<string, MrKind>> = {
 
 const kept = v.optional(v.boolean(), true);
 const not = v.optional(v.boolean(), false);
-const options = v.objectWithRest(
-  {
-    // What keeps its driver right, to be taken out.
-    /** Asks again when the memory went between the answer and the translation table. */
-    retry: kept,
-    /** Does what the invalidate asks for. */
-    unmaps: kept,
-    /** Unmaps before it detaches. */
-    unmapsBeforeDetach: kept,
-    /** Its device keeps what it cached when the translation goes, and writes by it. */
-    writesLate: not,
-    /** Its device keeps its key when the region is deregistered. */
-    usesAfterDetach: not,
-    /** PCI functions that do its DMA, and the one of them that reaches the exporter as a peer: it attaches with that. */
-    functions: v.optional(v.number(), 1),
-    reaches: v.optional(v.number(), 0),
-    /** Asks the IOMMU for translations, and sends translated requests. */
-    ats: not,
-    /** The class of the best importer of its place; the posted one has `class`. @defaultValue `class` */
-    best: v.optional(v.picklist(Object.keys(KIND))),
-    /** Another importer: it attaches for that one's device, and uses what the exporter says of it. */
-    usesAddressOf: v.optional(v.string()),
-    /** An importer in whose IOMMU domain its device is, too. */
-    sharesDomainOf: v.optional(v.string()),
-    /** `32 bit`: the address bits that its device drives. @defaultValue the machine's */
-    dmaMask: v.optional(v.string()),
-    /** Who maps for it where buffers come as a CPU mapping: its driver, or vfio type1, if it is assigned. */
-    byAddress: v.optional(v.picklist(["rdma", "type1"], "rdma or type1"), "rdma"),
-  },
-  v.unknown(),
-);
+const options = v.strictObject({
+  // What keeps its driver right, to be taken out.
+  /** Asks again when the memory went between the answer and the translation table. */
+  retry: kept,
+  /** Does what the invalidate asks for. */
+  unmaps: kept,
+  /** Unmaps before it detaches. */
+  unmapsBeforeDetach: kept,
+  /** Its device keeps what it cached when the translation goes, and writes by it. */
+  writesLate: not,
+  /** Its device keeps its key when the region is deregistered. */
+  usesAfterDetach: not,
+  /** PCI functions that do its DMA, and the one of them that reaches the exporter as a peer: it attaches with that. */
+  functions: v.optional(v.number(), 1),
+  reaches: v.optional(v.number(), 0),
+  /** Asks the IOMMU for translations, and sends translated requests. */
+  ats: not,
+  /** The class of the best importer of its place; the posted one has `class`. @defaultValue `class` */
+  best: v.optional(v.picklist(Object.keys(KIND))),
+  /** Another importer: it attaches for that one's device, and uses what the exporter says of it. */
+  usesAddressOf: v.optional(v.string()),
+  /** An importer in whose IOMMU domain its device is, too. */
+  sharesDomainOf: v.optional(v.string()),
+  /** `32 bit`: the address bits that its device drives. @defaultValue the machine's */
+  dmaMask: v.optional(bits),
+  /** Who maps for it where buffers come as a CPU mapping: its driver, or vfio type1, if it is assigned. */
+  byAddress: v.optional(v.picklist(["rdma", "type1"], "rdma or type1"), "rdma"),
+});
 
 export const nic = importerKind({
   package: "@dma-buf/importer-rdma",
@@ -71,14 +69,18 @@ export const nic = importerKind({
       flush: !taken.writesLate,
       key: !taken.usesAfterDetach,
     };
+    const asPosted = cast.importerAsPosted;
     const rdmaOver = (devices: readonly MachineDevice[], more: RdmaOptions = {}): RdmaImporter =>
-      column.players.importers.rdma({ guards, ...more })(framework, { functions: devices, memory: machine.memory });
+      column.players.importers.rdma({ guards, asPosted, ...more })(framework, {
+        functions: devices,
+        memory: machine.memory,
+      });
     const rdma = rdmaOver(functions);
     const { usesAddressOf: other } = taken;
     const misled = other && rdmaOver([...functions, stage.deviceOf(other)], { attachesFor: functions.length });
-    const kind = KIND[cast.importerAsPosted ? cls : (taken.best ?? cls)] ?? "on-demand";
+    const kind = KIND[asPosted ? cls : (taken.best ?? cls)] ?? "on-demand";
     // The code that was merged leaves it at that: the key is invalid for ever.
-    const registersAgain = kind === "pinned-revocable" && !cast.importerAsPosted;
+    const registersAgain = kind === "pinned-revocable" && !asPosted;
     const own = { name, kind, registersAgain, dmaDevice: taken.reaches };
     const besides = new Region(stage, { ...own, rdma });
     const region = new Region(stage, { ...own, rdma: misled || rdma });

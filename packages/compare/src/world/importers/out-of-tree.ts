@@ -1,7 +1,9 @@
 /** A driver from outside the tree, which gets at the pages of a buffer although no importer may. */
 import {
   addr,
+  type Contract,
   type DmaBufAttachment,
+  type Framework,
   type Op,
   PAGE_SIZE,
   type Pfn,
@@ -34,7 +36,7 @@ function report({ env }: Framework, { rows, policy }: Contract): void {
 }
 
 export const outOfTree = importerKind({
-  package: "",
+  package: null,
   options: v.strictObject({ abuses: v.literal("sg_page", "sg_page") }),
   actions,
   create(stage, _options, { name, class: cls }) {

@@ -1,4 +1,4 @@
-/** The part of a trace that a mail has room for. */
+/** The part of a trace that decides, and as much of it as there is room for. */
 import type { TraceEvent, TraceKind } from "@dma-buf/core";
 
 /** The run is over with the last of these; after them everybody gives back what they have. */
@@ -13,10 +13,14 @@ const LESS: readonly ((event: TraceEvent) => boolean)[] = [
   ({ kind }) => kind === "lock" || kind === "unlock",
 ];
 
+export function untilDecided(trace: readonly TraceEvent[]): readonly TraceEvent[] {
+  const last = trace.findLastIndex(({ kind }) => DECISIVE.includes(kind));
+  return last === -1 ? trace : trace.slice(0, last + 1);
+}
+
 /** At most `max` events, the decisive one among them. */
 export function shortTrace(trace: readonly TraceEvent[], max: number): readonly TraceEvent[] {
-  const last = trace.findLastIndex(({ kind }) => DECISIVE.includes(kind));
-  let events = last === -1 ? trace : trace.slice(0, last + 1);
+  let events = untilDecided(trace);
   for (const isLess of LESS) {
     if (events.length <= max) break;
     events = events.filter((event) => !isLess(event));

@@ -1,0 +1,111 @@
+import type { Result } from "@dma-buf/compare";
+import { describe, expect, it } from "vitest";
+import { comparisonOf, ioOf, widthOf } from "../testing.js";
+import { renderComparison } from "./render.js";
+
+const CONTRACTS = ["dma-address", "vma", "pfn", "pfn-locked", "annotated-address", "linux-7.3"];
+const title = "Query races revoke, importer without any retry, and a title that goes on for a while";
+const refused = { verdict: "REFUSED", errno: "EOPNOTSUPP", stage: "attach" } as const;
+const row = (scenario: string, some: Partial<Result> = {}) =>
+  CONTRACTS.map((contract) => ({ scenario, title, contract, ...some }));
+const six = [
+  ...row("S1"),
+  ...row("S2a", { conforming: refused, blame: "contract" }),
+  ...row("S3", { conforming: { verdict: "DISCLOSE" } }),
+];
+const all = { details: Infinity, filter: "" };
+
+describe("in a terminal", () => {
+  it.each([80, 100, 120, 200])("of %d columns six contracts fit, each by its name", (columns) => {
+    const text = renderComparison(comparisonOf(...six), ioOf(columns), all);
+    expect(widthOf(text)).toBeLessThanOrEqual(columns);
+    for (const words of [/^S2a .* REFUSED/m, /linux-7\.3$|7\.3$/m, /What decided/]) expect(text).toMatch(words);
+  });
+
+  it("of 80 columns a cell is a word, of 200 it has errno and stage", () => {
+    const matrix = (columns: number) =>
+      renderComparison(comparisonOf(...six), ioOf(columns), { ...all, details: 0 }).split("What it comes to")[0];
+    expect(matrix(80)).not.toContain("EOPNOTSUPP");
+    expect(matrix(200)?.match(/REFUSED EOPNOTSUPP@attach/g)).toHaveLength(6);
+  });
+
+  it("two contracts stand side by side, six are grouped by how they end", () => {
+    const text = (results: readonly Partial<Result>[]) => renderComparison(comparisonOf(...results), ioOf(100), all);
+    expect(text(six.slice(0, 2))).toMatch(/^OK +\| OK$/m);
+    expect(text(six)).toContain(`OK  ${CONTRACTS.slice(0, 5).join(", ")}`);
+  });
+
+  it("has colour only where it is wanted", () => {
+    const has = (colour: boolean) => renderComparison(comparisonOf(...six), ioOf(100, colour), all).includes("\u001B");
+    expect([has(false), has(true)]).toEqual([false, true]);
+  });
+});
+
+describe("sections", () => {
+  const fault = { party: "importer", what: "no retry of its own" } as const;
+  const results: Partial<Result>[] = [
+    { scenario: "S1", contract: "a" },
+    { scenario: "S1", contract: "b" },
+    { scenario: "S2", contract: "a" },
+    { scenario: "S2", contract: "b", conforming: { verdict: "STALE" }, blame: "contract" },
+    { scenario: "S3", contract: "a", fault },
+    { scenario: "S3", contract: "b", fault, conforming: { verdict: "DISCLOSE" }, blame: "contract" },
+  ];
+  const text = renderComparison(comparisonOf(...results), ioOf(100), all);
+
+  it("put what differs before what agrees, and faults on purpose apart", () => {
+    expect(text).toMatch(/differ \(1\)\nS2 [^]*agree \(1\)\nS1 [^]*on purpose \(1\)\nS3 /);
+    expect(text).toContain("on purpose, by the importer: no retry of its own");
+  });
+
+  it("count faults on purpose apart, and against a contract only what is its doing", () => {
+    for (const line of [
+      /^scenarios that apply +2 2$/m,
+      /^work \(OK\) +2 1$/m,
+      /^bad by the contract +0 1$/m,
+      /^ {2}STALE +0 1$/m,
+      /^injected faults +1 1$/m,
+      /^ {2}contained \(OK\) +1 0$/m,
+    ])
+      expect(text.replaceAll(/(?<=\d) +(?=\d)/g, " ")).toMatch(line);
+    expect(text).toContain("b: unsafe by the contract, even with the best plugins: S2 STALE.");
+    expect(text).not.toMatch(/^ {2}DISCLOSE/m);
+  });
+
+  it("of nothing say so", () => {
+    expect(renderComparison(comparisonOf(), ioOf(80), { ...all, filter: "--verdict HANG" })).toMatch(
+      /0 scenarios \(--verdict HANG\)[^]*No cell is like that/,
+    );
+  });
+});
+
+it("a cell says what is not as expected, contested, unknown, and how many orders were tried", () => {
+  const stale = { asExpected: false, conforming: { verdict: "STALE" } } as const;
+  const text = renderComparison(
+    comparisonOf(
+      { ...stale, schedules: { explored: 7, exhausted: false, bound: "at most 2 preemptions" } },
+      { ...stale, scenario: "S2", contested: "kvm_mmu_invalidate_begin() says otherwise" },
+      { scenario: "S3", unknown: { assumed: "it forwards", otherwise: { verdict: "CORRUPT" } } },
+      { scenario: "S4", asPosted: refused, blame: "exporter", basis: "posted" },
+      { scenario: "S5", conforming: { verdict: "NA" } },
+    ),
+    ioOf(120),
+    all,
+  );
+  for (const words of [
+    /^S1 .*!STALE$/m,
+    /^S2 .*~STALE$/m,
+    /^S3 .*\?OK$/m,
+    /^S4 .*\*OK$/m,
+    /^S5 .* -$/m,
+    "NOT AS EXPECTED: OK, as posted NA, blame none",
+    "7 orders, not all: at most 2 preemptions",
+    "contested, the catalogue says OK, as posted NA, blame none: kvm_mmu_invalidate_begin() says otherwise",
+    "if not (it forwards: unknown): CORRUPT",
+    "blame: exporter; basis: posted",
+    "as posted: REFUSED EOPNOTSUPP@attach",
+    "1 of 5 cells are NOT as expected: S1 a.",
+    "! not as expected",
+  ])
+    expect(text).toMatch(words);
+});

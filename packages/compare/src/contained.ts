@@ -1,0 +1,133 @@
+/**
+ * A cell in which code of somebody else runs: a guest's, or that of a contract of yours. What it throws, and what it
+ * answers that makes us throw, is the verdict of that one cell, with its name on it. Of our own code nothing is caught.
+ */
+import type { Topology } from "@dma-buf/pci";
+import { bind } from "./binding.js";
+import { Cell, described } from "./cell.js";
+import type { Column } from "./column.js";
+import { columns as ours } from "./columns/index.js";
+import type { Orders } from "./orders.js";
+import { type Guest, packagesWith, seat } from "./players.js";
+import type { Blame, Explanation, Result, Verdict } from "./result.js";
+import type { Scenario } from "./scenario/scenario.js";
+import { sameVerdict } from "./scenario/verdict-text.js";
+
+const NOT_POSTED: Verdict = { verdict: "NA" };
+
+/** Something to run, and who runs in it that is not ours. */
+export interface Runnable {
+  readonly contract: string;
+  /** Names; none: only our code runs in it. */
+  readonly strangers: readonly string[];
+  result(): Result;
+  /** As {@link Cell.trace}; `null` too where a stranger breaks down. */
+  trace(run: Explanation["run"]): ReturnType<Cell["trace"]>;
+  /** The result without running it: what somebody saw from outside. */
+  failed(verdict: "CRASH" | "HANG", what: string): Result;
+}
+
+export interface ContainedInit {
+  readonly scenario: Scenario;
+  readonly column: Column;
+  readonly host: Topology | null;
+  readonly orders: Orders | undefined;
+  readonly guests: readonly Guest[];
+  /** The cell as our packages play it. */
+  readonly base: Cell;
+}
+
+export class Contained implements Runnable {
+  readonly contract: string;
+  readonly strangers: readonly string[];
+  readonly #init: ContainedInit;
+
+  constructor(init: ContainedInit) {
+    this.#init = init;
+    this.contract = init.column.contract.id;
+    const isOurs = ours.some((column) => column.contract.id === this.contract);
+    this.strangers = [...init.guests.map((g) => g.plugin.name), ...(isOurs ? [] : [this.contract])];
+  }
+
+  result(): Result {
+    const { guests, base } = this.#init;
+    if (this.strangers.length === 0) return base.result();
+    try {
+      return guests.length === 0 ? this.#named(base.result()) : this.#withGuests();
+    } catch (error) {
+      return this.failed("CRASH", thrown(error));
+    }
+  }
+
+  trace(run: Explanation["run"]): ReturnType<Cell["trace"]> {
+    const { guests, base } = this.#init;
+    if (this.strangers.length === 0) return base.trace(run);
+    try {
+      return (guests.length === 0 ? base : this.#seated()).trace(run);
+    } catch {
+      return null;
+    }
+  }
+
+  failed(verdict: "CRASH" | "HANG", what: string): Result {
+    const { scenario, column, host, guests } = this.#init;
+    const binding = bind(scenario, host);
+    const packages = packagesWith(described(scenario).packages, guests);
+    const expected = scenario.cells[column.contract.id] ?? null;
+    return {
+      ...{ ...described(scenario), packages, contract: this.contract, topology: binding.where, binding: binding.text },
+      ...{ asPosted: NOT_POSTED, postedRule: null, implementation: null, conforming: { verdict } },
+      rule: { kind: "kernel", id: this.strangers.join(", "), text: `${this.strangers.join(", ")} ${what}` },
+      ...{ blame: this.#culprit(), basis: "derived", expected, asExpected: expected === null },
+    };
+  }
+
+  /** Nobody posted this pair: what is expected is what ours reaches, and the blame is theirs where ours serves. */
+  #withGuests(): Result {
+    const { scenario, guests, base } = this.#init;
+    const result = this.#seated().result();
+    const { conforming } = result;
+    const expected = scenario.cells[this.contract] ?? null;
+    const oursIs = base.result();
+    const isTheirs = isBad(conforming) && !sameVerdict(conforming, oursIs.conforming);
+    return this.#named({
+      ...result,
+      packages: packagesWith(result.packages, guests),
+      blame: isTheirs ? this.#culprit() : isBad(conforming) ? conformingBlame(oursIs) : "none",
+      ...{ basis: expected?.basis ?? "derived", expected },
+      asExpected: expected === null || sameVerdict(conforming, expected.conforming),
+    });
+  }
+
+  /** The cell as the guests play it. */
+  #seated(): Cell {
+    const { scenario, column, host, orders, guests } = this.#init;
+    const unposted = { ...scenario, cells: {} };
+    return new Cell(unposted, seat(column, guests), bind(scenario, host), () => [], orders);
+  }
+
+  #culprit(): Blame {
+    return this.#init.guests[0]?.plugin.kind ?? "contract";
+  }
+
+  /** What broke down says who was in it. */
+  #named(result: Result): Result {
+    const { rule, conforming } = result;
+    if (conforming.verdict !== "CRASH" && conforming.verdict !== "HANG") return result;
+    return { ...result, rule: { ...rule, text: `with ${this.strangers.join(" and ")}: ${rule.text}` } };
+  }
+}
+
+/** Whose doing it is that our pair does not serve. */
+function conformingBlame({ blame, conforming }: Result): Blame {
+  return isBad(conforming) ? blame : "none";
+}
+
+function isBad({ verdict }: Verdict): boolean {
+  return verdict !== "OK" && verdict !== "NA";
+}
+
+function thrown(error: unknown): string {
+  const what = error instanceof Error ? `${error.name}: ${error.message}` : `${typeof error} ${String(error)}`;
+  return `threw, or answered what made us throw: ${what}`;
+}

@@ -1,0 +1,151 @@
+/** Contracts, exporters and importers of yours, as modules: loaded, and looked at before anything of them runs. */
+import { isAbsolute, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Contract, PluginModule, Row } from "@dma-buf/core";
+import type { Column, Players } from "./column.js";
+import { columns as ours } from "./columns/index.js";
+import { type Guest, PARTS } from "./players.js";
+import { UsageError } from "./compare.js";
+
+/** Paths, or names that Node resolves from this package's place. */
+export interface ModuleNames {
+  /** Each exports a `Contract` as default or as `contract`, and may export `players`. */
+  readonly contractModules?: readonly string[];
+  /** Each exports `dmaBufPlugin`. */
+  readonly exporterModules?: readonly string[];
+  readonly importerModules?: readonly string[];
+}
+
+/** What the modules bring. */
+export interface Loaded {
+  readonly columns: readonly Column[];
+  readonly guests: readonly Guest[];
+}
+
+/** @throws UsageError that names the module, the field, and what was expected there */
+export async function loadModules(names: ModuleNames): Promise<Loaded> {
+  const { contractModules = [], exporterModules = [], importerModules = [] } = names;
+  const columns = await Promise.all(contractModules.map(async (name) => columnOf(await load(name), name)));
+  const exporters = await Promise.all(exporterModules.map(async (name) => guestOf(await load(name), name, "exporter")));
+  const importers = await Promise.all(importerModules.map(async (name) => guestOf(await load(name), name, "importer")));
+  return { columns, guests: [...exporters, ...importers] };
+}
+
+type Exports = Readonly<Record<string, unknown>>;
+
+async function load(name: string): Promise<Exports> {
+  const isPath = /^\.{0,2}[/\\]/.test(name) || isAbsolute(name) || /\.[cm]?js$/.test(name);
+  const url = isPath ? pathToFileURL(resolve(name)).href : name;
+  try {
+    return (await import(/* @vite-ignore */ url)) as Exports;
+  } catch (error) {
+    throw new UsageError(`${name}: cannot be loaded: ${reason(error)}`);
+  }
+}
+
+/** A SyntaxError's stack begins with the file and the line. */
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return `it threw ${String(error)}`;
+  const [, line] = /^[^\n]*?:(\d+)\n/.exec(error.stack ?? "") ?? [];
+  return `${line ? `line ${line}: ` : ""}${error.name}: ${error.message}`;
+}
+
+/** Throws for a field that is not as it must be. */
+type Must = (ok: boolean, field: string, rule: string, value: unknown) => void;
+
+const must =
+  (from: string): Must =>
+  (ok, field, rule, value) => {
+    if (!ok) throw new UsageError(`${from}: ${field} must be ${rule}, is ${shown(value)}`);
+  };
+
+function shown(value: unknown): string {
+  return typeof value === "object" && value !== null ? "an object" : typeof value === "string" ? JSON.stringify(value) : String(value);
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null;
+
+function columnOf(exports: Exports, from: string): Column {
+  const field = "contract" in exports ? "contract" : "default";
+  const contract = exports[field];
+  checkContract(contract, field, must(from));
+  const found = exports["players"];
+  if (found !== undefined) must(from)(isObject(found), "players", "an object with exporters and importers", found);
+  const { exporters, importers } = nearest(contract).players;
+  const own = (found ?? {}) as Partial<Players>;
+  checkPlayers(own, { exporters, importers }, must(from));
+  return { contract, players: { exporters: { ...exporters, ...own.exporters }, importers: { ...importers, ...own.importers } } };
+}
+
+function checkContract(contract: unknown, field: string, check: Must): asserts contract is Contract {
+  check(isObject(contract), `export ${field}`, "a contract made by defineContract()", contract);
+  const c = contract as Partial<Contract>;
+  check(typeof c.id === "string" && /^[\w.-]+$/.test(c.id), `${field}.id`, "letters, digits, dots and dashes", c.id);
+  for (const name of ["title", "base"] as const) check(typeof c[name] === "string", `${field}.${name}`, "a text", c[name]);
+  for (const name of ["rows", "lifeCycle", "policy"] as const) check(isObject(c[name]), `${field}.${name}`, "an object", c[name]);
+  check(Array.isArray(c.defects), `${field}.defects`, "a list", c.defects);
+  check(typeof c.open === "function", `${field}.open`, "a generator function", c.open);
+  for (const [call, row] of Object.entries(c.rows ?? {})) checkRow(row, `${field}.rows.${call}`, check);
+  const { device, backing, drain } = c.policy ?? ({} as Partial<Contract["policy"]>);
+  const devices = ["always", "unless-no-map", "for-mapping", "optional"];
+  check(devices.includes(device as string), `${field}.policy.device`, `one of ${devices.join(", ")}`, device);
+  check(Array.isArray(backing), `${field}.policy.backing`, "a list of callbacks", backing);
+  check(Array.isArray(drain), `${field}.policy.drain`, "a list of fences, unmap", drain);
+}
+
+function checkRow(row: unknown, field: string, check: Must): void {
+  check(isObject(row), field, "a row", row);
+  const { id, errors, kernelName, resv } = row as unknown as Partial<Row>;
+  check(typeof id === "string", `${field}.id`, "the requirement's id, a text", id);
+  check(["held", "free", "either"].includes(resv as string), `${field}.resv`, "one of held, free, either", resv);
+  check(isObject(errors), `${field}.errors`, "a map from an errno to its cause", errors);
+  check(isObject(kernelName), `${field}.kernelName`, "a map from a kernel version to a name", kernelName);
+}
+
+function checkPlayers(own: Partial<Players>, known: Players, check: Must): void {
+  for (const side of ["exporters", "importers"] as const)
+    for (const [part, player] of Object.entries(own[side] ?? {})) {
+      check(part in known[side], `players.${side}.${part}`, `left out, or one of ${Object.keys(known[side]).join(", ")}`, player);
+      check(typeof player === "function", `players.${side}.${part}`, "a factory, (options) => (framework, host) => plugin", player);
+    }
+}
+
+/**
+ * Whose packages play under a contract of yours: those of the one of ours that is most like it, by how a buffer is seen
+ * (the callbacks it stands on, then `open`), by the kernel it extends, and by the calls that have the same row.
+ */
+export function nearest(contract: Contract): Column {
+  const scored = ours.map((column) => ({ column, score: likeness(contract, column.contract) }));
+  return scored.reduce((a, b) => (b.score > a.score ? b : a)).column;
+}
+
+function likeness(a: Contract, b: Contract): number {
+  const names = (c: Contract): string[] => Object.keys(c.rows);
+  const shared = names(a).filter((call) => names(b).includes(call)).length;
+  const isSeenAlike = a.policy.backing.join() === b.policy.backing.join();
+  const all = new Set([...names(a), ...names(b)]).size;
+  return (isSeenAlike ? 8 : 0) + (a.open === b.open ? 4 : 0) + (a.base === b.base ? 2 : 0) + shared / all;
+}
+
+/** The kit is loaded only where there is something to check. */
+async function checked(exports: Exports, from: string): Promise<PluginModule> {
+  const { checkPlugin } = await import("@dma-buf/conformance");
+  try {
+    return checkPlugin(exports, from);
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+async function guestOf(exports: Exports, from: string, kind: PluginModule["kind"]): Promise<Guest> {
+  const plugin = await checked(exports, from);
+  must(from)(plugin.kind === kind, "dmaBufPlugin.kind", `"${kind}": it was given as --${kind}`, plugin.kind);
+  const parts: Readonly<Record<string, string>> = PARTS[kind];
+  const plays = plugin.plays ?? plugin.name;
+  const part = Object.hasOwn(parts, plays) ? parts[plays] : undefined;
+  if (part) return { plugin, part };
+  const names = Object.keys(parts).join(", ");
+  throw new UsageError(
+    `${from}: dmaBufPlugin.plays must be one of ${names}, is ${shown(plugin.plays)}: ${JSON.stringify(plugin.name)} is the name of none of our ${kind}s, so say in whose place it is put`,
+  );
+}

@@ -1,0 +1,195 @@
+/** The comparison on all cores: rows go to worker threads, and what one of them does not come back from is a verdict. */
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { UsageError } from "./compare.js";
+import type { Lost, Order, Plan, Report, WorkerData } from "./messages.js";
+import { catalogueOf, type CompareRequest, prepare } from "./request.js";
+import type { Comparison, Result } from "./result.js";
+
+/** Told of each cell when it is done, in the order in which they end. */
+export type OnResult = (result: Result, done: number, of: number) => void;
+
+export interface PoolOptions {
+  /** @defaultValue as many as can run at once */
+  readonly workers?: number;
+  /**
+   * How long a cell with somebody else's code in it may take before it is a `HANG`. The one clock there is: code that does
+   * not yield cannot be stopped otherwise. @defaultValue 10_000, and 120_000 where all orders are tried
+   */
+  readonly patienceMs?: number;
+  /** Where the worker is. @defaultValue beside this file */
+  readonly worker?: URL;
+}
+
+/**
+ * As `compare`, of a request that names modules instead of bringing objects: the same results in the same order.
+ * @throws UsageError, ScenarioError
+ * @example
+ * const { results } = await compareInParallel({ scenarios: ["S34c"] }, (_, done, of) => console.error(`${done}/${of}`));
+ */
+export async function compareInParallel(
+  request: CompareRequest = {},
+  onResult: OnResult = () => {},
+  options: PoolOptions = {},
+): Promise<Comparison> {
+  const worker = options.worker ?? besideThis();
+  return worker ? new Pool(request, onResult, worker, options).run() : inThisThread(request, onResult);
+}
+
+/** In sources there is no worker that Node can run. */
+function besideThis(): URL | null {
+  const [ending] = /\.c?js$/.exec(import.meta.url) ?? [];
+  return ending ? new URL(`./worker${ending}`, import.meta.url) : null;
+}
+
+async function inThisThread(request: CompareRequest, onResult: OnResult): Promise<Comparison> {
+  const { machine, contracts, scenarios, row } = await prepare(request);
+  const cells = scenarios.flatMap(row);
+  const results = cells.map((cell, i) => {
+    const result = cell.result();
+    onResult(result, i + 1, cells.length);
+    return result;
+  });
+  return { schemaVersion: 2, machine, contracts, results };
+}
+
+/** One thread, and what it is at. */
+interface Hand {
+  readonly worker: Worker;
+  /** The cell that it runs; `null`: it waits for an order. */
+  at: { readonly row: number; readonly cell: number } | null;
+  watchdog: NodeJS.Timeout | undefined;
+}
+
+class Pool {
+  readonly #request: CompareRequest;
+  readonly #onResult: OnResult;
+  readonly #file: URL;
+  readonly #workers: number;
+  readonly #patienceMs: number;
+  readonly #hands = new Set<Hand>();
+  readonly #orders: Order[] = [];
+  #plan: Plan | null = null;
+  #results: Result[][] = [];
+  #done = 0;
+  #resolve: (comparison: Comparison) => void = () => {};
+  #reject: (error: unknown) => void = () => {};
+
+  constructor(request: CompareRequest, onResult: OnResult, file: URL, options: PoolOptions) {
+    const { workers = availableParallelism(), patienceMs = request.orders === "all" ? 120_000 : 10_000 } = options;
+    this.#request = request;
+    this.#onResult = onResult;
+    this.#file = file;
+    this.#workers = workers;
+    this.#patienceMs = patienceMs;
+  }
+
+  async run(): Promise<Comparison> {
+    // A mistake in a scenario is told here, as the error that it is.
+    if (this.#request.scenarioDirs) catalogueOf(this.#request);
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#resolve = resolve;
+        this.#reject = reject;
+        for (let i = 0; i < this.#workers; i++) this.#hire();
+      });
+    } finally {
+      await Promise.all([...this.#hands].map((hand) => this.#dismiss(hand)));
+    }
+  }
+
+  #hire(): void {
+    const workerData: WorkerData = { request: this.#request };
+    const hand: Hand = { worker: new Worker(this.#file, { workerData }), at: null, watchdog: undefined };
+    this.#hands.add(hand);
+    hand.worker.on("message", (report: Report) => this.#hear(hand, report));
+    hand.worker.on("error", (error) => this.#lose(hand, "gone", error));
+    hand.worker.on("exit", () => this.#lose(hand, "gone", new Error("a thread of the comparison ended by itself")));
+    if (hasModules(this.#request)) this.#watch(hand, notLoaded(this.#request));
+  }
+
+  #dismiss(hand: Hand): Promise<number> {
+    clearTimeout(hand.watchdog);
+    this.#hands.delete(hand);
+    return hand.worker.terminate();
+  }
+
+  #hear(hand: Hand, report: Report): void {
+    clearTimeout(hand.watchdog);
+    if (report.is === "bad-use") this.#reject(new UsageError(report.message));
+    else if (report.is === "mistake") this.#reject(report.error);
+    else if (report.is === "result") this.#book(hand, report.result);
+    else this.#next(hand, report.is === "plan" ? report : null);
+  }
+
+  /** Every worker makes the same plan; the first that is heard counts. */
+  #next(hand: Hand, plan: Plan | null): void {
+    if (plan && !this.#plan) {
+      this.#plan = plan;
+      this.#results = plan.rows.map(() => []);
+      plan.rows.forEach((cells, row) => cells.length > 0 && this.#orders.push({ row, from: 0 }));
+      this.#finishIfDone();
+    }
+    const order = this.#orders.shift();
+    hand.at = order ? { row: order.row, cell: order.from } : null;
+    if (!order) return;
+    this.#watchCell(hand);
+    hand.worker.postMessage(order);
+  }
+
+  #book(hand: Hand, result: Result): void {
+    const at = hand.at as NonNullable<Hand["at"]>;
+    hand.at = { row: at.row, cell: at.cell + 1 };
+    this.#watchCell(hand);
+    this.#keep(at, result);
+  }
+
+  #keep({ row, cell }: NonNullable<Hand["at"]>, result: Result): void {
+    (this.#results[row] as Result[])[cell] = result;
+    this.#onResult(result, ++this.#done, this.#total);
+    this.#finishIfDone();
+  }
+
+  #watchCell(hand: Hand): void {
+    if (this.#lostAt(hand)) this.#watch(hand, new Error("a cell does not end"));
+  }
+
+  #watch(hand: Hand, error: Error): void {
+    hand.watchdog = setTimeout(() => this.#lose(hand, "hung", error), this.#patienceMs);
+  }
+
+  #lostAt({ at }: Hand): Lost {
+    return (at && this.#plan?.rows[at.row]?.[at.cell]) ?? null;
+  }
+
+  /** A thread does not come back: the cell that it ran ends so, and another thread takes the rest of the row. */
+  #lose(hand: Hand, how: "hung" | "gone", error: unknown): void {
+    if (!this.#hands.has(hand)) return;
+    const lost = this.#lostAt(hand);
+    void this.#dismiss(hand);
+    if (!lost || !hand.at) return this.#reject(error);
+    const { row, cell } = hand.at;
+    this.#keep(hand.at, lost[how]);
+    this.#orders.unshift({ row, from: cell + 1 });
+    if (this.#done < this.#total) this.#hire();
+  }
+
+  get #total(): number {
+    return this.#plan?.rows.reduce((sum, cells) => sum + cells.length, 0) ?? 0;
+  }
+
+  #finishIfDone(): void {
+    if (!this.#plan || this.#done < this.#total) return;
+    const { machine, contracts } = this.#plan;
+    this.#resolve({ schemaVersion: 2, machine, contracts, results: this.#results.flat() });
+  }
+}
+
+function hasModules({ contractModules, exporterModules, importerModules }: CompareRequest): boolean {
+  return [contractModules, exporterModules, importerModules].some((names) => (names?.length ?? 0) > 0);
+}
+
+function notLoaded({ contractModules = [], exporterModules = [], importerModules = [] }: CompareRequest): UsageError {
+  const names = [...contractModules, ...exporterModules, ...importerModules].join(", ");
+  return new UsageError(`${names}: loading it does not end: a module exports, and runs nothing`);
+}
