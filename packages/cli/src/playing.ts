@@ -1,35 +1,19 @@
 /** Playing a comparison, with a bar while it lasts. */
-import { compare, type Comparison, loadModules, readScenarios } from "@dma-buf/compare";
-import type { Capture } from "@dma-buf/pci";
+import { compareInParallel, type CompareRequest, type Comparison } from "@dma-buf/compare";
+import { columnNamed } from "./columns.js";
 import type { Io } from "./io.js";
 import { progress } from "./progress.js";
 
-export interface Request {
-  readonly capture: Capture;
-  readonly scenarioDirs?: readonly string[];
-  readonly scenarios?: readonly string[];
-  readonly contracts?: readonly string[];
-  readonly contractModules?: readonly string[];
-  readonly exporterModules?: readonly string[];
-  readonly importerModules?: readonly string[];
-  readonly orders?: "default" | "all" | number;
-}
-
-export async function play(request: Request, io: Io): Promise<Comparison> {
+/** @param request its `contracts` are ids of ours, shown before those of its modules */
+export async function play(request: CompareRequest, io: Io): Promise<Comparison> {
+  const { contracts = [], contractModules = [] } = request;
+  const own = await Promise.all(contractModules.map(columnNamed));
   const bar = progress(io);
-  const { scenarioDirs, capture, scenarios, contracts = [], orders } = request;
-  const { columns, guests } = await loadModules(request);
-  const catalogue = scenarioDirs?.flatMap((dir) => readScenarios(dir));
   try {
-    return compare({
-      capture,
-      columns,
-      guests,
-      contracts: [...contracts, ...columns.map((c) => c.contract.id)],
-      ...(catalogue ? { catalogue } : {}),
-      ...(scenarios ? { scenarios } : {}),
-      ...(orders === undefined ? {} : { orders }),
-    });
+    const all = { ...request, contracts: [...contracts, ...own.map((c) => c.contract.id)] };
+    return await compareInParallel(all, ({ scenario, contract }, done, of) =>
+      bar.at(done, of, `${scenario} ${contract}`),
+    );
   } finally {
     bar.end();
   }

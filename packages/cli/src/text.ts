@@ -43,6 +43,17 @@ export function fitted(text: string, width: number): string {
     : `${text.slice(0, Math.max(0, width - 2)).trimEnd()}..`.padEnd(width);
 }
 
+/** As many items as fit beside each other on a line. */
+export function packed(items: readonly string[], width: number): string[] {
+  const lines: string[] = [];
+  for (const item of items) {
+    const longer = `${lines.at(-1)}   ${item}`;
+    if (lines.length > 0 && longer.length <= width) lines[lines.length - 1] = longer;
+    else lines.push(item);
+  }
+  return lines;
+}
+
 /** The first `max` of them, and how many there are besides. */
 export function someOf(items: readonly string[], max: number): string {
   const more = items.length - max;

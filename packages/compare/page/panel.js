@@ -53,7 +53,7 @@ function close() {
   const link = addressed();
   const [, query] = location.hash.split("?");
   history.pushState(null, "", query ? `#?${query}` : location.pathname + location.search);
-  show();
+  void show();
   link?.focus();
 }
 
@@ -67,4 +67,4 @@ addEventListener("beforeprint", () => {
 });
 addEventListener("hashchange", show);
 addEventListener("popstate", show);
-show();
+void show();

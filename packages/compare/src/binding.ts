@@ -44,8 +44,8 @@ function onHost(scenario: Scenario, host: Topology): Binding | string {
 }
 
 /** Bits are few, and addresses and sizes are many. */
-function inWords([name, value]: readonly [string, string | number | boolean]): string {
-  if (typeof value !== "number") return value === true ? name : `${name} ${value}`;
+function inWords([name, value]: readonly [string, unknown]): string {
+  if (typeof value !== "number") return value === true ? name : `${name} ${String(value)}`;
   return value <= 64 ? `${name} ${value} bit` : `${name} ${hex(value)}`;
 }
 

@@ -1,7 +1,7 @@
 /** Contracts, exporters and importers of yours, as modules: loaded, and looked at before anything of them runs. */
 import { isAbsolute, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { Contract, PluginModule, Row } from "@dma-buf/core";
+import type { CallName, Contract, PluginModule, Row } from "@dma-buf/core";
 import type { Column, Players } from "./column.js";
 import { columns as ours } from "./columns/index.js";
 import { type Guest, PARTS } from "./players.js";
@@ -112,7 +112,7 @@ function checkPlayers(own: Partial<Players>, known: Players, check: Must): void 
 
 /**
  * Whose packages play under a contract of yours: those of the one of ours that is most like it, by how a buffer is seen
- * (the callbacks it stands on, then `open`), by the kernel it extends, and by the calls that have the same row.
+ * (the callbacks it stands on, then `open`), by the kernel it extends, and by the rows that are the same.
  */
 export function nearest(contract: Contract): Column {
   const scored = ours.map((column) => ({ column, score: likeness(contract, column.contract) }));
@@ -120,11 +120,15 @@ export function nearest(contract: Contract): Column {
 }
 
 function likeness(a: Contract, b: Contract): number {
-  const names = (c: Contract): string[] => Object.keys(c.rows);
-  const shared = names(a).filter((call) => names(b).includes(call)).length;
+  const calls = [...new Set([...Object.keys(a.rows), ...Object.keys(b.rows)])] as CallName[];
+  const same = calls.filter((call) => words(a.rows[call]) === words(b.rows[call])).length;
   const isSeenAlike = a.policy.backing.join() === b.policy.backing.join();
-  const all = new Set([...names(a), ...names(b)]).size;
-  return (isSeenAlike ? 8 : 0) + (a.open === b.open ? 4 : 0) + (a.base === b.base ? 2 : 0) + shared / all;
+  return (isSeenAlike ? 8 : 0) + (a.open === b.open ? 4 : 0) + (a.base === b.base ? 2 : 0) + same / calls.length;
+}
+
+/** Of a row, all but its id, which carries the contract's. */
+function words(row: Row | undefined): string {
+  return JSON.stringify({ ...row, id: "" });
 }
 
 /** The kit is loaded only where there is something to check. */

@@ -15,7 +15,7 @@ export const ORDERS_MAX = 20_000;
 /** Of one order: a run takes some hundreds, so whoever is not done by now goes round in a circle. */
 const STEPS_MAX = 20_000;
 /** Where all orders are fewer than `enough`, all are tried; where two preemptions allow for more than `ordersMax`, not all of these. */
-const DEFAULT: SearchBound = { preemptionsMax: 2, enough: 64, ordersMax: 128 };
+const DEFAULT: SearchBound = { preemptionsMax: 2, enough: 32, ordersMax: 64 };
 
 /** The worst order that was found, and how far was searched. */
 export interface Searched<R> {

@@ -77,7 +77,7 @@ export interface DmaIovaState {
   readonly sizeBytes: number;
   /**
    * Maps a piece. The device reaches it at once; hardware with a not-present cache would not, before {@link sync}.
-   * @throws DmaBufError `EADDRINUSE` it is linked already · `EPERM` an unaligned piece of MMIO that an untrusted device
+   * @throws DmaBufError `EADDRINUSE` it is linked already (Arm: `EEXIST`) · `EPERM` an unaligned piece of MMIO that an untrusted device
    * would need bounced · `EINVAL` empty, beyond the IOVAs, or they were given back · `ENOMEM` no table left, or unaligned
    * RAM of an untrusted device: Linux bounces that, which is not modelled here
    */

@@ -71,8 +71,8 @@ it("no BAR, and nobody is a peer by page frames, without a device either", () =>
 });
 
 describe("runtime power (S16)", () => {
-  const asleep = (asPosted: boolean) => {
-    const r = rig("linux-7.3", { exporter: { asPosted } });
+  const asleep = (asPosted: boolean, driver: "amdgpu" | "xe" = "amdgpu") => {
+    const r = rig("linux-7.3", { exporter: { asPosted, driver } });
     const shared = r.shared(1);
     r.memory.suspend();
     const nic = new Nic(r);
@@ -93,6 +93,11 @@ describe("runtime power (S16)", () => {
     expect([nic.attachment.peer2peer, memory.active, exporter.ledger.runtimeRefs]).toEqual([false, false, 0]);
     run(nic.detach());
     expect(memory.ledger.gpuRuntimeRefs).toBe(0);
+  });
+
+  it("as posted xe wakes it", () => {
+    const { nic, memory, exporter } = asleep(true, "xe");
+    expect([nic.attachment.peer2peer, memory.active, exporter.ledger.runtimeRefs]).toEqual([true, true, 1]);
   });
 
   it("as posted one that is awake is kept so", () => {

@@ -72,6 +72,11 @@ describe("map", () => {
     expect(contents(r, bo, 8)).toEqual(bytes(7));
   });
 
+  it("what a CPU may look at can be put at the end of VRAM too", () => {
+    const { bo } = world({ windowPages: 4 }, { topDown: true });
+    expect([bo.noCpuAccess, bo.place?.blocks[0]?.start]).toEqual([false, 14 * PAGE]);
+  });
+
   it("pinned beyond the window by its driver, it is refused: EOPNOTSUPP@map", () => {
     const { bo, buf, ...r } = world({ windowPages: 4 }, { noCpuAccess: true });
     r.run(r.exporter.pin(bo));
@@ -227,6 +232,15 @@ describe("pin", () => {
     r.run(nic.unpin());
     r.run(r.exporter.evict(bo));
     expect(bo.place?.domain).toBe("gtt");
+  });
+
+  it("who may have to move it promises nothing: EINVAL@pin; as posted it does", () => {
+    const pins = (asPosted: boolean) => {
+      const { bo, buf, ...r } = world({ exporter: { pinnable: false, asPosted } });
+      const nic = nicOf(r, buf);
+      return asPosted ? refusal(() => r.run(nic.pin())) : refused(r, () => r.run(nic.pin()));
+    };
+    expect([pins(false), pins(true)]).toEqual(["EINVAL@pin", "ok"]);
   });
 
   it("anybody on the list who is no peer: it is pinned in RAM, whoever pins", () => {

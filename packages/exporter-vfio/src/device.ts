@@ -41,7 +41,11 @@ export class VfioDevice implements Revocable, Owner, MmapDevice {
   isOpen = true;
   #isAsleep = false;
 
-  constructor(fw: Framework, host: VfioHost, { asPosted, waits, memory, tagsOwner }: Omit<Conduct, "takesEmpty" | "byPage">) {
+  constructor(
+    fw: Framework,
+    host: VfioHost,
+    { asPosted, waits, memory, tagsOwner }: Omit<Conduct, "takesEmpty" | "byPage">,
+  ) {
     this.fw = fw;
     this.host = host;
     this.asPosted = asPosted;

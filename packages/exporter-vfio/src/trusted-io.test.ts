@@ -50,9 +50,11 @@ describe("what is said of the memory", () => {
     if (isBound) k.run(k.exporter.binding.bind(vm));
     const at = k.run(new TestImporter(k.fw).attach(buf, null));
     const window = k.run(k.fw.open(at, "bidirectional"));
-    const [run] = k.run(withRuns(at, window, 0, PAGE, function* (runs) {
-      return runs;
-    }));
+    const [run] = k.run(
+      withRuns(at, window, 0, PAGE, function* (runs) {
+        return runs;
+      }),
+    );
     return run?.kind === "cpu-physical" ? run.attributes : null;
   }
 
@@ -77,7 +79,10 @@ describe("what is said of the memory", () => {
 });
 
 describe("a BAR that is smaller than a page", () => {
-  const small = { ...fakeHost(), region: () => ({ physical: fakeHost().region(0)?.physical as never, sizeBytes: 256 }) };
+  const small = {
+    ...fakeHost(),
+    region: () => ({ physical: fakeHost().region(0)?.physical as never, sizeBytes: 256 }),
+  };
 
   it.each([
     ["all of it: a mapping has the rest of the page", 0, 256, "ok"],

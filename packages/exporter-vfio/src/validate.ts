@@ -106,7 +106,10 @@ export function wholePages({ physical, sizeBytes }: VfioRegion): VfioRegion {
 
 function toPageEnd(range: DmaRange, { sizeBytes }: VfioRegion): DmaRange {
   if (Number(range.offset) + Number(range.length) !== sizeBytes) return range;
-  return { offset: range.offset, length: wholePages({ physical: addr(0), sizeBytes }).sizeBytes - Number(range.offset) };
+  return {
+    offset: range.offset,
+    length: wholePages({ physical: addr(0), sizeBytes }).sizeBytes - Number(range.offset),
+  };
 }
 
 function u64(name: string, value: number | bigint): bigint {

@@ -99,6 +99,17 @@ describe.each(SERVING)("%s", (id) => {
     expect(writeAcrossRevoke(rig(id, { importer: { flush: false } }), false)).toBe("STALE");
   });
 
+  it("S38a: who keeps what it mapped until its next use is reached through it after a revoke, unless the exporter waits", () => {
+    const r = rig(id, { importer: { keeps: true } });
+    const seat = r.run(seated(r.gpu, r.bar(1)));
+    r.run(does(r.gpu, seat, write(1)));
+    r.scheduler.spawn("vmm", r.vfio.revoke());
+    const waits = !id.startsWith("pfn") && r.fw.contract.policy.drain.includes("unmap");
+    expect([r.scheduler.run().kind, seat.vm.reaches(VA)]).toEqual([waits ? "deadlock" : "done", BAR]);
+    expect(refusal(() => r.run(does(r.gpu, seat, read())))).toMatch(/^ENODEV/);
+    expect(seat.vm.reaches(VA)).toBeNull();
+  });
+
   it("S46a: a job that never ends keeps the revoke waiting, and is named", () => {
     const r = rig(id);
     const seat = r.run(seated(r.gpu, r.bar(1)));

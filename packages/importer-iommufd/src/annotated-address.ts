@@ -8,7 +8,7 @@ const conforming: BufferPath = {
   place(_world, run) {
     if (run.kind !== "cpu-physical" || !run.attributes) throw unusable(run);
     // A domain is nobody's in particular: its devices come by no VM's trusted path.
-    if (false) throw refused("EOPNOTSUPP", "the memory is one VM's alone: import it there");
+    if (run.attributes.owner) throw refused("EOPNOTSUPP", "the memory is one VM's alone: import it there");
     return { physical: run.address, cache: run.attributes.cache };
   },
 };

@@ -7,7 +7,10 @@ import type { SlotTable } from "./slots.js";
 import type { Vm } from "./vm.js";
 import { type InvalidateGfns, type View, zapAndFlush } from "./zap.js";
 
-type Invalidating = Pick<Vm, "name" | "mmu" | "maxLevel" | "table" | "isPrivate" | "freeTables" | "flush" | "stopTrusted">;
+type Invalidating = Pick<
+  Vm,
+  "name" | "mmu" | "maxLevel" | "table" | "isPrivate" | "freeTables" | "flush" | "stopTrusted"
+>;
 
 /** All of a slot, in both views, under one hold of `mmu_lock`: begin, zap, flush, end. A reservation may be held. */
 export function* invalidateSlot(vm: Invalidating, slot: MemorySlotInit): Op<void> {

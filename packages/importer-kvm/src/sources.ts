@@ -20,7 +20,11 @@ export interface Backings {
 }
 
 /** `null`: the slot has no memory for that view. */
-export function sourceOf({ process, buffers, trustedIo, vm }: Backings, slot: MemorySlot, isPrivate: boolean): PageSource | null {
+export function sourceOf(
+  { process, buffers, trustedIo, vm }: Backings,
+  slot: MemorySlot,
+  isPrivate: boolean,
+): PageSource | null {
   const { backing } = slot;
   const pages = buffers.get(backing);
   if (backing.kind === "dma-buf") return pages ? fromBuffer(pages, backing.offset, isPrivate, vm) : null;

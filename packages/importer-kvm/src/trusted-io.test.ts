@@ -2,7 +2,18 @@
 import { refusal } from "@dma-buf/config/refusal";
 import { type Op, point } from "@dma-buf/core";
 import { expect, it } from "vitest";
-import { bytes, GIB, GPA, leavesOf, PAGE, type Rig, rig, type RigOptions, SERVING, type VariantId } from "./testing/rig.js";
+import {
+  bytes,
+  GIB,
+  GPA,
+  leavesOf,
+  PAGE,
+  type Rig,
+  rig,
+  type RigOptions,
+  SERVING,
+  type VariantId,
+} from "./testing/rig.js";
 import { KVM_MEMORY_ATTRIBUTE } from "./uapi.js";
 
 /** A BAR as private memory, in use; `seen`: how many leaves there were at each stop. */

@@ -53,6 +53,16 @@ describe("the way of an access", () => {
     expect(machine.ways.ended.map((way) => way.lookups.map((l) => l.walk?.kind))).toEqual([["fault", "hit"]]);
   });
 
+  it("is each access's own, of one task too", () => {
+    const { machine, nic, run } = rig();
+    const both = function* () {
+      yield* nic.write(dmaOf(BAR), bytes(1));
+      yield* nic.write(dmaOf(BAR), bytes(2));
+    };
+    run(both());
+    expect(machine.ways.ended.map((way) => way.hops.length)).toEqual([2, 2]);
+  });
+
   it("is not kept where the trace keeps nothing", () => {
     const scheduler = new Scheduler();
     const { machine, nic, run } = rig({ scheduler, machine: { trace: new Trace(scheduler, false) } });

@@ -98,10 +98,10 @@ export function t2(options: CatalogueOptions = {}): CatalogueTopology {
 
 /** A function below a root port of its own; `place` counts the MiB in which the small BARs are. */
 function behindRootPort(options: CatalogueOptions, slot: number, bus: number, place: number, name: string) {
-  const base = smallBase(options) + place * MIB;
+  const at = smallBase(options) + place * MIB;
   return {
-    port: portWith(options)(`0000:00:${hex2(slot)}.0`, "root-port", 0, bus, bus, [window(base, MIB)]),
-    nic: nic(options, `0000:${hex2(bus)}:00.0`, name, base),
+    port: portWith(options)(`0000:00:${hex2(slot)}.0`, "root-port", 0, bus, bus, [window(at, MIB)]),
+    nic: nic(options, `0000:${hex2(bus)}:00.0`, name, at),
   };
 }
 
@@ -112,8 +112,8 @@ function bigWindow({ barBytes = GIB, barBase = Math.max(BIG, barBytes) }: Catalo
 
 /** Where the small BARs begin: behind the big one, if it reaches so far. */
 function smallBase(options: CatalogueOptions): number {
-  const { base, sizeBytes } = bigWindow(options);
-  return base < SMALL ? Math.max(SMALL, base + sizeBytes) : SMALL;
+  const big = bigWindow(options);
+  return big.base < SMALL ? Math.max(SMALL, big.base + big.sizeBytes) : SMALL;
 }
 
 function count(n: number): readonly number[] {

@@ -1,8 +1,8 @@
 /** Options that several commands have, and what they come to. */
-import { type CompareOptions, readScenarios } from "@dma-buf/compare";
+import { type CompareOptions, type CompareRequest, readScenarios } from "@dma-buf/compare";
 import type { Command } from "commander";
 import { readMachine } from "../input.js";
-import type { Request } from "../playing.js";
+
 import { list, orders } from "../words.js";
 import { CAPTURE } from "./host.js";
 
@@ -36,7 +36,7 @@ export function addPlayOptions(command: Command): Command {
     );
 }
 
-export function requestOf({ machine, scenarios, exporter, importer, orders: tried }: PlayOptions): Request {
+export function requestOf({ machine, scenarios, exporter, importer, orders: tried }: PlayOptions): CompareRequest {
   return {
     capture: readMachine(machine),
     ...(scenarios ? { scenarioDirs: scenarios } : {}),

@@ -19,9 +19,14 @@ export function markOf(result: Result): string {
   return MARKS.find(({ applies }) => applies(result))?.mark ?? " ";
 }
 
-/** What the marks among these cells mean. */
-export function legend(results: readonly Result[]): string {
+/** What the marks among these cells mean; `isShort`: a refusal is one word, whatever its errno. */
+export function legend(results: readonly Result[], isShort: boolean): string[] {
   const used = new Set(results.map(markOf));
   const marks = MARKS.filter(({ mark }) => used.has(mark)).map(({ mark, means }) => `${mark} ${means}`);
-  return [...marks, ...(results.some((r) => r.conforming.verdict === "NA") ? ["- not applicable"] : [])].join("   ");
+  const kinds = new Set(results.map((r) => r.conforming.verdict));
+  return [
+    ...marks,
+    ...(kinds.has("NA") ? ["- not applicable"] : []),
+    ...(isShort && kinds.has("REFUSED") ? ["REFUSED with an errno: in a wider terminal"] : []),
+  ];
 }

@@ -27,6 +27,7 @@ function word({ verdict }: Verdict): string {
 /** How a matrix of these cells is laid out; one for all its sections, so that they stand below each other. */
 export interface Layout {
   readonly form: Form;
+  readonly isShort: boolean;
   readonly gap: string;
   readonly title: number;
   readonly cells: readonly number[];
@@ -37,7 +38,7 @@ export function layoutOf(contracts: readonly string[], rows: readonly (readonly 
   const layouts = FORMS.map(({ form, widthMin, gap }) => {
     const cells = cellWidths(contracts, rows.flat(), form, widthMin);
     const rest = columns - ID - cells.reduce((sum, width) => sum + gap.length + MARK + width, 0);
-    return { form, gap, cells, title: Math.min(longest, rest - 1) };
+    return { form, isShort: form === word, gap, cells, title: Math.min(longest, rest - 1) };
   });
   return layouts.find(({ title }) => title >= TITLE_MIN) ?? (layouts.at(-1) as Layout);
 }

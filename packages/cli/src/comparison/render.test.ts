@@ -48,22 +48,25 @@ describe("sections", () => {
     { scenario: "S1", contract: "b" },
     { scenario: "S2", contract: "a" },
     { scenario: "S2", contract: "b", conforming: { verdict: "STALE" }, blame: "contract" },
+    { scenario: "S2b", contract: "a", conforming: { verdict: "STALE" }, blame: "importer" },
+    { scenario: "S2b", contract: "b", conforming: { verdict: "STALE" }, blame: "platform" },
     { scenario: "S3", contract: "a", fault },
     { scenario: "S3", contract: "b", fault, conforming: { verdict: "DISCLOSE" }, blame: "contract" },
   ];
   const text = renderComparison(comparisonOf(...results), ioOf(100), all);
 
   it("put what differs before what agrees, and faults on purpose apart", () => {
-    expect(text).toMatch(/differ \(1\)\nS2 [^]*agree \(1\)\nS1 [^]*on purpose \(1\)\nS3 /);
+    expect(text).toMatch(/differ \(1\)\nS2 [^]*agree \(2\)\nS1 [^]*on purpose \(1\)\nS3 /);
     expect(text).toContain("on purpose, by the importer: no retry of its own");
   });
 
   it("count faults on purpose apart, and against a contract only what is its doing", () => {
     for (const line of [
-      /^scenarios that apply +2 2$/m,
+      /^scenarios that apply +3 3$/m,
       /^work \(OK\) +2 1$/m,
       /^bad by the contract +0 1$/m,
       /^ {2}STALE +0 1$/m,
+      /^bad by somebody else +1 1$/m,
       /^injected faults +1 1$/m,
       /^ {2}contained \(OK\) +1 0$/m,
     ])
@@ -77,6 +80,19 @@ describe("sections", () => {
       /0 scenarios \(--verdict HANG\)[^]*No cell is like that/,
     );
   });
+});
+
+it("a contract under which a row was not run has an empty cell, in its column", () => {
+  const results = [
+    { scenario: "S1", contract: "a" },
+    { scenario: "S1", contract: "b", conforming: { verdict: "STALE" } },
+    { scenario: "S2", contract: "b" },
+  ] as const;
+  const lines = renderComparison(comparisonOf(...results), ioOf(100), { ...all, details: 0 }).split("\n");
+  const [head, stale, alone] = ["  a ", "S1 ", "S2 "].map(
+    (start) => lines.find((l) => l.includes(start) && !l.includes("What")) ?? "",
+  );
+  expect([stale?.indexOf("STALE"), alone?.indexOf("OK")]).toEqual([head?.indexOf("b"), head?.indexOf("b")]);
 });
 
 it("a cell says what is not as expected, contested, unknown, and how many orders were tried", () => {

@@ -1,7 +1,7 @@
 /** A comparison as text: the matrix, some scenarios with what decided, and what it comes to. */
 import type { Comparison, Result } from "@dma-buf/compare";
 import type { Io } from "../io.js";
-import { bold, tableWidth, textWidth, wrap } from "../text.js";
+import { bold, tableWidth, textWidth, wrap, packed } from "../text.js";
 import { rowsOf } from "../verdict.js";
 import { detailLines } from "./details.js";
 import { legend } from "./marks.js";
@@ -37,11 +37,11 @@ function matrix({ contracts, results }: Comparison, rows: readonly Result[][], i
     ...own.map((row) => rowLine(contracts, row, layout, io.colour)),
     "",
   ]);
-  const marks = legend(results);
+  const marks = legend(results, layout.isShort);
   return [
     ...headLines(contracts, layout, io.colour),
     ...sections,
-    ...(marks ? [...wrap(marks, tableWidth(io)), ""] : []),
+    ...(marks.length > 0 ? [...packed(marks, tableWidth(io)), ""] : []),
   ];
 }
 

@@ -10,7 +10,7 @@ import { footLines } from "./foot.js";
 import { type Move, movesBetween, moveText, worsening } from "./moves.js";
 import { ruleChanges } from "./rules.js";
 
-export const LINES = 60;
+const LINES = 60;
 const TRACE_EVENTS = 10;
 const RULE_LINES = 4;
 

@@ -80,13 +80,13 @@ function rowCells(contracts: readonly string[], own: readonly Result[]): readonl
 }
 
 function short({ conforming, blame, asExpected, contested }: Result): string {
-  const text = isBad(conforming) ? `**${verdictText(conforming)}**` : verdictText(conforming);
+  const verdict = isBad(conforming) ? `**${verdictText(conforming)}**` : verdictText(conforming);
   const notes = [
     blame !== "none" && blame,
     contested !== undefined && "contested",
     !asExpected && contested === undefined && "≠ expected",
   ].filter(Boolean);
-  return `${text}${notes.length > 0 ? ` _${notes.join(", ")}_` : ""}`;
+  return `${verdict}${notes.length > 0 ? ` _${notes.join(", ")}_` : ""}`;
 }
 
 function details(own: readonly Result[]): string {

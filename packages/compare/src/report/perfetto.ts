@@ -5,6 +5,7 @@
 import type { TraceEvent } from "@dma-buf/core";
 import type { Explanation } from "../result.js";
 import { verdictText } from "../scenario/verdict-text.js";
+import { grouped } from "./grouped.js";
 import { type Subject, subjectOf } from "./subject.js";
 
 /** Of the format, what is used here. `ts` and `dur` are microseconds. */
@@ -89,11 +90,14 @@ class Tracks {
 }
 
 function timedOf(trace: readonly TraceEvent[]): readonly Timed[] {
-  return trace.map((event, i) => {
-    const shares = trace.filter((other) => other.step === event.step);
-    const before = trace.slice(0, i).filter((other) => other.step === event.step).length;
-    return { event, subject: subjectOf(event), ts: event.step + before / shares.length, dur: 1 / shares.length };
-  });
+  return [...grouped(trace, (event) => `${event.step}`).values()].flatMap((shares) =>
+    shares.map((event, i) => ({
+      event,
+      subject: subjectOf(event),
+      ts: event.step + i / shares.length,
+      dur: 1 / shares.length,
+    })),
+  );
 }
 
 /** When a call came back, where the trace says so. */
@@ -161,14 +165,24 @@ function flowsOf(timed: readonly Timed[], tracks: Tracks): readonly ChromeEvent[
     return points.length > 1 ? [{ name: `fence ${name}`, points }] : [];
   });
   return [...handovers, ...fences].flatMap(({ name, points }, id) =>
-    points.map((point, i) => step(name, id + 1, point, i, points.length, tracks)),
+    points.map((point, i) => stationOf({ name, id: id + 1 }, point, phaseAt(i, points.length), tracks)),
   );
 }
 
-function step(name: string, id: number, { event, ts }: Timed, at: number, of: number, tracks: Tracks): ChromeEvent {
-  const common = { name, cat: event.kind === "fence" ? "fence" : "lock", id, pid: PID, tid: tracks.of(event.task), ts };
-  if (at === 0) return { ...common, ph: "s" };
-  return at === of - 1 ? { ...common, ph: "f", bp: "e" } : { ...common, ph: "t" };
+/** One point of a flow. */
+function stationOf(
+  flow: { readonly name: string; readonly id: number },
+  { event, ts }: Timed,
+  phase: Pick<ChromeEvent, "ph" | "bp">,
+  tracks: Tracks,
+): ChromeEvent {
+  const cat = event.kind === "fence" ? "fence" : "lock";
+  return { ...flow, cat, ...phase, pid: PID, tid: tracks.of(event.task), ts };
+}
+
+function phaseAt(index: number, length: number): Pick<ChromeEvent, "ph" | "bp"> {
+  if (index === 0) return { ph: "s" };
+  return index === length - 1 ? { ph: "f", bp: "e" } : { ph: "t" };
 }
 
 function isOf({ subject }: Timed, kind: Subject["kind"], name: string, does: Subject["does"]): boolean {

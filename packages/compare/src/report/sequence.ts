@@ -17,18 +17,19 @@ const [ROWS_FIRST, ROWS_LAST] = [120, 180];
 export function sequence(trace: readonly TraceEvent[]): Markup {
   const { lanes, rows } = lanesOf(trace);
   const width = lanes.length * LANE;
-  const drawnRows = rows.map((row, i) => line(row, rows[i - 1] ?? null, lanes, width));
+  const draw = (from: number, to: number): readonly Markup[] =>
+    rows.slice(from, to).map((row, i) => line(row, rows[from + i - 1] ?? null, lanes, width));
   return html`<table class="seq">
 <thead><tr><th scope="col">step</th><th scope="col" style="width:${width + 8}px">${head(lanes, width)}</th><th scope="col">event</th></tr></thead>
-<tbody>${shortened(drawnRows)}</tbody></table>`;
+<tbody>${shortened(rows.length, draw)}</tbody></table>`;
 }
 
 /** The beginning and the end, where there is too much between: what decides is near the end. */
-function shortened(rows: readonly Markup[]): readonly Markup[] {
-  const left = rows.length - ROWS_FIRST - ROWS_LAST;
-  if (left <= 0) return rows;
+function shortened(length: number, draw: (from: number, to: number) => readonly Markup[]): readonly Markup[] {
+  const left = length - ROWS_FIRST - ROWS_LAST;
+  if (left <= 0) return draw(0, length);
   const gap = html`<tr><td></td><td></td><td><em>${plural(left, "event")} left out: <code>explain</code> prints all</em></td></tr>`;
-  return [...rows.slice(0, ROWS_FIRST), gap, ...rows.slice(-ROWS_LAST)];
+  return [...draw(0, ROWS_FIRST), gap, ...draw(length - ROWS_LAST, length)];
 }
 
 function head(lanes: readonly Lane[], width: number): Markup {

@@ -45,22 +45,25 @@ describe("a private mapping goes while the interface runs", () => {
   it("CCA: the owner's accesses abort", () => {
     const { trustedIo } = running("CCA realm");
     trustedIo.unmapped("VM1");
-    expect(trustedIo.abort).toMatch(/while the interface of .* ran/);
+    expect(trustedIo.abortOf("VM1")).toMatch(/while the interface of .* ran/);
   });
 
-  it.each(["TDX", "SEV-SNP", "CCA realm"])("%s: nothing comes of another VM's, nor of one after the stop", (platform) => {
-    const { scheduler, judge, trustedIo, dma } = running(platform);
-    trustedIo.unmapped("VM2");
-    expect([dma(), trustedIo.abort]).toEqual(["123", null]);
-    scheduler.complete("test", trustedIo.stop());
-    trustedIo.unmapped("VM1");
-    expect([judge.verdict.verdict, trustedIo.abort, trustedIo.isRunning]).toEqual(["OK", null, false]);
-  });
+  it.each(["TDX", "SEV-SNP", "CCA realm"])(
+    "%s: nothing comes of another VM's, nor of one after the stop",
+    (platform) => {
+      const { scheduler, judge, trustedIo, dma } = running(platform);
+      trustedIo.unmapped("VM2");
+      expect([dma(), trustedIo.abortOf("VM1")]).toEqual(["123", null]);
+      scheduler.complete("test", trustedIo.stop());
+      trustedIo.unmapped("VM1");
+      expect([judge.verdict.verdict, trustedIo.abortOf("VM1"), trustedIo.isRunning]).toEqual(["OK", null, false]);
+    },
+  );
 
   it("any other platform does not look", () => {
     const { judge, trustedIo, dma } = running("private memory");
     trustedIo.unmapped("VM1");
-    expect([judge.verdict.verdict, trustedIo.abort, dma()]).toEqual(["OK", null, "123"]);
+    expect([judge.verdict.verdict, trustedIo.abortOf("VM1"), dma()]).toEqual(["OK", null, "123"]);
   });
 });
 
@@ -80,7 +83,10 @@ it.each([
   ["nothing at the end", [0], 512, "REFUSED"],
 ])("a guest that holds its slots against the report: %s", (_name, at, kib, expected) => {
   const { judge, trustedIo } = running("TDX");
-  attest({ judge, trustedIo }, at.map((from) => ({ base: BAR.base + from * KIB, sizeBytes: kib * KIB })));
+  attest(
+    { judge, trustedIo },
+    at.map((from) => ({ base: BAR.base + from * KIB, sizeBytes: kib * KIB })),
+  );
   expect(judge.verdict.verdict).toBe(expected);
   if (expected === "REFUSED") expect(judge.verdict).toMatchObject({ errno: "GUEST", stage: "guest" });
 });

@@ -39,8 +39,8 @@ export class TrustedIo {
   readonly #platform: string;
   readonly #vms = new Map<string, object>();
   #locked: Locked | null = null;
-  /** Why the owner's accesses to its device's memory abort; `null`: they do not. */
-  abort: string | null = null;
+  /** Whose device memory is gone for good, and why. */
+  #aborting: { readonly vm: string; readonly why: string } | null = null;
 
   /** @param platform a key of the consequences: `TDX`; any other platform does not look */
   constructor(machine: Machine, judge: Judge, platform: string) {
@@ -97,7 +97,11 @@ export class TrustedIo {
     trace.emit("event", () => `${device}: its interface stops`);
     for (const range of [...memory, dma]) privateMemory.remove(range);
     this.#locked = null;
-    this.#judge.good({ kind: "device", id: device, text: `${device}: its interface stops before its memory is taken away` });
+    this.#judge.good({
+      kind: "device",
+      id: device,
+      text: `${device}: its interface stops before its memory is taken away`,
+    });
   }
 
   /** The owner shares a part of the device's memory with the host. */
@@ -111,17 +115,26 @@ export class TrustedIo {
       { ...from, sizeBytes: base - from.base },
       { ...from, base: addr<PhysAddr>(base + sizeBytes), sizeBytes: from.base + from.sizeBytes - base - sizeBytes },
     ].filter((range) => range.sizeBytes > 0);
-    this.#locked = { ...locked, memory: [...locked.memory.filter((r) => r !== from), ...rest.map((r) => privateMemory.add(r))] };
+    this.#locked = {
+      ...locked,
+      memory: [...locked.memory.filter((r) => r !== from), ...rest.map((r) => privateMemory.add(r))],
+    };
   }
 
   /** The host took the private mapping of the device's memory out of a VM's table. */
   unmapped(vm: string): void {
     if (this.#locked?.owner !== vm) return;
     const consequence = CONSEQUENCES[this.#platform] ?? null;
-    if (consequence) this.#machine.trace.emit("event", () => `${this.#platform}: ${this.#early}: firmware ${consequence}`);
+    if (consequence)
+      this.#machine.trace.emit("event", () => `${this.#platform}: ${this.#early}: firmware ${consequence}`);
     if (consequence === "kills the VM") this.#kill();
     if (consequence === "fences the device") this.#fence(this.#locked);
-    if (consequence === "destroys the memory") this.abort = this.#early;
+    if (consequence === "destroys the memory") this.#aborting = { vm, why: this.#early };
+  }
+
+  /** Why a VM's accesses to its device's memory abort; `null`: they do not. */
+  abortOf(vm: string): string | null {
+    return this.#aborting?.vm === vm ? this.#aborting.why : null;
   }
 
   get #early(): string {

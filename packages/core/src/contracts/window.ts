@@ -30,9 +30,7 @@ export function mappedWindow(fw: Framework, at: DmaBufAttachment, direction: Dir
     resv: "held",
     *runs(offset, sizeBytes, held) {
       table ??= yield* fw.mapAttachment(at, direction, need(held));
-      const seen: Run[] = [];
-      for (const run of table.runs) if (overlaps(run, offset, sizeBytes)) seen.push(show(run));
-      return seen;
+      return [...table.runs].filter((run) => overlaps(run, offset, sizeBytes)).map((run) => show(run));
     },
     drop,
     *close() {
@@ -82,7 +80,7 @@ export function annotatedOnly(fw: Framework): Show {
  * } });
  */
 export function pfnWindow(fw: Framework, at: DmaBufAttachment, resv: Window["resv"]): Window {
-  return frameWindow(resv, nothing, (pgoff, held) =>
+  return frameWindow(resv, (pgoff, held) =>
     resv === "held" ? fw.getPfnAttachment(at, pgoff, need(held)) : fw.getPfnUnlocked(at, pgoff),
   );
 }
@@ -96,19 +94,17 @@ export function* vmaWindow(fw: Framework, at: DmaBufAttachment): Op<Window> {
   const pages = Math.floor(at.buf.sizeBytes / PAGE_SIZE);
   const vma = yield* fw.mmapFile(at.buf, { pgoff: 0, pages, buf: null, fault: null });
   const said = (): Attributes | null => (vma.cache ? { cache: vma.cache, snoop: false } : null);
-  const window = frameWindow("free", said, function* (pgoff) {
+  const ask: Ask = function* (pgoff) {
     if (!vma.fault) throw fw.error("EFAULT", "mmap", `page ${pgoff} of the mapping is empty, and nobody fills it`);
     return yield* perform(vma.fault(pgoff));
-  });
-  return { ...window, close: () => fw.munmap(vma) };
+  };
+  return { ...frameWindow("free", ask, said), close: () => fw.munmap(vma) };
 }
-
-/** Nobody says how a frame may be reached. */
-const nothing = (): null => null;
 
 type Ask = (pgoff: number, held: Held | null) => Op<PfnAnswer>;
 
-function frameWindow(resv: Window["resv"], said: () => Attributes | null, ask: Ask): Window {
+/** `said`: how frames may be reached. */
+function frameWindow(resv: Window["resv"], ask: Ask, said: () => Attributes | null = () => null): Window {
   return {
     resv,
     *runs(offset, sizeBytes, held) {
@@ -129,13 +125,13 @@ function frameWindow(resv: Window["resv"], said: () => Attributes | null, ask: A
 
 /** The aligned run of pages around the frame that was told. */
 function frameRun(pgoff: number, { pfn, maxOrder }: PfnAnswer, attributes: Attributes | null): Run {
-  const pages = 2 ** maxOrder;
-  const before = pfn % pages;
+  const sizeBytes = 2 ** maxOrder * PAGE_SIZE;
+  const before = physOf(pfn) % sizeBytes;
   return {
     kind: "cpu-physical",
-    offset: (pgoff - before) * PAGE_SIZE,
-    sizeBytes: pages * PAGE_SIZE,
-    address: addr<PhysAddr>(physOf(pfn) - before * PAGE_SIZE),
+    offset: pgoff * PAGE_SIZE - before,
+    sizeBytes,
+    address: addr<PhysAddr>(physOf(pfn) - before),
     attributes,
   };
 }

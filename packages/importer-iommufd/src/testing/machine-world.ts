@@ -131,7 +131,10 @@ export function machineWorld(id: string, options: WorldOptions = {}): MachineWor
   const file = (fd: number): OpenFile | null => bufs.get(fd) ?? memfds.file(fd);
   // Whatever the machine offers fits what this package asks for.
   const host: IommufdHost = new MachineIommufd(machine, { user, file, isolatedMsi: options.isolatedMsi ?? true });
-  const exporter = vfio({ asPosted: options.exporterAsPosted ?? false, ...options.exporter })(fw, new VfioPciDevice(machine, address));
+  const exporter = vfio({ asPosted: options.exporterAsPosted ?? false, ...options.exporter })(
+    fw,
+    new VfioPciDevice(machine, address),
+  );
   const iommufd = importer(options.importer)(fw, host);
   const nic = machine.device(importers[0] as string);
   const run = <T>(op: Op<T>): T => scheduler.complete("test", op);

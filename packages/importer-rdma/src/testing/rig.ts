@@ -155,5 +155,10 @@ function twoFunctions(): CatalogueTopology {
   const far = { ...topology.get(near), address: "0000:05:00.0", bars: [] };
   const functions = [...topology.functions, { ...port, bridge }, far];
   const { hostBridges, cpu } = topology;
-  return { topology: new Topology({ functions, hostBridges, cpu }), exporter, importers: [far.address, near], apart: [far.address] };
+  return {
+    topology: new Topology({ functions, hostBridges, cpu }),
+    exporter,
+    importers: [far.address, near],
+    apart: [far.address],
+  };
 }

@@ -65,10 +65,10 @@ export const gpu = exporterKind({
   package: "@dma-buf/exporter-gpu",
   options,
   actions,
-  create(stage, options) {
+  create(stage, taken) {
     const { framework, column, cast, judge } = stage;
-    const memory = memoryOf(stage, options);
-    const { losesMemory, checksImporter, pinnable, driver, movable } = options;
+    const memory = memoryOf(stage, taken);
+    const { losesMemory, checksImporter, pinnable, driver, movable } = taken;
     const behaviour = { losesMemory, checksImporter, pinnable, driver, asPosted: cast.exporterAsPosted };
     const exporter: GpuExporter = column.players.exporters.gpu(behaviour)(framework, memory);
     const exports = new Map<string, Shared>();
@@ -80,7 +80,7 @@ export const gpu = exporterKind({
     const ranges = ({ bo }: Shared): readonly PhysRange[] => rangesOf(bo.place, memory.window);
 
     /** From its first step on who asks is told that it is gone; from the last on nobody may reach it. */
-    function* taken(from: readonly Shared[], op: Op<void>): Op<void> {
+    function* takeAway(from: readonly Shared[], op: Op<void>): Op<void> {
       const had = from.flatMap(ranges);
       stage.setTaken(true);
       yield* op;
@@ -105,8 +105,8 @@ export const gpu = exporterKind({
         },
         evict: ({ buffer }) => exporter.evict(named(buffer).bo),
         restore: ({ buffer }) => exporter.move(named(buffer).bo, "vram"),
-        lose: ({ buffer }) => taken([named(buffer)], exporter.lose(named(buffer).bo)),
-        remove: () => taken([...exports.values()], exporter.remove()),
+        lose: ({ buffer }) => takeAway([named(buffer)], exporter.lose(named(buffer).bo)),
+        remove: () => takeAway([...exports.values()], exporter.remove()),
         // biome-ignore lint/correctness/useYield: see above
         *suspend() {
           if (!memory.suspend()) throw new RangeError(`${memory.name} is kept awake`);

@@ -92,7 +92,11 @@ export function tdiActs(stage: Stage, tdi: Tdi): Acts<typeof tdiActions> & { clo
     "cpu-write": kernel.write,
     *"dma-write"() {
       if (!trustedIo.isRunning)
-        return stage.judge.good({ kind: "device", id: binding.exporter, text: "its interface is stopped, and it sends nothing" });
+        return stage.judge.good({
+          kind: "device",
+          id: binding.exporter,
+          text: "its interface is stopped, and it sends nothing",
+        });
       yield* dmaWrite(stage);
     },
     close: () => host.close(),

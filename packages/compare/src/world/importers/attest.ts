@@ -8,7 +8,9 @@ export function attest({ judge, trustedIo }: Pick<Stage, "judge" | "trustedIo">,
   for (const { base, sizeBytes } of trustedIo.report) {
     const hole = firstHole(base, base + sizeBytes, slots);
     if (hole === null) continue;
-    judge.guestRefused(`the device reports memory at ${hex(hole)}, and the host gave no slot for it: the guest does not accept the device`);
+    judge.guestRefused(
+      `the device reports memory at ${hex(hole)}, and the host gave no slot for it: the guest does not accept the device`,
+    );
     return;
   }
   judge.good({ kind: "device", id: "report", text: "the slots are what the device reports" });

@@ -11,12 +11,12 @@ const BYTES = 64;
 
 export const jobActions = {
   /**
-   * Queues a job that reads the first bytes of the buffer, waits to be told, and then reads or writes them. Ends when it
+   * Queues a job that reads the first bytes of the buffer, waits to be told, and then `does` the same or writes them. Ends when it
    * waits. `lists`: does the submission name the buffer? `ends`: does the job's fence ever signal?
    */
   "start-job": v.strictObject({
     lists: v.optional(v.boolean(), true),
-    then: v.optional(v.picklist(["read", "write"]), "write"),
+    does: v.optional(v.picklist(["read", "write"]), "write"),
     ends: v.optional(v.boolean(), true),
   }),
   /** Lets the job go on, and ends with its access. It takes its time: everybody else has come as far as they can. */
@@ -40,9 +40,9 @@ export function jobActs(stage: Stage, seat: GpuSeat): Acts<typeof jobActions> {
     return started;
   };
   return {
-    *"start-job"({ lists, then, ends }) {
+    *"start-job"({ lists, does, ends }) {
       const gate = fence(framework, "gate");
-      const writes = then === "write" ? judge.pattern(BYTES) : null;
+      const writes = does === "write" ? judge.pattern(BYTES) : null;
       const commands: readonly Command[] = [
         reading,
         { do: "wait", fence: gate },

@@ -51,8 +51,8 @@ const kindOf = (driver: "amdgpu" | "xe") =>
     package: "@dma-buf/importer-gpu",
     options,
     actions,
-    create(stage, options) {
-      const seat = new Seat(stage, options, driver);
+    create(stage, taken) {
+      const seat = new Seat(stage, taken, driver);
       const cpu = new CpuMapper(stage);
       return {
         acts: {

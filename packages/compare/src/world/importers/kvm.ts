@@ -65,7 +65,12 @@ export const kvm = importerKind({
         *convert({ to, offset, bytes: wanted }): Op<void> {
           const bytes = wholeOr(wanted, offset);
           const attributes = to === "private" ? PRIVATE : 0n;
-          yield* player.setMemoryAttributes({ address: BigInt(gpa(offset)), size: BigInt(bytes), attributes, flags: 0n });
+          yield* player.setMemoryAttributes({
+            address: BigInt(gpa(offset)),
+            size: BigInt(bytes),
+            attributes,
+            flags: 0n,
+          });
           const base = physicalAt(stage.exported(imported).content, offset);
           if (to === "shared" && base !== null) trustedIo.share({ base, sizeBytes: bytes });
         },

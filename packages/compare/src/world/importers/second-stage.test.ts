@@ -1,5 +1,5 @@
 /** What is marked of a second stage: leaves that could be larger, memory that could be cached. */
-import { addr, Framework, type Gpa, pfn, Scheduler } from "@dma-buf/core";
+import { addr, Framework, type Gpa, pfn, type PhysAddr, Scheduler } from "@dma-buf/core";
 import { GuestVm, Machine } from "@dma-buf/machine";
 import { t2 } from "@dma-buf/pci";
 import { expect, it } from "vitest";
@@ -20,7 +20,7 @@ function examined(offset: number, sizeBytes: number, leafBytes: number, cache: "
   const judge = new Judge(fw, machine, { exporter, devices: [] });
   if (cache === "wb") machine.attributes.declare({ base: BAR, sizeBytes: 4 * MIB, type: "wb" });
   const vm = new GuestVm(machine, "VM1", false);
-  vm.table.map(GPA, BAR + offset, leafBytes, { read: true, write: true, cache: "uc" });
+  vm.table.map(GPA, addr<PhysAddr>(BAR + offset), leafBytes, { read: true, write: true, cache: "uc" });
   scheduler.complete("test", vm.read(GPA, 8));
   const content = { sizeBytes, ranges: () => [{ base: BAR + offset, sizeBytes }], read: () => new Uint8Array(0) };
   examineLeaves({ judge, machine }, vm, content, { gpa: GPA, offset: 0, bytes: 4 * KIB });

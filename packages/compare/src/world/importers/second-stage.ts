@@ -12,7 +12,12 @@ export interface Seen {
 }
 
 /** Marks leaves that are smaller than the addresses allow, or stricter than the memory's owner wants. */
-export function examineLeaves({ judge, machine }: Pick<Stage, "judge" | "machine">, vm: GuestVm, content: Content, seen: Seen): void {
+export function examineLeaves(
+  { judge, machine }: Pick<Stage, "judge" | "machine">,
+  vm: GuestVm,
+  content: Content,
+  seen: Seen,
+): void {
   const leaves = [...vm.table.leaves(seen.gpa, seen.bytes)];
   const largest = largestLeaf(vm, content, seen);
   const small = leaves.find((leaf) => leaf.sizeBytes < largest);
@@ -45,7 +50,7 @@ function largestLeaf({ table }: GuestVm, content: Content, { gpa, offset }: Seen
 
 function fits(content: Content, gpa: Gpa, offset: number, sizeBytes: number): boolean {
   const from = offset - (gpa % sizeBytes);
-  const first = from < 0 || from + sizeBytes > content.sizeBytes ? null : physicalAt(content, from);
+  const first = from < 0 ? null : physicalAt(content, from);
   if (first === null || first % sizeBytes !== 0) return false;
   const range = content.ranges().find((r) => r.base <= first && first < r.base + r.sizeBytes);
   return range !== undefined && first + sizeBytes <= range.base + range.sizeBytes;

@@ -13,9 +13,20 @@ export function trustedHost(vm: GuestVm, trustedIo: TrustedIo): KvmHost {
       trustedIo.report.some((r) => r.base < physical + sizeBytes && physical < r.base + r.sizeBytes),
     );
   return {
-    ...{ name, privateMemory, table, tables, memory, guestMemory },
+    name,
+    privateMemory,
+    table,
+    tables,
+    memory,
+    guestMemory,
     trustedIo: privateMemory ? trustedIo : null,
-    vcpus: vm.vcpus.map((vcpu) => watched(vcpu, trustedIo, () => (hadPrivate = hasPrivate()))),
+    vcpus: vm.vcpus.map((vcpu) =>
+      watched(
+        vcpu,
+        () => trustedIo.abortOf(name),
+        () => (hadPrivate = hasPrivate()),
+      ),
+    ),
     *flushTlb() {
       yield* vm.flushTlb();
       if (hadPrivate && !hasPrivate()) trustedIo.unmapped(name);
@@ -25,9 +36,10 @@ export function trustedHost(vm: GuestVm, trustedIo: TrustedIo): KvmHost {
 }
 
 /** `entered`: the vCPU was in its guest, and used what is mapped. */
-function watched(vcpu: Vcpu, trustedIo: TrustedIo, entered: () => void): KvmVcpuHost {
+function watched(vcpu: Vcpu, aborts: () => string | null, entered: () => void): KvmVcpuHost {
   const enter = function* <T>(access: Op<T>): Op<T | { kind: "fault"; by: string; reason: string }> {
-    if (trustedIo.abort) return { kind: "fault", by: "an abort", reason: trustedIo.abort };
+    const reason = aborts();
+    if (reason !== null) return { kind: "fault", by: "an abort", reason };
     const result = yield* access;
     entered();
     return result;
