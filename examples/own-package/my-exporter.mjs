@@ -35,7 +35,9 @@ function create() {
           },
           mapDmaBuf: (at) => table(at, provider, region),
           unmapDmaBuf() {},
-          pin: () => { throw refuse("EOPNOTSUPP", "pin", "it may be revoked at any time"); },
+          pin: () => {
+            throw refuse("EOPNOTSUPP", "pin", "it may be revoked at any time");
+          },
           unpin() {},
           release: () => void buffers.delete(buf),
         };

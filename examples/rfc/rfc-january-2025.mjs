@@ -17,9 +17,15 @@ export const getPfn = {
   inside: "leaves",
   maySleep: true,
   owner: "nobody",
-  errors: { EINVAL: "beyond the end", ENODEV: "revoked", EOPNOTSUPP: "no page frame", ENOMEM: "no memory", EBUSY: "moving" },
+  errors: {
+    EINVAL: "beyond the end",
+    ENODEV: "revoked",
+    EOPNOTSUPP: "no page frame",
+    ENOMEM: "no memory",
+    EBUSY: "moving",
+  },
   findings: [],
-  kernelName: { "6.13": "get_pfn" },
+  kernelName: { 6.13: "get_pfn" },
   source,
 };
 
@@ -36,7 +42,7 @@ const getPfnUnlocked = {
   owner: "nobody: there is no put",
   errors: { EINVAL: "no get_pfn", ENOENT: "dynamic, and the kernel has no move_notify" },
   findings: ["no get_pfn", "the reservation is held"],
-  kernelName: { "6.13": "dma_buf_get_pfn_unlocked" },
+  kernelName: { 6.13: "dma_buf_get_pfn_unlocked" },
   source,
 };
 

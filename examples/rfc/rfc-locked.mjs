@@ -21,7 +21,7 @@ export const contract = defineContract(rfc, {
       owner: "nobody: given up when move_notify returns",
       errors: { EINVAL: "no get_pfn" },
       findings: ["no get_pfn", "the reservation is not held"],
-      kernelName: { "6.13": "dma_buf_get_pfn" },
+      kernelName: { 6.13: "dma_buf_get_pfn" },
       source,
     },
   },

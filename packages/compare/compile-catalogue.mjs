@@ -14,6 +14,9 @@ writeFileSync(new URL("./dist/catalogue.json", import.meta.url), text);
 function relative(value) {
   if (Array.isArray(value)) return value.map(relative);
   if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value).map(([key, v]) => [key, key === "file" ? `scenarios/${basename(v)}` : relative(v)]);
+  const entries = Object.entries(value).map(([key, v]) => [
+    key,
+    key === "file" ? `scenarios/${basename(v)}` : relative(v),
+  ]);
   return Object.fromEntries(entries);
 }

@@ -41,7 +41,9 @@ describe("a contract of yours", () => {
   it("is named by its path in --differ, explain, --versus and contract", async () => {
     const { out } = await dmaBuf("compare", "--differ", `pfn-locked,${v1}`, ...ONE, "--json");
     expect((JSON.parse(out) as Comparison).contracts).toEqual(["pfn-locked", "my-rfc"]);
-    expect((await dmaBuf("explain", "S34c", "--contract", v1, ...ONE)).out).toMatch(/contract: my-rfc.*\nverdict: +STALE/);
+    expect((await dmaBuf("explain", "S34c", "--contract", v1, ...ONE)).out).toMatch(
+      /contract: my-rfc.*\nverdict: +STALE/,
+    );
     expect((await dmaBuf("explain", "S34c", "--contract", "linux-7.3", "--versus", v1, ...ONE)).out).toMatch(
       /my-rfc\n[^]*ends: +STALE/,
     );

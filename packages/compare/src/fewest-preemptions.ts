@@ -27,6 +27,7 @@ export class FewestPreemptions implements Strategy {
   readonly #next: number[] = [0];
   #level = 0;
   #tried = 0;
+  #isStopped = false;
   #branch: Branch | null = null;
   #choices: number[] = [];
 
@@ -40,17 +41,24 @@ export class FewestPreemptions implements Strategy {
 
   /** What was tried, in words. */
   get bound(): string {
-    const whole = this.#level - (this.#nextOf(this.#level) < this.#waiting(this.#level) ? 1 : 0);
-    const { preemptionsMax } = this.#bound;
-    if (whole < 0) return `the first ${this.#tried} orders without a preemption`;
-    const most = Math.min(whole, preemptionsMax);
-    return most === 0 ? "no preemption" : `at most ${most} preemption${most === 1 ? "" : "s"}`;
+    const isCut = this.#nextOf(this.#level) < this.#waiting(this.#level) && this.#level <= this.#bound.preemptionsMax;
+    const whole = isCut ? this.#level - 1 : Math.min(this.#level, this.#bound.preemptionsMax);
+    if (whole < 0) return `the first ${this.#tried} orders`;
+    const most = whole === 0 ? "no preemption" : `at most ${whole} preemption${whole === 1 ? "" : "s"}`;
+    return isCut ? `${most}, and some orders with ${whole + 1}` : most;
+  }
+
+  /** Tries no more. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
   begin(): boolean {
-    while (this.#level < this.#branches.length && this.#nextOf(this.#level) === this.#waiting(this.#level)) this.#level++;
+    while (this.#level < this.#branches.length && this.#nextOf(this.#level) === this.#waiting(this.#level))
+      this.#level++;
     const { preemptionsMax, enough, ordersMax } = this.#bound;
-    const isEnough = this.#tried >= ordersMax || (this.#level > preemptionsMax && this.#tried >= enough);
+    const isEnough =
+      this.#isStopped || this.#tried >= ordersMax || (this.#level > preemptionsMax && this.#tried >= enough);
     if (isEnough || this.#level === this.#branches.length) return false;
     const at = this.#nextOf(this.#level);
     this.#branch = this.#branches[this.#level]?.[at] ?? null;

@@ -1,4 +1,5 @@
 /** Contracts, exporters and importers of yours, as modules: loaded, and looked at before anything of them runs. */
+import { spawnSync } from "node:child_process";
 import { isAbsolute, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { CallName, Contract, PluginModule, Row } from "@dma-buf/core";
@@ -39,15 +40,20 @@ async function load(name: string): Promise<Exports> {
   try {
     return (await import(/* @vite-ignore */ url)) as Exports;
   } catch (error) {
-    throw new UsageError(`${name}: cannot be loaded: ${reason(error)}`);
+    throw new UsageError(`${name}: cannot be loaded: ${reason(error, isPath ? resolve(name) : null)}`);
   }
 }
 
-/** A SyntaxError's stack begins with the file and the line. */
-function reason(error: unknown): string {
+function reason(error: unknown, file: string | null): string {
   if (!(error instanceof Error)) return `it threw ${String(error)}`;
-  const [, line] = /^[^\n]*?:(\d+)\n/.exec(error.stack ?? "") ?? [];
+  const line = error instanceof SyntaxError && file ? lineOfMistake(file) : null;
   return `${line ? `line ${line}: ` : ""}${error.name}: ${error.message}`;
+}
+
+/** A SyntaxError of a module does not say where it is; Node's own check does. */
+function lineOfMistake(file: string): string | null {
+  const { stderr } = spawnSync(process.execPath, ["--check", file], { encoding: "utf8" });
+  return /:(\d+)\n/.exec(stderr)?.[1] ?? null;
 }
 
 /** Throws for a field that is not as it must be. */
@@ -60,10 +66,15 @@ const must =
   };
 
 function shown(value: unknown): string {
-  return typeof value === "object" && value !== null ? "an object" : typeof value === "string" ? JSON.stringify(value) : String(value);
+  return typeof value === "object" && value !== null
+    ? "an object"
+    : typeof value === "string"
+      ? JSON.stringify(value)
+      : String(value);
 }
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null;
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null;
 
 function columnOf(exports: Exports, from: string): Column {
   const field = "contract" in exports ? "contract" : "default";
@@ -74,15 +85,20 @@ function columnOf(exports: Exports, from: string): Column {
   const { exporters, importers } = nearest(contract).players;
   const own = (found ?? {}) as Partial<Players>;
   checkPlayers(own, { exporters, importers }, must(from));
-  return { contract, players: { exporters: { ...exporters, ...own.exporters }, importers: { ...importers, ...own.importers } } };
+  return {
+    contract,
+    players: { exporters: { ...exporters, ...own.exporters }, importers: { ...importers, ...own.importers } },
+  };
 }
 
 function checkContract(contract: unknown, field: string, check: Must): asserts contract is Contract {
   check(isObject(contract), `export ${field}`, "a contract made by defineContract()", contract);
   const c = contract as Partial<Contract>;
   check(typeof c.id === "string" && /^[\w.-]+$/.test(c.id), `${field}.id`, "letters, digits, dots and dashes", c.id);
-  for (const name of ["title", "base"] as const) check(typeof c[name] === "string", `${field}.${name}`, "a text", c[name]);
-  for (const name of ["rows", "lifeCycle", "policy"] as const) check(isObject(c[name]), `${field}.${name}`, "an object", c[name]);
+  for (const name of ["title", "base"] as const)
+    check(typeof c[name] === "string", `${field}.${name}`, "a text", c[name]);
+  for (const name of ["rows", "lifeCycle", "policy"] as const)
+    check(isObject(c[name]), `${field}.${name}`, "an object", c[name]);
   check(Array.isArray(c.defects), `${field}.defects`, "a list", c.defects);
   check(typeof c.open === "function", `${field}.open`, "a generator function", c.open);
   for (const [call, row] of Object.entries(c.rows ?? {})) checkRow(row, `${field}.rows.${call}`, check);
@@ -95,7 +111,7 @@ function checkContract(contract: unknown, field: string, check: Must): asserts c
 
 function checkRow(row: unknown, field: string, check: Must): void {
   check(isObject(row), field, "a row", row);
-  const { id, errors, kernelName, resv } = row as unknown as Partial<Row>;
+  const { id, errors, kernelName, resv } = row as Partial<Row>;
   check(typeof id === "string", `${field}.id`, "the requirement's id, a text", id);
   check(["held", "free", "either"].includes(resv as string), `${field}.resv`, "one of held, free, either", resv);
   check(isObject(errors), `${field}.errors`, "a map from an errno to its cause", errors);
@@ -105,8 +121,18 @@ function checkRow(row: unknown, field: string, check: Must): void {
 function checkPlayers(own: Partial<Players>, known: Players, check: Must): void {
   for (const side of ["exporters", "importers"] as const)
     for (const [part, player] of Object.entries(own[side] ?? {})) {
-      check(part in known[side], `players.${side}.${part}`, `left out, or one of ${Object.keys(known[side]).join(", ")}`, player);
-      check(typeof player === "function", `players.${side}.${part}`, "a factory, (options) => (framework, host) => plugin", player);
+      check(
+        part in known[side],
+        `players.${side}.${part}`,
+        `left out, or one of ${Object.keys(known[side]).join(", ")}`,
+        player,
+      );
+      check(
+        typeof player === "function",
+        `players.${side}.${part}`,
+        "a factory, (options) => (framework, host) => plugin",
+        player,
+      );
     }
 }
 

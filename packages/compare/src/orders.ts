@@ -14,7 +14,7 @@ export type Orders = "default" | "all" | number;
 export const ORDERS_MAX = 20_000;
 /** Of one order: a run takes some hundreds, so whoever is not done by now goes round in a circle. */
 const STEPS_MAX = 20_000;
-/** Where all orders are fewer than `enough`, all are tried; where two preemptions allow for more than `ordersMax`, not all of these. */
+/** Where all orders are `enough` or fewer, all are tried; where two preemptions allow for more than `ordersMax`, so many. */
 const DEFAULT: SearchBound = { preemptionsMax: 2, enough: 32, ordersMax: 64 };
 
 /** The worst order that was found, and how far was searched. */
@@ -29,7 +29,13 @@ export function searchOrders<R>(
   orders: Orders = "default",
 ): Searched<R> {
   const strategy = new FewestPreemptions(boundOf(orders));
-  const { explored, worst } = explore(world, { badness, strategy, ordersMax: ORDERS_MAX, stepsMax: STEPS_MAX });
+  const search = (scheduler: Scheduler): R => {
+    const result = world(scheduler);
+    // Beyond an order that does not end there are as many others as it has steps.
+    if (scheduler.steps >= STEPS_MAX) strategy.stop();
+    return result;
+  };
+  const { explored, worst } = explore(search, { badness, strategy, ordersMax: ORDERS_MAX, stepsMax: STEPS_MAX });
   const { complete: exhausted, bound } = strategy;
   return { worst, schedules: { explored, exhausted, ...(exhausted ? {} : { bound }) } };
 }

@@ -8,7 +8,10 @@ import { exporterKinds, importerKinds } from "./world/kinds.js";
 export const PARTS = {
   exporter: { "vfio-pci": "vfio", gpu: "gpu", amdgpu: "gpu", udmabuf: "udmabuf" },
   importer: { rdma: "rdma", kvm: "kvm", iommufd: "iommufd", gpu: "gpu" },
-} as const satisfies { exporter: Readonly<Record<string, keyof Players["exporters"]>>; importer: Readonly<Record<string, keyof Players["importers"]>> };
+} as const satisfies {
+  exporter: Readonly<Record<string, keyof Players["exporters"]>>;
+  importer: Readonly<Record<string, keyof Players["importers"]>>;
+};
 
 /** A package that plays one of our parts. */
 export interface Guest {

@@ -6,6 +6,9 @@ import type { Lost, Order, Plan, Report, WorkerData } from "./messages.js";
 import { catalogueOf, type CompareRequest, prepare } from "./request.js";
 import type { Comparison, Result } from "./result.js";
 
+/** A thread that starts has packages to load, from a disk that may be slow. */
+const LOADING_MS = 30_000;
+
 /** Told of each cell when it is done, in the order in which they end. */
 export type OnResult = (result: Result, done: number, of: number) => void;
 
@@ -105,7 +108,8 @@ class Pool {
     hand.worker.on("message", (report: Report) => this.#hear(hand, report));
     hand.worker.on("error", (error) => this.#lose(hand, "gone", error));
     hand.worker.on("exit", () => this.#lose(hand, "gone", new Error("a thread of the comparison ended by itself")));
-    if (hasModules(this.#request)) this.#watch(hand, notLoaded(this.#request));
+    const loadingMs = Math.max(this.#patienceMs, LOADING_MS);
+    if (hasModules(this.#request)) this.#watch(hand, notLoaded(this.#request), loadingMs);
   }
 
   #dismiss(hand: Hand): Promise<number> {
@@ -134,6 +138,7 @@ class Pool {
     hand.at = order ? { row: order.row, cell: order.from } : null;
     if (!order) return;
     this.#watchCell(hand);
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     hand.worker.postMessage(order);
   }
 
@@ -154,8 +159,8 @@ class Pool {
     if (this.#lostAt(hand)) this.#watch(hand, new Error("a cell does not end"));
   }
 
-  #watch(hand: Hand, error: Error): void {
-    hand.watchdog = setTimeout(() => this.#lose(hand, "hung", error), this.#patienceMs);
+  #watch(hand: Hand, error: Error, patienceMs: number = this.#patienceMs): void {
+    hand.watchdog = setTimeout(() => this.#lose(hand, "hung", error), patienceMs);
   }
 
   #lostAt({ at }: Hand): Lost {

@@ -50,7 +50,10 @@ export function catalogueOf({ scenarioDirs }: Pick<CompareRequest, "scenarioDirs
   if (!scenarioDirs) return readScenarios();
   const all = scenarioDirs.flatMap((directory) => readScenarios(directory));
   const twice = all.find(({ id }, i) => all.findIndex((other) => other.id === id) !== i);
-  if (twice) throw new UsageError(`${twice.file}: ${twice.id} is the id of a scenario in another directory as well: give each its own`);
+  if (twice)
+    throw new UsageError(
+      `${twice.file}: ${twice.id} is the id of a scenario in another directory as well: give each its own`,
+    );
   return all;
 }
 

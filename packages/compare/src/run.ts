@@ -5,6 +5,7 @@ import {
   type Framework,
   Scheduler,
   type Strategy,
+  type TableMemory,
   type TraceEvent,
 } from "@dma-buf/core";
 import type { Way } from "@dma-buf/machine";
@@ -48,7 +49,8 @@ export interface CellOptions {
 
 /** Tries orders and keeps the worst. */
 export function runCell(options: CellOptions): Outcome {
-  const world = (scheduler: Scheduler): OrderResult => runOrder(scheduler, options, false);
+  const kept: Kept = { tables: null };
+  const world = (scheduler: Scheduler): OrderResult => runOrder(scheduler, options, false, kept);
   const { worst, schedules } = searchOrders(world, (result) => result.badness, options.orders);
   return { ...worst.result, token: worst.token, schedules };
 }
@@ -70,9 +72,20 @@ export type OrderResult = Omit<Outcome, "schedules" | "token"> & {
   readonly ways: readonly Way[];
 };
 
-function runOrder(scheduler: Scheduler, options: CellOptions, trace: boolean): OrderResult {
-  const world = new World(scheduler, { ...options, trace });
+/** What the next order can use again. */
+interface Kept {
+  tables: TableMemory | null;
+}
+
+function runOrder(
+  scheduler: Scheduler,
+  options: CellOptions,
+  trace: boolean,
+  kept: Kept = { tables: null },
+): OrderResult {
+  const world = new World(scheduler, { ...options, trace, usedTables: kept.tables });
   const { judge, framework, machine } = world;
+  kept.tables = machine.memory.tables;
   const task = scheduler.spawn("main", world.run());
   judge.ended(scheduler.run());
   if (task.state === "failed") throw task.error;

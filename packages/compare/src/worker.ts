@@ -6,7 +6,10 @@ import type { Lost, Order, Report, WorkerData } from "./messages.js";
 import { type Prepared, prepare } from "./request.js";
 import type { Scenario } from "./scenario/scenario.js";
 
-const say = (report: Report): void => parentPort?.postMessage(report);
+const say = (report: Report): void => {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+  parentPort?.postMessage(report);
+};
 
 /** What was thrown is the pool's to throw again. */
 async function telling(act: () => void | Promise<void>): Promise<void> {

@@ -236,7 +236,7 @@ describe("pin", () => {
 
   it("who may have to move it promises nothing: EINVAL@pin; as posted it does", () => {
     const pins = (asPosted: boolean) => {
-      const { bo, buf, ...r } = world({ exporter: { pinnable: false, asPosted } });
+      const { buf, ...r } = world({ exporter: { pinnable: false, asPosted } });
       const nic = nicOf(r, buf);
       return asPosted ? refusal(() => r.run(nic.pin())) : refused(r, () => r.run(nic.pin()));
     };

@@ -13,6 +13,7 @@ import {
   type P2pProvider,
   type P2pVerdict,
   type PhysAddr,
+  type TableMemory,
   type Trace,
 } from "@dma-buf/core";
 import { createPageTable, createTableMemory, type Format, type PageTable } from "@dma-buf/page-table";
@@ -78,7 +79,7 @@ export class Machine {
     this.iommu = options.iommu;
     const ram = ramOf(topology, options.ramBytesMax);
     const basePhys = addr<PhysAddr>(ram.base + TABLES_AT);
-    const memory = new PhysicalMemory([ram], createTableMemory({ basePhys, sizeBytes: tablesMax * PAGE_SIZE }));
+    const memory = new PhysicalMemory([ram], tableMemory(basePhys, tablesMax * PAGE_SIZE, options.usedTables));
     this.memory = memory;
     this.cpuCache = options.coherent === false ? new CpuCache(memory) : null;
     this.private = new PrivateMemory(() => this.arrivals.length);
@@ -253,4 +254,12 @@ function verdictFor(client: Device, ask: (from: string) => P2pVerdict): P2pVerdi
   if (!fn) return { mapType: "not-supported", distance: -1, reason: `${client.name} is on no PCI bus` };
   const { mapType, distance, reason } = ask(fn.address);
   return { mapType, distance, reason };
+}
+
+/** Making a pool of tables costs more than clearing one, and a search of many orders makes a machine for each. */
+function tableMemory(basePhys: PhysAddr, sizeBytes: number, used: TableMemory | null = null): TableMemory {
+  if (used?.basePhys !== basePhys || used.sizeBytes !== sizeBytes || used.liveTables > 0)
+    return createTableMemory({ basePhys, sizeBytes });
+  used.words.fill(0);
+  return used;
 }

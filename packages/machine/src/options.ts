@@ -1,5 +1,5 @@
 /** How a machine is made. */
-import type { Trace } from "@dma-buf/core";
+import type { TableMemory, Trace } from "@dma-buf/core";
 import type { Topology } from "@dma-buf/pci";
 import type { DirectRegion } from "./dma/reserved.js";
 import type { IommuKind } from "./iommu/kind.js";
@@ -45,4 +45,6 @@ export interface MachineOptions extends DmaPolicy {
   readonly coherent?: boolean;
   /** @defaultValue 256 tables, 1 MiB */
   readonly tablesMax?: number;
+  /** The page-table memory of a machine that is over, to be used again: it is cleared. Of another size or place it is not taken. */
+  readonly usedTables?: TableMemory | null;
 }

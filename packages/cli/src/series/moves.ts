@@ -7,7 +7,7 @@ export interface Move {
   readonly after: Result;
 }
 
-/** Worst first; what somebody breaks on purpose after all others. */
+/** Worst first, the contract's doing before others'; what somebody breaks on purpose after all of them. */
 export function movesBetween(before: readonly Result[], after: readonly Result[]): Move[] {
   const was = new Map(before.map((result) => [result.scenario, result]));
   return after
@@ -15,15 +15,24 @@ export function movesBetween(before: readonly Result[], after: readonly Result[]
       const old = was.get(result.scenario);
       return old && hasMoved(old, result) ? [{ before: old, after: result }] : [];
     })
-    .toSorted((a, b) => Number(a.after.fault !== null) - Number(b.after.fault !== null) || worsening(b) - worsening(a));
+    .toSorted((a, b) => hasFault(a) - hasFault(b) || worsening(b) - worsening(a) || byOther(a) - byOther(b));
+}
+
+function hasFault({ after }: Move): number {
+  return Number(after.fault !== null);
+}
+
+function byOther({ after }: Move): number {
+  return Number(after.blame !== "contract");
 }
 
 export function hasMoved(before: Result, after: Result): boolean {
   return verdictText(before.conforming) !== verdictText(after.conforming);
 }
 
-/** More than zero: worse than before. Where it was and is equally bad, what it is decides nothing. */
+/** More than zero: worse than before. Where there was no question, or is none any more, it is neither better nor worse. */
 export function worsening({ before, after }: Move): number {
+  if (before.conforming.verdict === "NA" || after.conforming.verdict === "NA") return 0;
   return badness(after.conforming) - badness(before.conforming);
 }
 

@@ -53,7 +53,7 @@ export function seriesReport(series: Series): string {
     ...cut(rules, rulesMax),
     "",
     ...heading,
-    ...cut(cells, cellsMax),
+    ...cut(cells.flat().length > cellsMax ? moves.map(moveLine) : cells, cellsMax),
     ...(trace.length > 0 ? ["", ...trace] : []),
     "",
     ...foot,
@@ -87,6 +87,11 @@ function headLines({ before, after, base, version }: Series, moves: readonly Mov
 function againstBase(base: Side, before: Side, after: Side, moves: readonly Move[]): string {
   const moved = (side: Side): number => movesBetween(base.results, side.results).length;
   return `Against ${base.contract.id}, the revision before moves ${moved(before)} cells and this one ${moved(after)}; ${moves.length} differ between the two.`;
+}
+
+/** Where there are many, a line each says more than the titles of a few. */
+function moveLine(move: Move): string[] {
+  return [clipped(`  ${move.after.scenario.padEnd(5)} ${moveText(move)}`)];
 }
 
 function cellsHeading(moves: readonly Move[], results: readonly Result[]): string[] {

@@ -94,7 +94,7 @@ describe("the report", () => {
     const flat = report.replaceAll(/\s+/g, " ");
     for (const words of [
       "Two axes differ: pfn extends Linux 6.13, linux-7.3 Linux 7.3.",
-      "Cells that move: 3 of 4; 1 better, 2 worse (1 by the contract); 1 more with a fault on purpose",
+      "Cells that move: 3 of 4; 0 better, 2 worse (1 by the contract); 1 more with a fault on purpose",
       `S3 OK -> STALE, by the contract: ${title} S2 OK -> REFUSED EINVAL@attach, by the platform`,
       "S5 OK -> DISCLOSE, by the importer (a fault on purpose)",
       "The worst, S3: STALE. Konig's device",
@@ -171,7 +171,7 @@ it("moves: worst first, faults on purpose last", () => {
   const fault = { party: "importer", what: "x" } as const;
   const before = [
     resultOf({ scenario: "S1", ...stale }),
-    ...["S2", "S3", "S4", "S5"].map((scenario) => resultOf({ scenario })),
+    ...["S2", "S3", "S4", "S5", "S6", "S7"].map((scenario) => resultOf({ scenario })),
   ];
   const after = [
     resultOf({ scenario: "S1" }),
@@ -179,8 +179,10 @@ it("moves: worst first, faults on purpose last", () => {
     resultOf({ scenario: "S3", conforming: { verdict: "DEGRADED" } }),
     resultOf({ scenario: "S4", ...stale }),
     resultOf({ scenario: "S5", fault, conforming: { verdict: "DISCLOSE" } }),
+    resultOf({ scenario: "S6", conforming: { verdict: "NA" } }),
+    resultOf({ scenario: "S7", conforming: { verdict: "DEGRADED" }, blame: "contract" }),
   ];
-  expect(movesBetween(before, after).map((m) => m.after.scenario)).toEqual(["S4", "S3", "S1", "S5"]);
+  expect(movesBetween(before, after).map((m) => m.after.scenario)).toEqual(["S4", "S7", "S3", "S6", "S1", "S5"]);
 });
 
 it("text becomes ASCII; a list is cut between entries", () => {

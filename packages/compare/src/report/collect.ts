@@ -20,6 +20,8 @@ export interface Collected {
 /**
  * As `compare()`, and keeps the trace of each cell's worst and shortest order.
  * @throws UsageError as `compare()`
+ * @example
+ * collect({ scenarios: ["S34c"], contracts: ["pfn"] }).explanations.map((e) => e.run); // ["conforming"]
  */
 export function collect(options: CompareOptions = {}): Collected {
   const { scenarios, columns, host, machine } = chosen(options);

@@ -26,6 +26,12 @@ const SCRIPTS = ["filters.js", "grid.js", "panel.js"] as const;
 /** Nothing is asked of any network, whatever a plugin's texts say. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
+/**
+ * The whole page. What others wrote is escaped; what is made twice of the same input is the same.
+ * @example
+ * const page = renderHtml({ ...collect({ scenarios: ["S34c"] }), version: "1.0.0", command: "dma-buf compare" });
+ * writeFileSync("report.html", page);
+ */
 export function renderHtml(input: ReportInput): string {
   const { contracts, results } = input.comparison;
   const page = html`<!doctype html>

@@ -15,7 +15,11 @@ export interface MarkdownOptions {
   readonly command?: string;
 }
 
-/** Rows in which contracts differ, the contract is to blame, or a cell ends otherwise than expected; then their details. */
+/**
+ * Rows in which contracts differ, the contract is to blame, or a cell ends otherwise than expected; then their details.
+ * @example
+ * renderMarkdown(compare({ scenarios: ["S34c"] }), { command: "dma-buf compare --scenario S34c" });
+ */
 export function renderMarkdown(comparison: Comparison, { version, command }: MarkdownOptions = {}): string {
   const { contracts, results, machine } = comparison;
   const rows = [...grouped(results, (r) => r.scenario).values()];

@@ -31,8 +31,7 @@ ${posted && runSection("The run as posted", posted, !conforming)}
 
 function verdicts(result: Result, { implementations }: References): Markup {
   const { conforming, asPosted, implementation, blame, basis, schedules, unknown, fault } = result;
-  const code =
-    implementation === null ? "nobody posted that pair" : (implementations[implementation] ?? implementation);
+  const code = implementation === null ? "nobody posted that pair" : postedBy(implementation, implementations);
   return html`<dl>
 <dt>conforming</dt><dd>${verdict(conforming)}</dd>
 <dt>as posted</dt><dd>${verdict(asPosted)} <small>${code}</small></dd>
@@ -41,6 +40,14 @@ ${fault && html`<dt>injected fault</dt><dd>${fault.party}: ${fault.what}</dd>`}
 ${schedules && html`<dt>orders</dt><dd>${plural(schedules.explored, "order")}, ${schedules.exhausted ? "all tried" : `not all: ${schedules.bound ?? "bounded"}`}</dd>`}
 ${unknown && html`<dt>unknown</dt><dd>assumed: ${unknown.assumed}. If not: ${verdict(unknown.otherwise)}</dd>`}
 </dl>`;
+}
+
+/** Which code it is. An exporter's and an importer's are joined by a plus. */
+function postedBy(ids: string, implementations: References["implementations"]): string {
+  return ids
+    .split("+")
+    .map((id) => implementations[id] ?? id)
+    .join(" + ");
 }
 
 function verdict(v: Result["conforming"]): Markup {

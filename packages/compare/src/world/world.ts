@@ -1,5 +1,5 @@
 /** One run of one scenario: a fresh machine, the actors on it, and the steps as operations. */
-import { BugSignal, DmaBufError, Framework, type Op, type Scheduler, type Task } from "@dma-buf/core";
+import { BugSignal, DmaBufError, Framework, type Op, type Scheduler, type TableMemory, type Task } from "@dma-buf/core";
 import { Machine, type MachineDevice } from "@dma-buf/machine";
 import type { Binding } from "../binding.js";
 import type { Column } from "../column.js";
@@ -20,6 +20,8 @@ export interface WorldOptions {
   /** Does the root complex forward, in this run? */
   readonly forwards: boolean;
   readonly trace: boolean;
+  /** Of the run before, whose machine is over. */
+  readonly usedTables?: TableMemory | null;
 }
 
 export class World implements Stage {
@@ -55,6 +57,7 @@ export class World implements Stage {
       ...machineOptions(scenario, binding.devices),
       rootComplexForwards: options.forwards,
       tablesMax: 64,
+      usedTables: options.usedTables ?? null,
     });
     this.judge = new Judge(this.framework, this.machine, binding);
     this.trustedIo = new TrustedIo(this.machine, this.judge, String(scenario.topology.modifiers["vm"]));
