@@ -12,11 +12,11 @@ const shared = {
   dts: { compilerOptions: { ignoreDeprecations: "6.0", customConditions: [], composite: false, incremental: false } },
 };
 
-/** ESM + CJS + d.ts/d.cts. Splitting keeps one copy of every class when a package has several entries. */
-export function library(entry) {
+/** ESM + CJS + d.ts/d.cts. Splitting keeps one copy of every class when a package has several entries. `more` is tsup's own. */
+export function library(entry, more = {}) {
   // Neutral resolves no builtins: an entry that needs Node imports them by their `node:` names, and keeps them.
   const external = [/^node:/];
-  return defineConfig({ ...shared, platform: "neutral", external, entry, format: ["esm", "cjs"], splitting: true });
+  return defineConfig({ ...shared, platform: "neutral", external, entry, format: ["esm", "cjs"], splitting: true, ...more });
 }
 
 /** A plugin: its types, and one entry a contract. What it uses of scatterlist goes in, as all development dependencies do. */

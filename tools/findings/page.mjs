@@ -21,14 +21,14 @@ export function findingsPage(table, scenarios) {
   return `${parts.join("\n\n")}\n`;
 }
 
-function introduction({ results, questions, faults, contracts }, scenarios) {
+function introduction({ results, questions, faults: broken, contracts }, scenarios) {
   return `# Findings
 
 What ${scenarios.length} scenarios under ${contracts.length} contracts, ${results.length} cells, say about the debate: may an importer see page frames, or only
 addresses that the exporter mapped for its device? Each cell was run on the modelled machine, and its verdict comes from where the
 bytes went. Counted below is what the best exporter and importer that obey a contract reach, and only what the contract itself is to
 blame for: what a driver did wrong, or a platform cannot do, says nothing about the contract. ${questions.length} cells ask a question;
-in ${faults.length} somebody breaks a rule on purpose, and those count apart. This page is written by \`npm run docs\`.`;
+in ${broken.length} somebody breaks a rule on purpose, and those count apart. This page is written by \`npm run docs\`.`;
 }
 
 /** A row a contract. */

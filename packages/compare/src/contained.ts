@@ -75,10 +75,20 @@ export class Contained implements Runnable {
     const packages = packagesWith(described(scenario).packages, guests);
     const expected = scenario.cells[column.contract.id] ?? null;
     return {
-      ...{ ...described(scenario), packages, contract: this.contract, topology: binding.where, binding: binding.text },
-      ...{ asPosted: NOT_POSTED, postedRule: null, implementation: null, conforming: { verdict } },
+      ...described(scenario),
+      packages,
+      contract: this.contract,
+      topology: binding.where,
+      binding: binding.text,
+      asPosted: NOT_POSTED,
+      postedRule: null,
+      implementation: null,
+      conforming: { verdict },
       rule: { kind: "kernel", id: this.strangers.join(", "), text: `${this.strangers.join(", ")} ${what}` },
-      ...{ blame: this.#culprit(), basis: "derived", expected, asExpected: expected === null },
+      blame: this.#culprit(),
+      basis: "derived",
+      expected,
+      asExpected: expected === null,
     };
   }
 
@@ -94,7 +104,8 @@ export class Contained implements Runnable {
       ...result,
       packages: packagesWith(result.packages, guests),
       blame: isTheirs ? this.#culprit() : isBad(conforming) ? conformingBlame(oursIs) : "none",
-      ...{ basis: expected?.basis ?? "derived", expected },
+      basis: expected?.basis ?? "derived",
+      expected,
       asExpected: expected === null || sameVerdict(conforming, expected.conforming),
     });
   }

@@ -26,7 +26,7 @@ function tried(tasks: Record<string, number>, orders: Orders, isBad: (seen: stri
 
 /** How often a task of "aabba" had to stop before its end. */
 function preemptions(order: string): number {
-  return [...order].filter((name, i) => i > 0 && order[i - 1] !== name && order.indexOf(order[i - 1] as string, i) >= 0)
+  return Array.from(order).filter((name, i) => i > 0 && order[i - 1] !== name && order.indexOf(order[i - 1] as string, i) >= 0)
     .length;
 }
 

@@ -15,7 +15,11 @@ import type { ImportedBuffer } from "./importer.js";
 import type { VmMapping } from "./vm-mapping.js";
 
 /** A run with the address by which the device reaches it. */
-export type Piece = Reached & { readonly run: Run };
+export interface Piece extends Reached {
+  readonly run: Run;
+  /** Does the address lead into the GPU's own memory or its fabric, and not onto the bus? */
+  readonly deviceMemory: boolean;
+}
 
 /** All of a buffer, as it was told at one time. */
 export interface Content {

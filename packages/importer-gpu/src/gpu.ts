@@ -1,8 +1,9 @@
 /** What the parts of the driver share: one GPU, how it comes to addresses, and how it lets go of them. */
 import { DmaFence, type Framework, type Held, type Op, type Run, Usage } from "@dma-buf/core";
 import type { Reach } from "@dma-buf/scatterlist";
-import type { Content, ImportedBo } from "./buffer-object.js";
+import type { Content, ImportedBo, Piece } from "./buffer-object.js";
 import type { GpuHost } from "./host.js";
+import { ownMemory } from "./own-memory.js";
 
 /** How the driver behaves; the faults are there to be seen. */
 export interface GpuOptions {
@@ -32,6 +33,8 @@ export interface GpuOptions {
   readonly fences?: boolean;
   /** A fault to inject, `false`: nobody looks whether something was invalidated before a job is queued. @defaultValue true */
   readonly rechecks?: boolean;
+  /** A fault to inject, `false`: nobody looks whether it is the virtual function's own slice of memory. @defaultValue true */
+  readonly checksSlice?: boolean;
 }
 
 /**
@@ -100,13 +103,18 @@ export class Gpu {
 
   /** Reaches all of the runs, or none of them. @throws DmaBufError as the variant's `reach` */
   reachAll(runs: readonly Run[]): Content {
-    const pieces: Content["pieces"][number][] = [];
+    const pieces: Piece[] = [];
     try {
-      for (const run of runs) pieces.push({ run, ...this.reach(run) });
+      for (const run of runs) pieces.push(this.#piece(run));
     } catch (error) {
       for (const { release } of pieces) release();
       throw error;
     }
     return { pieces };
+  }
+
+  #piece(run: Run): Piece {
+    const own = ownMemory(this.host, run, this.options.checksSlice ?? true);
+    return { run, deviceMemory: own !== null || run.kind === "device-private", ...(own ?? this.reach(run)) };
   }
 }

@@ -5,7 +5,7 @@
  * @packageDocumentation
  */
 export type { GpuOptions } from "./gpu.js";
-export type { GpuFabric, GpuHost } from "./host.js";
+export type { GpuFabric, GpuHost, GpuVirtualFunction } from "./host.js";
 export type {
   Command,
   GpuImporter,

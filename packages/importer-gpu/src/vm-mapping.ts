@@ -1,7 +1,7 @@
 /** A range of an address space: which part of which buffer is to appear where, and the entries that this makes. */
-import { addr, PAGE_SIZE, type PhysAddr, type Run } from "@dma-buf/core";
+import { addr, PAGE_SIZE, type PhysAddr } from "@dma-buf/core";
 import type { MemoryType, Protection } from "@dma-buf/page-table";
-import type { Content, ImportedBo } from "./buffer-object.js";
+import type { Content, ImportedBo, Piece } from "./buffer-object.js";
 import type { VmRange } from "./importer.js";
 import { refuse } from "./refuse.js";
 import type { Vm } from "./vm.js";
@@ -43,21 +43,28 @@ export function completed({ va, offset = 0, write = true, ...rest }: VmRange, bu
 /** The entries for what of `content` lies in the range. */
 export function entriesOf(mapping: VmMapping, content: Content): Entries[] {
   const { va, offset, sizeBytes, write } = mapping;
-  return content.pieces.flatMap(({ run, address }) => {
+  return content.pieces.flatMap((piece) => {
+    const { run, address } = piece;
     const from = Math.max(run.offset, offset);
     const to = Math.min(run.offset + run.sizeBytes, offset + sizeBytes);
     if (to <= from) return [];
     const at = addr<PhysAddr>(address + from - run.offset);
     return [
-      { va: va + from - offset, address: at, sizeBytes: to - from, protection: { read: true, write, ...kindOf(run) } },
+      {
+        va: va + from - offset,
+        address: at,
+        sizeBytes: to - from,
+        protection: { read: true, write, ...kindOf(piece) },
+      },
     ];
   });
 }
 
-/** A fabric's address is device memory to a GPU; where the contract says how memory is cached, entries say it too. */
-function kindOf(run: Run): Pick<Protection, "cache" | "deviceMemory"> {
-  if (run.kind === "dma" || run.attributes === null) return {};
+/** What is not on the bus is device memory to a GPU; where the contract says how memory is cached, entries say it too. */
+function kindOf({ run, deviceMemory }: Piece): Pick<Protection, "cache" | "deviceMemory"> {
+  const where = deviceMemory ? { deviceMemory } : {};
+  if (run.kind === "dma" || run.attributes === null) return where;
   const { cache, snoop } = run.attributes;
   const type: MemoryType = cache === "uc" || !snoop ? (cache === "wb" ? "wc" : cache) : "wb";
-  return { cache: type, ...(run.kind === "device-private" ? { deviceMemory: true } : {}) };
+  return { cache: type, ...where };
 }

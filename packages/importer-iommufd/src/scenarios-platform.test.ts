@@ -1,5 +1,5 @@
 /** Cells of the catalogue in which the platform or the VMM has a part, on the machine: one test a scenario, by its id. */
-import { addr, type DmaBufOps, type PhysAddr } from "@dma-buf/core";
+import { addr, type DmaBufOps, type Pfn, type PhysAddr } from "@dma-buf/core";
 import type { Protection } from "@dma-buf/page-table";
 import { describe, expect, it } from "vitest";
 import { domainOf, IOVA, rig } from "./testing/attached-world.js";
@@ -54,7 +54,7 @@ describe("S58: cacheable device memory", () => {
       const mine: DmaBufOps = {
         mmap(_buf, vma) {
           if (cache) vma.cache = cache;
-          vma.fault = () => ({ pfn: BAR / PAGE, maxOrder: 0 });
+          vma.fault = () => ({ pfn: addr<Pfn>(BAR / PAGE), maxOrder: 0 });
         },
         release() {},
       };

@@ -8,9 +8,7 @@ const BAR_GONE = 0xee;
 
 describe("VRAM", () => {
   it.each(SERVING)("%s: static and pinned stay in RAM or VRAM, and reach it (S40b)", (id) => {
-    // The core pins for a static importer when it maps; page frames are asked for without that.
-    const kinds = (["static", "pinned", "pinned-revocable"] as const).slice(id === "pfn-locked" ? 1 : 0);
-    for (const kind of kinds) {
+    for (const kind of ["static", "pinned", "pinned-revocable"] as const) {
       const r = new Rig(id);
       const { bo, buf } = r.vram(r.gpu());
       const mr = r.reg(buf, { kind });
@@ -41,11 +39,6 @@ describe("VRAM", () => {
     r.machine.memory.write(addr(physical), Uint8Array.of(BAR_GONE));
     r.write({ key: mr.rkey, iova: 0 }, 4);
     expect(r.byte(physical) === 4 ? "STALE" : "stopped").toBe(verdict);
-  });
-
-  it("pfn-locked: nobody pins for a static importer that asks for frames, and a GPU's buffer moves: refused", () => {
-    const r = new Rig("pfn-locked");
-    expect(r.answer(r.regOp(r.vram(r.gpu()).buf, { kind: "static" }))).toBe("EOPNOTSUPP@query");
   });
 
   it("linux-7.3, where a careful GPU may lose it: refused at attach (S39b)", () => {

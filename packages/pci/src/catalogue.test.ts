@@ -21,6 +21,25 @@ it("a function apart meets the exporter only above the root ports", () => {
   expect([mapType(importers[0]), mapType(apart[0])]).toEqual(["bus-address", "not-supported"]);
 });
 
+it("a virtual function of its first importer, inside one device", () => {
+  const { topology, exporter, importers } = t1({ virtualFunction: true, importers: 2 });
+  const vf = topology.get(exporter);
+  expect([vf.physfn, importers.length, topology.parentOf(vf)?.address]).toEqual([importers[0], 2, "0000:02:00.0"]);
+  const ends = importers.map((a) => {
+    const { hops, end } = route(topology, topology.get(a), addr<BusAddr>(vf.bars[0]?.base ?? 0));
+    return [hops.length, end];
+  });
+  const there = expect.objectContaining({ kind: "function", fn: vf });
+  expect(ends).toEqual([
+    [1, there],
+    [expect.any(Number), there],
+  ]);
+  expect(importers.map((a) => p2pVerdict(topology, vf, topology.get(a)).mapType)).toEqual([
+    "bus-address",
+    "bus-address",
+  ]);
+});
+
 it.each<[string, CatalogueOptions, number, number]>([
   ["1 GiB at 256 GiB", {}, 2 ** 38, 2 ** 30],
   ["a large one at a multiple of its size", { barBytes: 2 ** 39 }, 2 ** 39, 2 ** 39],

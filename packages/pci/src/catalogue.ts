@@ -31,6 +31,8 @@ export interface CatalogueOptions {
   readonly ats?: boolean;
   /** In T1, how many more of them below root ports of their own, apart from the switch. @defaultValue 0 */
   readonly apart?: number;
+  /** In T1, is the exporter's device a virtual function of the first importer? @defaultValue false */
+  readonly virtualFunction?: boolean;
 }
 
 /** A topology with its actors: the function whose BAR 0 is exported, and functions that do DMA. */
@@ -56,26 +58,43 @@ export function t1(options: CatalogueOptions = {}): CatalogueTopology {
   const big = bigWindow(options);
   const small = window(smallBase(options), importers * MIB);
   const lastBus = 3 + importers;
-  const nics = count(importers).map((i) => ({
-    port: port(`0000:02:${hex2(i + 1)}.0`, "downstream-port", 2, 4 + i, 4 + i, [window(small.base + i * MIB, MIB)]),
-    nic: nic(options, `0000:${hex2(4 + i)}:00.0`, importers === 1 ? "NIC" : `NIC ${i + 1}`, small.base + i * MIB),
-  }));
+  const { exporter, physfn } = exporting(options, big, small.base);
+  const nics = count(importers)
+    .slice(physfn.length)
+    .map((i) => ({
+      port: port(`0000:02:${hex2(i + 1)}.0`, "downstream-port", 2, 4 + i, 4 + i, [window(small.base + i * MIB, MIB)]),
+      nic: nic(options, `0000:${hex2(4 + i)}:00.0`, importers === 1 ? "NIC" : `NIC ${i + 1}`, small.base + i * MIB),
+    }));
   const others = count(apart).map((i) => behindRootPort(options, i + 2, APART_BUS + i, importers + i, "NIC apart"));
   return {
     topology: topology(options, [
       port("0000:00:01.0", "root-port", 0, 1, lastBus, [big, small]),
       ...others.map((o) => o.port),
       port("0000:01:00.0", "upstream-port", 1, 2, lastBus, [big, small]),
-      port("0000:02:00.0", "downstream-port", 2, 3, 3, [big]),
+      port("0000:02:00.0", "downstream-port", 2, 3, 3, [big, ...physfn.map(() => window(small.base, MIB))]),
       ...nics.map((n) => n.port),
-      endpoint("0000:03:00.0", "the exporter's device", big.base, big.sizeBytes),
+      ...physfn,
+      exporter,
       ...nics.map((n) => n.nic),
       ...others.map((o) => o.nic),
     ]),
-    exporter: "0000:03:00.0",
-    importers: nics.map((n) => n.nic.address),
+    exporter: exporter.address,
+    importers: [...physfn, ...nics.map((n) => n.nic)].map((fn) => fn.address),
     apart: others.map((o) => o.nic.address),
   };
+}
+
+/** What T1 has below the first port of its switch; `physfn` is empty where the exporter's device is no virtual function. */
+function exporting(
+  options: CatalogueOptions,
+  { base: at, sizeBytes }: BridgeWindow,
+  smallBar: number,
+): { readonly exporter: PciFunction; readonly physfn: readonly PciFunction[] } {
+  const first = "0000:03:00.0";
+  if (!options.virtualFunction)
+    return { exporter: endpoint(first, "the exporter's device", at, sizeBytes), physfn: [] };
+  const vf = endpoint("0000:03:00.1", "its virtual function", at, sizeBytes);
+  return { exporter: { ...vf, physfn: first }, physfn: [nic(options, first, "the physical function", smallBar)] };
 }
 
 /** T2: root ports under one host bridge, the exporter below one, importers below one each. */

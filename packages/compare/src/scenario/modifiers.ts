@@ -27,7 +27,7 @@ export const modifierEntries = {
   /** Whose page table is in front of the devices. */
   pageTable: oneOf("generic_pt", "io-pgtable-arm", "Arm stage 2", "VT-d second stage, or Grace"),
   ram: oneOf("above 4 GiB", "movable zone"),
-  /** Are exporter and importer functions of one device? */
+  /** Is the exporter's device a virtual function of the first importer's? In T1. */
   sameDevice: yesNo,
   /** Of the VM. */
   secondStage: oneOf("EPT", "Arm stage 2, S2FWB"),

@@ -19,7 +19,13 @@ export function readScenario(text: string, file: string): Scenario {
   const { order = null, note } = raw;
   const fault = raw.fault ? faultOf(raw.fault) : null;
   return {
-    ...{ id: raw.id, title: raw.title, question: raw.question, source: raw.source, order, fault, file },
+    id: raw.id,
+    title: raw.title,
+    question: raw.question,
+    source: raw.source,
+    order,
+    fault,
+    file,
     ...(note ? { note } : {}),
     topology: topology(raw.topology),
     exporter,

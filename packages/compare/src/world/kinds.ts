@@ -14,7 +14,6 @@ import { kvm } from "./importers/kvm.js";
 import { nic } from "./importers/nic.js";
 import { outOfTree as outOfTreeImporter } from "./importers/out-of-tree.js";
 import { v4l2 } from "./importers/v4l2.js";
-import { unplayedExporter, unplayedImporter } from "./unplayed.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: see AnyKind
 export const exporterKinds: Readonly<Record<string, AnyKind<ExporterActor<any>>>> = {

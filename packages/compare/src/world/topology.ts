@@ -26,7 +26,7 @@ export function catalogueTopology({ topology, exporter, importers }: Scenario): 
   const { base, offset, allowlisted, acs, modifiers } = topology;
   const places = importers.flatMap(placesOf);
   const make = base === "T1" ? t1 : t2;
-  const { barAddress, acsDirectTranslated = false } = modifiers;
+  const { barAddress, acsDirectTranslated = false, sameDevice = false } = modifiers;
   const { bar } = exporter.options;
   return make({
     allowlisted: allowlisted === "yes",
@@ -36,6 +36,7 @@ export function catalogueTopology({ topology, exporter, importers }: Scenario): 
     importers: Math.max(1, places.filter((place) => place === "near").length),
     ats: importers.some((i) => i.options["ats"] === true),
     apart: places.filter((place) => place === "apart").length,
+    virtualFunction: sameDevice,
     ...(typeof bar === "number" ? { barBytes: bar } : {}),
     ...(barAddress === undefined ? {} : { barBase: barAddress }),
   });

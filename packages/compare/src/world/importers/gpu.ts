@@ -9,6 +9,7 @@ import type { Stage } from "../stage.js";
 import { CpuMapper, cpuMapperActions } from "./cpu-mapper.js";
 import { snooping } from "./snooping.js";
 import { jobActions, jobActs } from "./gpu-job.js";
+import { type OwnMemory, ownMemoryOf } from "./own-memory.js";
 
 const options = v.strictObject({
   /** Does it ask again where it was told without the reservation, and an invalidate came between? */
@@ -19,13 +20,20 @@ const options = v.strictObject({
   needsToKeep: v.optional(v.boolean(), false),
   /** Does it look into the caches of CPUs? */
   snoops: v.optional(v.boolean(), true),
+  /** How much of its own memory it gave the virtual function that the exporter's device is; else as much as its BAR shows. */
+  slice: v.optional(size),
+  /** Does it look whether what it takes for its own memory is that function's? */
+  checksSlice: v.optional(v.boolean(), true),
 });
 
 const actions = {
   /** `bytes`: how much of it, from its beginning, is to appear in the GPU's address space. */
   import: v.strictObject({ buffer: v.optional(v.string(), "buffer"), bytes: v.optional(size, "64 KiB") }),
-  /** Maps what it lists, as a submission does, without a job. */
-  validate: v.strictObject({}),
+  /**
+   * Maps what it lists, as a submission does, without a job. `asOwnMemory`: the question is how it takes what it is told for
+   * memory of its own, and there is none where that cannot be told.
+   */
+  validate: v.strictObject({ asOwnMemory: v.optional(v.boolean(), false) }),
   ...accessActions,
   ...jobActions,
   ...cpuMapperActions,
@@ -57,7 +65,7 @@ const kindOf = (driver: "amdgpu" | "xe") =>
       return {
         acts: {
           import: ({ buffer, bytes }) => seat.import(buffer, bytes),
-          validate: () => seat.player.validate(seat.vm, seat.listed),
+          validate: ({ asOwnMemory }) => seat.validate(asOwnMemory),
           ...accessActs(stage, {
             name: seat.player.name,
             buffer: () => seat.imported,
@@ -88,20 +96,31 @@ class Seat implements GpuSeat {
   readonly player: GpuImporter;
   imported = "buffer";
   readonly #stage: Stage;
+  readonly #own: OwnMemory | null;
   #vm: GpuVm | null = null;
   #bo: ImportedBuffer | null = null;
 
-  constructor(stage: Stage, { needsToKeep, unmaps, retry, snoops }: Options, driver: "amdgpu" | "xe") {
+  constructor(
+    stage: Stage,
+    { needsToKeep, unmaps, retry, snoops, slice, checksSlice }: Options,
+    driver: "amdgpu" | "xe",
+  ) {
     const { machine, framework, column, cast } = stage;
     const { memory } = machine;
     // Where somebody says how the memory is cached, its page-table entries say so too.
-    const device = snooping(machine, stage.nextDevice(), () => attributesOf(this.#bo)?.snoop ?? snoops);
-    const host = { device, memory, tables: memory.tables };
+    const fn = stage.nextDevice();
+    const device = snooping(machine, fn, () => attributesOf(this.#bo)?.snoop ?? snoops);
+    this.#own = ownMemoryOf(stage, fn, slice);
+    const { fabric, virtualFunctions } = this.#own ?? {};
+    const host = { device, memory, tables: memory.tables, fabric, virtualFunctions };
     const asPosted = cast.importerAsPosted;
     const importer = needsToKeep && !asPosted ? "pinned" : "dynamic";
     const keeps = unmaps === "at the next validation";
     this.#stage = stage;
-    this.player = column.players.importers.gpu({ retry, keeps, importer, driver, asPosted })(framework, host);
+    this.player = column.players.importers.gpu({ retry, keeps, importer, driver, asPosted, checksSlice })(
+      framework,
+      host,
+    );
   }
 
   get vm(): GpuVm {
@@ -119,6 +138,12 @@ class Seat implements GpuSeat {
     this.vm.map(this.#bo, { va: 0, sizeBytes: Math.min(bytes, this.#bo.sizeBytes) });
   }
 
+  *validate(asOwnMemory: boolean): Op<void> {
+    yield* this.player.validate(this.vm, this.listed);
+    if (asOwnMemory && this.#bo?.runs.some((run) => run.kind === "dma"))
+      throw new NotApplicable(`${this.player.name} is told DMA addresses: it takes none for memory of its own`);
+  }
+
   /** One job of one command that lists the buffer, and its end. */
   *does(command: Command): Op<AccessResult> {
     const { fence, results } = yield* this.player.submit({ vm: this.vm, buffers: this.listed, commands: [command] });
@@ -129,10 +154,12 @@ class Seat implements GpuSeat {
 
   via(va: number): string {
     const address = this.#vm?.reaches(va) ?? null;
-    return address === null ? `GPU address ${hex(va)}` : `DMA address ${hex(address)}`;
+    if (address === null) return `GPU address ${hex(va)}`;
+    return `${this.#own?.wasReached ? "its own memory's" : "DMA"} address ${hex(address)}`;
   }
 
   *close(): Op<void> {
+    this.#own?.lookAtDetours();
     if (this.#vm) yield* this.#vm.destroy();
     if (this.#bo) yield* this.player.close(this.#bo);
     [this.#vm, this.#bo] = [null, null];
