@@ -1,5 +1,5 @@
 // docs/findings.md and docs/contested.md: what the comparison says, from its own results. No number is written by hand.
-import { compare, readScenarios, verdictText } from "@dma-buf/compare";
+import { compare, readScenarios, verdictText } from "../packages/compare/dist/index.js";
 import { contestedPage } from "./findings/contested.mjs";
 import { findingsPage } from "./findings/page.mjs";
 import { Table } from "./findings/table.mjs";

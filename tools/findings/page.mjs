@@ -1,5 +1,5 @@
 // docs/findings.md, two pages. Sentences stand here, numbers and names come from the results.
-import { byImporter, idsOf, isContracts, isStopped, isUnsafe } from "./table.mjs";
+import { byImporter, idsOf, isContracts, isOutOfService, isStopped, isUnsafe, reachesBytes } from "./table.mjs";
 
 const A = "dma-address";
 const LOCKED = "pfn-locked";
@@ -18,17 +18,27 @@ export function findingsPage(table, scenarios) {
     nobody(table),
     care(table),
   ];
-  return `${parts.join("\n\n")}\n`;
+  return `${parts.join("\n\n").split("\n").flatMap(wrapped).join("\n")}\n`;
+}
+
+/** Prose in lines of 120 columns; tables and headings as they are. */
+function wrapped(line) {
+  if (/^[|#]/.test(line)) return [line];
+  const lines = [];
+  let rest = "";
+  for (const word of line.split(" ")) {
+    if (rest !== "" && rest.length + 1 + word.length > 120) {
+      lines.push(rest);
+      rest = word;
+    } else rest = rest === "" ? word : `${rest} ${word}`;
+  }
+  return [...lines, rest];
 }
 
 function introduction({ results, questions, faults: broken, contracts }, scenarios) {
   return `# Findings
 
-What ${scenarios.length} scenarios under ${contracts.length} contracts, ${results.length} cells, say about the debate: may an importer see page frames, or only
-addresses that the exporter mapped for its device? Each cell was run on the modelled machine, and its verdict comes from where the
-bytes went. Counted below is what the best exporter and importer that obey a contract reach, and only what the contract itself is to
-blame for: what a driver did wrong, or a platform cannot do, says nothing about the contract. ${questions.length} cells ask a question;
-in ${broken.length} somebody breaks a rule on purpose, and those count apart. This page is written by \`npm run docs\`.`;
+What ${scenarios.length} scenarios under ${contracts.length} contracts, ${results.length} cells, say about the debate: may an importer see page frames, or only addresses that the exporter mapped for its device? Each cell was run on the modelled machine, and its verdict comes from where the bytes went. Counted below is what the best exporter and importer that obey a contract reach, and only what the contract itself is to blame for: what a driver did wrong, or a platform cannot do, says nothing about the contract. ${questions.length} cells ask a question; in ${broken.length} somebody breaks a rule on purpose, and those count apart. This page is written by \`npm run docs\`.`;
 }
 
 /** A row a contract. */
@@ -50,21 +60,17 @@ function counts(table) {
 |---|---|---|---|---|---|---|---|
 ${rows.join("\n")}
 
-*Stopped*: refused, or a fault. *Worse*: a slower path or smaller pieces. *Unsafe*: bytes lost, stale, disclosed, or leaked. *Silent*: two
-implementations obey and differ. *Not its doing*: right refusals, and what exporter, importer or platform are to blame for. \`vma\` is no
-contract of dma-buf but what it is there to replace: a NIC's registration of a CPU mapping is refused by the kernel's memory
-management, whatever the scenario asks.`;
+*Stopped*: refused, or a fault. *Worse*: a slower path or smaller pieces. *Unsafe*: bytes lost, stale, disclosed, or leaked. *Silent*: two implementations obey and differ. *Not its doing*: right refusals, and what exporter, importer or platform are to blame for. \`vma\` is no contract of dma-buf but what it is there to replace: a NIC's registration of a CPU mapping is refused by the kernel's memory management, whatever the scenario asks.`;
 }
 
 function gains(table) {
   const overA = table.servedOnlyBy(LOCKED, A);
   const overMerged = table.servedOnlyBy(LOCKED, MERGED);
+  const deviceless = overA.filter((r) => isForWantOfDevice(table.cell(A, r.scenario)));
+  const others = overA.filter((r) => !deviceless.includes(r));
   return `## Where page frames serve what DMA addresses cannot
 
-Under \`${LOCKED}\`, ${overA.length} questions are served that \`${A}\` does not serve because of itself (${byImporter(overA)}), and ${overMerged.length} that
-\`${MERGED}\` does not (${byImporter(overMerged)}). The reason is one rule: an importer that has no \`struct device\` and builds its own page table
-cannot attach where the exporter maps for the attached device. Linux 7.3 leaves that gap to a private hook, which
-serves iommufd with one range of one exporter, and nobody else.
+Under \`${LOCKED}\`, ${overA.length} questions are served that \`${A}\` does not serve because of itself (${byImporter(overA)}), and ${overMerged.length} that \`${MERGED}\` does not (${byImporter(overMerged)}). ${deviceless.length} of the former have one reason: an importer that has no \`struct device\` and builds its own page table cannot attach where the exporter maps for the attached device. The others are ${idsOf(others) || "none"}. Linux 7.3 leaves the gap to a private hook, which serves iommufd with one range of one exporter, and nobody else.
 
 - over \`${A}\`: ${idsOf(overA) || "none"}
 - over \`${MERGED}\`: ${idsOf(overMerged) || "none"}`;
@@ -77,20 +83,14 @@ function losses(table) {
   const unsafe = table.of(LOCKED).filter((r) => isContracts(r) && isUnsafe(r));
   return `## Where page frames lose what exporters keep
 
-The other way round, ${toA.length} questions are served under \`${A}\` and not under \`${LOCKED}\` because of the page frame (${byImporter(toA)}), and
-${toMerged.length} under \`${MERGED}\` (${byImporter(toMerged)}): ${idsOf(all) || "none"}. A page frame says where memory is for the CPU. It does not say at which address a
-peer's bus has it, nor whether a route leads there, nor how it wants to be cached, and the importer cannot make that up. Where nobody
-refuses, bytes go astray: ${unsafe.length} cells are unsafe under \`${LOCKED}\` by the contract's own doing
-(${unsafe.map((r) => `${r.scenario} ${r.conforming.verdict}`).join(", ") || "none"}).`;
+The other way round, ${toA.length} questions are served under \`${A}\` and not under \`${LOCKED}\` because of the page frame (${byImporter(toA)}), and ${toMerged.length} under \`${MERGED}\` (${byImporter(toMerged)}): ${idsOf(all) || "none"}. A page frame says where memory is for the CPU. It does not say at which address a peer's bus has it, nor whether a route leads there, nor how it wants to be cached, and the importer cannot make that up. Where nobody refuses, bytes go astray: ${unsafe.length} cells are unsafe under \`${LOCKED}\` by the contract's own doing (${unsafe.map((r) => `${r.scenario} ${r.conforming.verdict}`).join(", ") || "none"}).`;
 }
 
 function lock(table) {
   const cells = table.differing("pfn", LOCKED).map(([a, b]) => `${a.scenario} (${said(a)} against ${said(b)})`);
   return `## What the lock is worth
 
-\`pfn\` is the RFC as it was posted, \`${LOCKED}\` the same call under the reservation. They differ in ${cells.length} of ${table.results.length / table.contracts.length} scenarios: ${cells.join(", ") || "none"}. The
-lock closes the window between question and answer for importers that have no retry of their own; it does not say where an address is
-valid, so nothing else moves.`;
+\`pfn\` is the RFC as it was posted, \`${LOCKED}\` the same call under the reservation. They differ in ${cells.length} of ${table.results.length / table.contracts.length} scenarios: ${cells.join(", ") || "none"}. The lock closes the window between question and answer for importers that have no retry of their own. It does not say where an address is valid: what a page frame loses above, it loses under both.`;
 }
 
 function annotation(table) {
@@ -101,9 +101,7 @@ function annotation(table) {
   const unsafe = table.of(C).filter((r) => isContracts(r) && isUnsafe(r));
   return `## What annotated addresses would be worth
 
-\`${C}\` is a reading of an offer that was never code. It serves ${overA.length} questions that \`${A}\` does not because of itself, and ${overLocked.length} that \`${LOCKED}\`
-does not; ${unsafe.length} cells are unsafe by it. Its price is silence: in ${silent.length} cells (${idsOf(silent) || "none"}) nobody has said who decides, and two implementations
-that both obey end differently.`;
+\`${C}\` is a reading of an offer that was never code. It serves ${overA.length} questions that \`${A}\` does not because of itself, and ${overLocked.length} that \`${LOCKED}\` does not; ${unsafe.length} cells are unsafe by it. Its price is silence: in ${silent.length} cells (${idsOf(silent) || "none"}) nobody has said who decides, and two implementations that both obey end differently.`;
 }
 
 function merged(table) {
@@ -111,33 +109,31 @@ function merged(table) {
   const by = (blame) => worse.filter((r) => r.blame === blame);
   return `## What was merged
 
-Linux 7.3 made revoke an obligation of importers that declare it, with waits that end. Against what that contract allows, the merged code
-does worse in ${worse.length} cells: ${by("exporter").length} by an exporter or its helper (${idsOf(by("exporter")) || "none"}), ${by("importer").length} by an importer (${idsOf(by("importer")) || "none"}).
-None of these is an argument for or against a contract; each is a bug that somebody can mend.`;
+Linux 7.3 made revoke an obligation of importers that declare it, with waits that end. Against what that contract allows, the merged code ends otherwise in ${worse.length} cells, of which ${by("exporter").length} by an exporter or its helper (${idsOf(by("exporter")) || "none"}), ${by("importer").length} by an importer (${idsOf(by("importer")) || "none"}); the rest differ in what the platform or the contract is to blame for anyway. None of these is an argument for or against a contract; each is a bug that somebody can mend.`;
 }
 
 function faults(table) {
+  const named = (results) => results.map((r) => `${r.scenario} ${r.conforming.verdict}`).join(", ") || "none";
   const rows = table.contracts.map((contract) => {
     const own = table.faults.filter((r) => r.contract === contract && r.conforming.verdict !== "NA");
-    const reached = own.filter(isUnsafe);
-    return `| \`${contract}\` | ${own.length} | ${own.length - reached.length} | ${reached.map((r) => `${r.scenario} ${r.conforming.verdict}`).join(", ") || "none"} |`;
+    const [bytes, service] = [own.filter(reachesBytes), own.filter(isOutOfService)];
+    const harmless = own.length - bytes.length - service.length;
+    return `| \`${contract}\` | ${own.length} | ${harmless} | ${named(service)} | ${named(bytes)} |`;
   });
   return `## When somebody breaks a rule
 
-| contract | tried | contained | not contained |
-|---|---|---|---|
+| contract | tried | contained | ends the service | reaches bytes |
+|---|---|---|---|---|
 ${rows.join("\n")}
 
-*Contained*: the illegal act was refused, stopped by hardware, or did no harm. Who made the mapping can take it away: behind an IOMMU that is
-the exporter's argument, and what the importer maps itself nobody else takes back.`;
+*Contained*: the illegal act was refused, stopped by hardware, or did no harm. A hang is an end of the service and keeps the bytes safe: it is what 7.3 makes of an importer that never unmaps, where 6.13 goes on without it. Who made a mapping can take it away: behind an IOMMU that is the exporter's argument, and what an importer mapped itself nobody else takes back.`;
 }
 
 function nobody(table) {
   const platform = table.questions.filter((r) => r.blame === "platform");
   return `## What no contract sees
 
-${platform.length} cells are the platform's doing (${idsOf(platform) || "none"}): a root complex that does not forward though the kernel's list says so, a route
-that is switched off under a live mapping, a device that is pulled out.`;
+${platform.length} cells are the platform's doing (${idsOf(platform) || "none"}): a root complex that does not forward though the kernel's list says so, a route that is switched off under a live mapping, a device that is pulled out.`;
 }
 
 function care(table) {
@@ -149,9 +145,11 @@ function care(table) {
   const orders = races.reduce((sum, r) => sum + r.schedules.explored, 0);
   return `## Read with care
 
-What a cell is expected to be rests on: ${[...bases].map(([basis, n]) => `${basis} ${n}`).join(", ")}. ${contested} cells are [contested](contested.md). Races were run in ${orders} orders
-in ${races.length} cells, of which ${bounded} were bounded. CPU memory ordering is out of scope; confidential devices are a platform model that
-nobody checked against hardware; and a scenario that nobody thought of is not here: [write it](scenarios.md).`;
+What a cell is expected to be rests on: ${[...bases].map(([basis, n]) => `${basis} ${n}`).join(", ")}. ${contested} cells are [contested](contested.md). Races were run in ${orders} orders in ${races.length} cells, of which ${bounded} were bounded. CPU memory ordering is out of scope; confidential devices are a platform model that nobody checked against hardware; and a scenario that nobody thought of is not here: [write it](scenarios.md).`;
+}
+
+function isForWantOfDevice({ conforming: { errno, stage } }) {
+  return errno === "EINVAL" && stage === "attach";
 }
 
 function said({ conforming: { verdict, errno, stage } }) {

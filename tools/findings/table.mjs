@@ -1,7 +1,9 @@
 // The results, to be asked: who serves, who does not, and whose doing that is.
 
-/** An access got where it must not, or the system stops. */
-const UNSAFE = ["CORRUPT", "STALE", "DISCLOSE", "RESLEAK", "CRASH", "HANG"];
+/** An access got where it must not. */
+const BYTES = ["CORRUPT", "STALE", "DISCLOSE"];
+/** Something stops, or is never given back. */
+const SERVICE = ["RESLEAK", "CRASH", "HANG"];
 /** Stopped before or at the access. */
 const STOPPED = ["REFUSED", "FAULT", "NA"];
 
@@ -41,8 +43,16 @@ export function isContracts({ conforming, blame }) {
   return conforming.verdict !== "OK" && conforming.verdict !== "NA" && blame === "contract";
 }
 
-export function isUnsafe({ conforming }) {
-  return UNSAFE.includes(conforming.verdict);
+export function reachesBytes({ conforming }) {
+  return BYTES.includes(conforming.verdict);
+}
+
+export function isOutOfService({ conforming }) {
+  return SERVICE.includes(conforming.verdict);
+}
+
+export function isUnsafe(result) {
+  return reachesBytes(result) || isOutOfService(result);
 }
 
 export function isStopped({ conforming }) {

@@ -1,5 +1,5 @@
 /** Finding the devices that play a scenario: on the host that was read where it has what they need, else in the catalogue. */
-import { hex, type P2pMapType } from "@dma-buf/core";
+import { hex, type P2pMapType, PAGE_SIZE } from "@dma-buf/core";
 import { type Bar, p2pVerdict, type PciFunction, type Topology } from "@dma-buf/pci";
 import type { Scenario, Step } from "./scenario/scenario.js";
 import { catalogueTopology, placesOf } from "./world/topology.js";
@@ -26,6 +26,8 @@ export function bind(scenario: Scenario, host: Topology | null): Binding {
 function onHost(scenario: Scenario, host: Topology): Binding | string {
   const { offset, forwards, modifiers } = scenario.topology;
   if (scenario.exporter.kind !== "vfio-pci") return `needs an exporter of the kind ${scenario.exporter.kind}`;
+  const { bar: asked } = scenario.exporter.options;
+  if (typeof asked === "number" && asked < PAGE_SIZE) return `needs a BAR of ${asked} bytes, less than a page`;
   const special = Object.entries(modifiers).filter(([name]) => name !== "vm");
   if (special.length > 0) return `needs ${special.map(inWords).join(", ")}`;
   if (scenario.importers.flatMap(placesOf).includes("apart"))

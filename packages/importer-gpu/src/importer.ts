@@ -140,7 +140,8 @@ export interface GpuImporter {
    * @throws DmaBufError `ENOENT` a closed or foreign buffer or address space, stage `fd` · `EINVAL` a command, a list
    * or a `sync` that is none, stage `fd` · `EAGAIN` a buffer of the address space that is not listed was invalidated meanwhile: submit
    * again, stage `map` · `EINTR` a signal, stage `lock` · `ENOMEM` · what the exporter refuses to map with (`ENODEV` it was
-   * revoked, `EINVAL` no route) · `EINVAL` it ends behind the slice of a virtual function, stage `map` · `EOPNOTSUPP` an address of a space that this device is not in · what the DMA API or the page table refuses with
+   * revoked, `EINVAL` no route) · `EINVAL` it ends behind a virtual function's slice, stage `map` · `EOPNOTSUPP` an address
+   * of a space that this device is not in · what the DMA API or the page table refuses with
    */
   submit(what: Submission): Op<GpuJob>;
   /**
