@@ -105,7 +105,9 @@ function annotation(table) {
 }
 
 function merged(table) {
-  const worse = table.of(MERGED).filter((r) => r.asPosted.verdict !== "NA" && r.asPosted.verdict !== r.conforming.verdict);
+  const worse = table
+    .of(MERGED)
+    .filter((r) => r.asPosted.verdict !== "NA" && r.asPosted.verdict !== r.conforming.verdict);
   const by = (blame) => worse.filter((r) => r.blame === blame);
   return `## What was merged
 

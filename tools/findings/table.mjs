@@ -70,5 +70,8 @@ export function byImporter(results) {
     const [kind] = importer.split(", ");
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }
-  return [...counts].toSorted((a, b) => b[1] - a[1]).map(([kind, n]) => `${n} by ${kind}`).join(", ");
+  return [...counts]
+    .toSorted((a, b) => b[1] - a[1])
+    .map(([kind, n]) => `${n} by ${kind}`)
+    .join(", ");
 }

@@ -29,4 +29,5 @@ export const pfnFixed: Contract = defineContract(pfn, {
 export const pfnFixedColumn: Column = {
   ...(columns.find((column) => column.contract === pfn) as Column),
   contract: pfnFixed,
+  like: pfn.id,
 };

@@ -21,6 +21,16 @@ it("says of the series what the column that comes with the comparison says, and 
   expect(of("S15a")).toEqual(expect.arrayContaining(["pfn CORRUPT", "rfc-january-2025 CORRUPT", "rfc-locked CORRUPT"]));
 });
 
+it.each(["S38a", "S39b", "S56b", "S07", "S08c", "S57a"])(
+  "is read in %s as that column is: by the same implementations, or not at all",
+  async (scenario) => {
+    const { columns } = await loadModules({ contractModules: contractModules.slice(0, 1) });
+    const { results } = compare({ columns, scenarios: [scenario], contracts: ["pfn", "rfc-january-2025"] });
+    const [ours, theirs] = results.map(({ conforming, blame, rule }) => ({ conforming, blame, rule: rule.text }));
+    expect(theirs).toEqual(ours);
+  },
+);
+
 it("is the contract's doing", async () => {
   const { columns } = await loadModules({ contractModules });
   const { results } = compare({ columns, scenarios: ["S34c"], contracts: ["rfc-january-2025"] });

@@ -12,11 +12,16 @@ export interface ContractWords {
 
 /** A module alone stands beside what is shown without it. */
 export function contractWords(words: readonly string[] | undefined): ContractWords {
-  const modules = words?.filter(isModule).map(modulePath) ?? [];
-  const ids = (words ?? [])
+  const { ids, modules } = namedWords(words ?? []);
+  return { ids: ids.length > 0 ? ids : DEFAULT, modules };
+}
+
+/** Those that are named, and no other. */
+export function namedWords(words: readonly string[]): ContractWords {
+  const ids = words
     .filter((word) => !isModule(word))
     .flatMap((word) => (word === "all" ? columns.map((c) => c.contract.id) : [word]));
-  return { ids: ids.length > 0 ? [...new Set(ids)] : DEFAULT, modules };
+  return { ids: [...new Set(ids)], modules: words.filter(isModule).map(modulePath) };
 }
 
 /** As a path that is no package's name. */

@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Comparison } from "@dma-buf/compare";
+import { gunzipSync } from "node:zlib";
+import type { Comparison, Explanation } from "@dma-buf/compare";
 import { afterAll, describe, expect, it } from "vitest";
 import { dmaBuf, widthOf } from "./testing.js";
 
@@ -90,6 +91,39 @@ describe("a contract of yours", () => {
       ["my-rfc (before)", "my-rfc"],
       ["my-rfc (before)", "my-rfc"],
     ]);
+  });
+});
+
+describe("a page", () => {
+  const page = join(dir, "x.html");
+  const cellsOf = (): string[] =>
+    [...readFileSync(page, "utf8").matchAll(/href="#([\w-]+\/[^"]+)"/g)].map(([, cell]) =>
+      decodeURIComponent(cell as string),
+    );
+  const panelOf = (): string =>
+    gunzipSync(
+      Buffer.from(/data-chunk="S34c">([^<]*)</.exec(readFileSync(page, "utf8"))?.[1] ?? "", "base64"),
+    ).toString();
+
+  it("of a proposal has its column and that of its base, and the command that shows a cell", async () => {
+    expect((await dmaBuf("compare", "--base", "linux-7.3", "--contract", v1, "--report", page, ...ONE)).code).toBe(0);
+    expect(cellsOf()).toEqual(["S34c/linux-7.3", "S34c/my-rfc"]);
+    expect(panelOf()).toContain(`dma-buf explain S34c --contract ${v1} --scenarios ${join(dir, "one")}`);
+  });
+
+  it("has the cells that are shown", async () => {
+    const argv = ["--contract", "pfn,pfn-locked", "--scenario", "S34c,S01a", "--verdict", "STALE", "--report", page];
+    expect((await dmaBuf("compare", ...argv)).code).toBe(0);
+    expect(cellsOf()).toEqual(["S34c/pfn", "S34c/pfn-locked"]);
+  });
+
+  it("and `explain` are played by a package of yours", async () => {
+    const own = ["--importer", join(import.meta.dirname, "../../../examples/own-package/my-importer.mjs")];
+    await dmaBuf("compare", "--contract", "pfn", "--scenario", "S34b", "--report", page, ...own);
+    const [mine = ""] = /data-pkg="[^"]*"/.exec(readFileSync(page, "utf8")) ?? [];
+    expect(mine).not.toContain("@dma-buf/importer-rdma");
+    const { out } = await dmaBuf("explain", "S34b", "--contract", "pfn", "--json", ...own);
+    expect((JSON.parse(out) as Explanation).result.packages).not.toContain("@dma-buf/importer-rdma");
   });
 });
 

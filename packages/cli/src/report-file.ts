@@ -5,6 +5,7 @@ import {
   type Comparison,
   type Explanation,
   perfettoTrace,
+  type ReportInput,
   renderHtml,
   renderMarkdown,
 } from "@dma-buf/compare";
@@ -41,19 +42,24 @@ export function checkTraceFile(file: string): void {
   checkPlace(file);
 }
 
+/** What a page shows besides the cells themselves. */
+export type ForPage = Collected & Required<Pick<ReportInput, "explain">>;
+
 /** What a report is made of: the cells that are shown, and what its kind needs besides. */
 export interface Material {
   readonly shown: Comparison;
   /** Of a mail. */
   readonly series: Series | null;
-  /** Of a page. */
-  readonly collected: Collected | null;
+  /** Of a page, also of cells that are not shown. */
+  readonly collected: ForPage | null;
 }
 
 export function reportText(kind: ReportKind, { shown, series, collected }: Material, { version, argv }: Cli): string {
   const made = { version, command: ["dma-buf", ...shellWords(argv)].join(" ") };
   if (kind === ".md") return renderMarkdown(shown, made);
-  return kind === ".html" ? renderHtml({ ...(collected as Collected), ...made }) : seriesReport(series as Series);
+  return kind === ".html"
+    ? renderHtml({ ...(collected as ForPage), comparison: shown, ...made })
+    : seriesReport(series as Series);
 }
 
 export function writeReport(file: string, text: string, { io }: Cli): void {

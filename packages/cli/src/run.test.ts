@@ -122,7 +122,7 @@ describe("explain", () => {
     for (const words of [
       /^contract: pfn, the best plugins/m,
       /^verdict: +STALE, blame: /m,
-      /^rule: [^]*\(bytes: I2\)/m,
+      /^rule: [^]*\(I2\)[^]*\(contract: pfn\/move_notify; /m,
       /^expected: [^]*basis: derived; The lock is gone/m,
       /^fault: +on purpose, by the importer/m,
       /^orders: +\d+ orders/m,

@@ -6,6 +6,7 @@ const verdicts = listOf(["OK", "STALE", "platform, unverified"] as const);
 it.each<[string, () => unknown, unknown]>([
   ["a list", () => list("a, b"), ["a", "b"]],
   ["two options", () => list("c", ["a"]), ["a", "c"]],
+  ["one named twice", () => list("c,a", ["a"]), ["a", "c"]],
   ["any case", () => verdicts("stale"), ["STALE"]],
   ["the first word is enough", () => verdicts("platform"), ["platform, unverified"]],
   ["a pair", () => pair("a,b"), ["a", "b"]],

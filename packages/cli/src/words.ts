@@ -1,11 +1,11 @@
 /** Words of the command line, checked where they are read: a wrong one is named, with the rule and what would be right. */
 import { InvalidArgumentError } from "commander";
 
-/** A list that is separated by commas, or given by several options. */
+/** A list that is separated by commas, or given by several options; what is named twice is in it once. */
 export function list(value: string, before: readonly string[] = []): readonly string[] {
   const words = value.split(",").map((s) => s.trim());
   if (words.includes("")) throw new InvalidArgumentError("an entry is empty: separate entries by single commas");
-  return [...before, ...words];
+  return [...new Set([...before, ...words])];
 }
 
 /** A {@link list} of words that are known; case does not matter, and the first word of several is enough. */

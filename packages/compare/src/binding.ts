@@ -19,7 +19,7 @@ export interface Binding {
 const BAR_BYTES_MIN = 16 * 4096;
 
 export function bind(scenario: Scenario, host: Topology | null): Binding {
-  const found = host ? onHost(scenario, host) : "no host was given";
+  const found = host ? onHost(scenario, host) : "was given no host";
   return typeof found === "string" ? inCatalogue(scenario, found) : found;
 }
 

@@ -3,7 +3,7 @@ import type { Modifiers } from "./scenario/modifiers.js";
 import type { Scenario, Step } from "./scenario/scenario.js";
 
 /** Modifiers that are limits of the hardware. */
-const LIMITS: readonly string[] = ["aperture", "dmaMask", "dmaWindow", "barAddress", "acsChanged"];
+const LIMITS: readonly string[] = ["aperture", "dmaMask", "dmaWindow", "barAddress"];
 
 /**
  * Without limits, without what the platform does on its own, with a kernel whose policy says of the root complex what the
@@ -11,7 +11,9 @@ const LIMITS: readonly string[] = ["aperture", "dmaMask", "dmaWindow", "barAddre
  */
 export function onCalmPlatform(scenario: Scenario): Scenario {
   const { topology } = scenario;
-  const modifiers: Modifiers = Object.fromEntries(Object.entries(topology.modifiers).filter(([name]) => !LIMITS.includes(name)));
+  const modifiers: Modifiers = Object.fromEntries(
+    Object.entries(topology.modifiers).filter(([name]) => !LIMITS.includes(name)),
+  );
   const { exporter } = scenario;
   const knowsAts = topology.modifiers.acsDirectTranslated === true;
   const forwards = topology.forwards === "unknown" ? topology.allowlisted : topology.forwards;

@@ -24,7 +24,7 @@ export function readScenarios(directory?: string): readonly Scenario[] {
 }
 
 function readDirectory(directory: string): readonly Scenario[] {
-  const names = readdirSync(directory).filter((name) => name.endsWith(".yaml") && !OTHERS.includes(name));
+  const names = listed(directory).filter((name) => name.endsWith(".yaml") && !OTHERS.includes(name));
   if (names.length === 0)
     throw new ScenarioError({ file: directory, ...START }, "", "has no scenario: a scenario is a file *.yaml");
   const files = names.map((name) => join(directory, name));
@@ -37,6 +37,19 @@ function readDirectory(directory: string): readonly Scenario[] {
     seen.set(id, file);
   }
   return scenarios.toSorted(inOrder);
+}
+
+function listed(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ScenarioError(
+      { file: directory, ...START },
+      "",
+      `cannot be read (${code}): name a directory with scenarios, files *.yaml`,
+    );
+  }
 }
 
 function inOrder(a: Scenario, b: Scenario): number {

@@ -7,6 +7,7 @@ import { onCalmPlatform } from "./calm.js";
 import type { Orders } from "./orders.js";
 import { type Played, playAll } from "./readings.js";
 import { evidenceOf } from "./evidence.js";
+import { badness } from "./judge.js";
 import type { Explanation, Result, Verdict } from "./result.js";
 import { AS_POSTED, type CellOptions, CONFORMING, GOOD_EXPORTER, type OrderResult, runIn, traceCell } from "./run.js";
 import { hasRace, type Scenario, type ScenarioCell } from "./scenario/scenario.js";
@@ -19,7 +20,7 @@ const NOT_POSTED: Verdict = { verdict: "NA" };
 export class Cell {
   readonly #scenario: Scenario;
   readonly #column: Column;
-  readonly #binding: Binding;
+  readonly #bind: () => Binding;
   readonly #others: () => Iterable<Cell>;
   readonly #orders: Orders;
   readonly #expected: ScenarioCell | null;
@@ -29,7 +30,7 @@ export class Cell {
   constructor(
     scenario: Scenario,
     column: Column,
-    binding: Binding,
+    binding: Binding | (() => Binding),
     others: () => Iterable<Cell> = () => [],
     orders: Orders = "default",
   ) {
@@ -37,7 +38,7 @@ export class Cell {
     this.#others = others;
     this.#scenario = scenario;
     this.#column = column;
-    this.#binding = binding;
+    this.#bind = typeof binding === "function" ? binding : () => binding;
     this.#expected = scenario.cells[column.contract.id] ?? null;
   }
 
@@ -89,15 +90,29 @@ export class Cell {
 
   #counterfactuals(): Counterfactuals {
     return {
-      withGoodExporter: () => this.#play(GOOD_EXPORTER).verdict,
+      withGoodExporter: () => this.#withGoodExporter(),
       onCalmPlatform: () => this.#onCalmPlatform(),
       otherContractServes: () => [...this.#others()].some((other) => other.serves()),
     };
   }
 
+  /** Worse than the conforming pair is not the same, whatever other orders end in. */
+  #withGoodExporter(): Verdict {
+    const { verdict } = this.#play(CONFORMING);
+    return playAll({ ...this.#options(GOOD_EXPORTER), ...this.#decidedAt(badness(verdict) + 1) }).verdict;
+  }
+
+  /** As bad as here is no better, whatever other orders end in. */
   #onCalmPlatform(): Verdict {
     const scenario = onCalmPlatform(this.#scenario);
-    return playAll({ ...this.#options(CONFORMING), scenario, binding: bind(scenario, null) }).verdict;
+    const { verdict } = this.#play(CONFORMING);
+    const options = { ...this.#options(CONFORMING), scenario, binding: bind(scenario, null) };
+    return playAll({ ...options, ...this.#decidedAt(badness(verdict)) }).verdict;
+  }
+
+  /** Readings are compared with each other: then every order counts. */
+  #decidedAt(decidedAt: number): Pick<CellOptions, "decidedAt"> {
+    return this.#scenario.readings.length === 0 ? { decidedAt } : {};
   }
 
   /** The conforming pair once more, in an order of somebody's choice; `null`: nobody plays it. */
@@ -124,6 +139,10 @@ export class Cell {
     const otherwise = playAll({ ...this.#options(CONFORMING), forwards: false }).verdict;
     if (sameVerdict(otherwise, conforming.verdict)) return {};
     return { unknown: { assumed: "the root complex forwards peer requests", otherwise } };
+  }
+
+  get #binding(): Binding {
+    return this.#bind();
   }
 
   #options(cast: Cast): CellOptions {

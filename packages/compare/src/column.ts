@@ -29,4 +29,9 @@ export interface Players {
 export interface Column {
   readonly contract: Contract;
   readonly players: Players;
+  /**
+   * Of a column of yours: the id of ours whose packages play. What scenarios say of that one they say of yours: how it is read,
+   * and what cannot be built. Never what to expect.
+   */
+  readonly like?: string;
 }

@@ -1,14 +1,14 @@
 /** The comparison: every scenario under every contract, on one machine. */
+import type { Contract } from "@dma-buf/core";
 import { topologyOf, type Capture, type Topology } from "@dma-buf/pci";
 import { readScenarios } from "./catalogue.js";
-import type { Cell } from "./cell.js";
 import type { Column } from "./column.js";
 import { columns as ours } from "./columns/index.js";
+import type { Runnable } from "./contained.js";
 import type { Orders } from "./orders.js";
 import { planRow } from "./plan.js";
 import type { Guest } from "./players.js";
 import type { Comparison, Explanation } from "./result.js";
-import { row } from "./row.js";
 import type { Scenario } from "./scenario/scenario.js";
 
 /** Bad use: the message names the value, the rule and the remedy. */
@@ -47,30 +47,60 @@ export function compare(options: CompareOptions = {}): Comparison {
   return { schemaVersion: 2, machine, contracts: columns.map((c) => c.contract.id), results };
 }
 
-export interface ExplainOptions extends Pick<CompareOptions, "capture" | "catalogue" | "columns"> {
+export interface ExplainOptions extends Omit<CompareOptions, "scenarios" | "contracts"> {
   readonly scenario: string;
   readonly contract: string;
   /** @defaultValue "conforming" */
   readonly run?: Explanation["run"];
 }
 
-/** One cell with the trace of its worst and shortest order. @throws UsageError for ids that do not exist, or NA. */
-export function explain({ scenario: id, contract, run = "conforming", ...rest }: ExplainOptions): Explanation {
-  const { scenarios, columns, host } = chosen({ ...rest, scenarios: [id], contracts: [contract] });
-  const [cell] = row(scenarios[0] as Scenario, columns, host) as [Cell];
-  const traced = cell.trace(run);
-  if (!traced)
+/**
+ * One cell with the trace of its worst and shortest order.
+ * @throws UsageError for ids that do not exist, for what cannot be built, and where none of the guests plays
+ */
+export function explain({ scenario, contract, run = "conforming", ...rest }: ExplainOptions): Explanation {
+  const [chosenCell] = cellsOf(scenario, [contract], rest) as [ChosenCell];
+  const { result, traced } = showing(chosenCell.cell, run);
+  return { schemaVersion: 2, result, run, ...traced };
+}
+
+interface ChosenCell {
+  readonly contract: Contract;
+  readonly cell: Runnable;
+}
+
+/** The cells of one scenario under the contracts that are named, in that order. @throws UsageError */
+export function cellsOf(id: string, contracts: readonly string[], options: CompareOptions): readonly ChosenCell[] {
+  const { scenarios, columns, host } = chosen({ ...options, scenarios: [id], contracts });
+  const { orders, guests } = options;
+  return columns.map((column) => {
+    const [cell] = planRow({ columns: [column], host, orders, guests }, scenarios[0] as Scenario);
+    if (cell) return { contract: column.contract, cell };
+    const names = (guests ?? []).map((guest) => guest.plugin.name).join(", ");
     throw new UsageError(
-      run === "asPosted"
-        ? `${id} under ${contract} has no posted run: nobody posted that pair. Leave out --posted`
-        : `${id} cannot be built under ${contract}: ${cell.result().rule.text}`,
+      `${names} plays no part in ${id} under ${column.contract.id}: choose a contract that it declares, and a scenario with its part`,
     );
-  return { schemaVersion: 2, result: cell.result(), run, ...traced };
+  });
+}
+
+/** A cell with one of its runs. @throws UsageError where there is no such run */
+export function showing(cell: Runnable, run: Explanation["run"]) {
+  const result = cell.result();
+  const traced = cell.trace(run);
+  if (traced) return { result, traced };
+  const { scenario, contract, conforming, rule } = result;
+  const where = `${scenario} under ${contract}`;
+  if (run === "asPosted")
+    throw new UsageError(`${where} has no posted run: nobody posted that pair. Leave out --posted`);
+  if (conforming.verdict === "NA") throw new UsageError(`${scenario} cannot be built under ${contract}: ${rule.text}`);
+  throw new UsageError(`${where} has no run to show: ${rule.text}`);
 }
 
 /** What options name. @throws UsageError for what there is none of */
 export function chosen(options: CompareOptions) {
-  const { catalogue = readScenarios(), capture } = options;
+  const { catalogue = readScenarios(), capture, orders = "default" } = options;
+  if (typeof orders === "number" && !(Number.isSafeInteger(orders) && orders >= 1))
+    throw new UsageError(`orders must be default, all, or a whole number from 1 on, is ${orders}`);
   return {
     scenarios: choose("scenario", catalogue, (s) => s.id, options.scenarios),
     columns: choose("contract", withOwn(options.columns), (c) => c.contract.id, options.contracts),

@@ -2,6 +2,7 @@
  * A cell in which code of somebody else runs: a guest's, or that of a contract of yours. What it throws, and what it
  * answers that makes us throw, is the verdict of that one cell, with its name on it. Of our own code nothing is caught.
  */
+import type { Strategy } from "@dma-buf/core";
 import type { Topology } from "@dma-buf/pci";
 import { bind } from "./binding.js";
 import { Cell, described } from "./cell.js";
@@ -23,6 +24,8 @@ export interface Runnable {
   result(): Result;
   /** As {@link Cell.trace}; `null` too where a stranger breaks down. */
   trace(run: Explanation["run"]): ReturnType<Cell["trace"]>;
+  /** As {@link Cell.again}; `null` too where a stranger breaks down. */
+  again(strategy: Strategy): ReturnType<Cell["again"]>;
   /** The result without running it: what somebody saw from outside. */
   failed(verdict: "CRASH" | "HANG", what: string): Result;
 }
@@ -41,6 +44,7 @@ export class Contained implements Runnable {
   readonly contract: string;
   readonly strangers: readonly string[];
   readonly #init: ContainedInit;
+  #guestCell: Cell | undefined;
 
   constructor(init: ContainedInit) {
     this.#init = init;
@@ -60,10 +64,18 @@ export class Contained implements Runnable {
   }
 
   trace(run: Explanation["run"]): ReturnType<Cell["trace"]> {
+    return this.#unlessBroken((cell) => cell.trace(run));
+  }
+
+  again(strategy: Strategy): ReturnType<Cell["again"]> {
+    return this.#unlessBroken((cell) => cell.again(strategy));
+  }
+
+  #unlessBroken<T>(shown: (cell: Cell) => T): T | null {
     const { guests, base } = this.#init;
-    if (this.strangers.length === 0) return base.trace(run);
+    if (this.strangers.length === 0) return shown(base);
     try {
-      return (guests.length === 0 ? base : this.#seated()).trace(run);
+      return shown(guests.length === 0 ? base : this.#seated);
     } catch {
       return null;
     }
@@ -95,7 +107,7 @@ export class Contained implements Runnable {
   /** Nobody posted this pair: what is expected is what ours reaches, and the blame is theirs where ours serves. */
   #withGuests(): Result {
     const { scenario, guests, base } = this.#init;
-    const result = this.#seated().result();
+    const result = this.#seated.result();
     const { conforming } = result;
     const expected = scenario.cells[this.contract] ?? null;
     const oursIs = base.result();
@@ -110,11 +122,12 @@ export class Contained implements Runnable {
     });
   }
 
-  /** The cell as the guests play it. */
-  #seated(): Cell {
+  /** The cell as the guests play it, run once. */
+  get #seated(): Cell {
     const { scenario, column, host, orders, guests } = this.#init;
     const unposted = { ...scenario, cells: {} };
-    return new Cell(unposted, seat(column, guests), bind(scenario, host), () => [], orders);
+    this.#guestCell ??= new Cell(unposted, seat(column, guests), bind(scenario, host), () => [], orders);
+    return this.#guestCell;
   }
 
   #culprit(): Blame {

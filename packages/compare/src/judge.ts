@@ -1,9 +1,10 @@
 /** Derives a verdict from what happened on the machine: bytes, faults, refusals, ledgers. Nothing else is asked. */
-import { type AccessResult, describeEnd, type DmaBufError, type Framework, hex, type RunEnd } from "@dma-buf/core";
+import { type AccessResult, type DmaBufError, type Framework, hex, type RunEnd } from "@dma-buf/core";
 import type { Machine } from "@dma-buf/machine";
-import { ruleOfRefusal, type Where } from "./refusal-rule.js";
+import { staleRule, stopRule, waitRule } from "./access-rule.js";
+import { routeRule, ruleOfRefusal, type Where } from "./refusal-rule.js";
 import type { Rule, Verdict, VerdictKind } from "./result.js";
-import { type Content, isWithin, type PhysRange } from "./world/content.js";
+import { type Compromise, type Content, isWithin, type PhysRange } from "./world/content.js";
 
 /** Worst in trust first, then in data, then in service. */
 const RANK: readonly VerdictKind[] = [
@@ -68,7 +69,7 @@ export class Judge {
   #givenUp: readonly GivenUp[] = [];
   #tablesBefore = 0;
   #patterns = 0;
-  #na: string | null = null;
+  #na: Rule | null = null;
 
   constructor(fw: Framework, machine: Machine, where: Pick<Where, "exporter" | "devices">) {
     this.#fw = fw;
@@ -84,7 +85,9 @@ export class Judge {
   /** Bytes that no other write of the run has, so that what arrived says who sent it. */
   pattern(sizeBytes: number): Uint8Array {
     const seed = ++this.#patterns;
-    return Uint8Array.from({ length: sizeBytes }, (_, i) => (i * 31 + seed * 97 + 1) & 0xff);
+    const bytes = new Uint8Array(sizeBytes);
+    for (let i = 0; i < sizeBytes; i++) bytes[i] = i * 31 + seed * 97 + 1;
+    return bytes;
   }
 
   /** These bytes are on their way: whoever reads them next must find them. */
@@ -103,8 +106,13 @@ export class Judge {
     this.#givenUp = this.#givenUp.filter((g) => !g.ranges.some(isBack));
   }
 
-  notApplicable(why: string): void {
-    this.#na = why;
+  notApplicable(rule: Rule): void {
+    this.#na = rule;
+  }
+
+  /** A step was refused without which there is no question. */
+  refusedGiven(error: DmaBufError): void {
+    this.#na = ruleOfRefusal(error, this.#where);
   }
 
   refused(error: DmaBufError): void {
@@ -112,11 +120,8 @@ export class Judge {
   }
 
   refusedWhileTaken(who: string, error: DmaBufError): void {
-    this.good({
-      kind: "kernel",
-      id: error.op,
-      text: `${who} asks after the memory was taken away and is refused: ${error.code}`,
-    });
+    const text = `${who} asks after the memory was taken away and is refused: ${error.code}`;
+    this.good({ ...ruleOfRefusal(error, this.#where), text });
   }
 
   /** The guest itself refuses: there is no errno of the host. */
@@ -139,28 +144,23 @@ export class Judge {
     const { content, offset, bytes, isTaken, via } = met;
     const stale = this.#staleAccess();
     if (stale)
-      return this.mark("STALE", {
-        kind: "bytes",
-        id: "I2",
-        text: `${who} ${did} ${stale.what} at offset ${hex(offset)} after it was given up: its translation had outlived the invalidate`,
-      });
+      return this.mark(
+        "STALE",
+        staleRule(this.#where.contract, `${who} ${did} ${stale.what} at offset ${hex(offset)} after it was given up`),
+      );
     const secret = this.#disclosed();
     if (secret) return this.mark("DISCLOSE", { kind: "invariant", id: "I6", text: `${who} ${did} ${secret}` });
     // Memory that was given up may fault or vanish: that is how hardware says so.
     if (isTaken) return this.good({ kind: "bytes", id: "I2", text: `${who} no longer reaches the buffer` });
     if (result.kind === "fault")
-      return this.mark(result.by === "a machine check" ? "CRASH" : "FAULT", {
-        kind: "iommu",
-        id: result.by,
-        text: `${who}: ${result.by} stopped it: ${result.reason}`,
-      });
+      return this.mark(result.by === "a machine check" ? "CRASH" : "FAULT", stopRule(who, result));
     const seen =
       did === "wrote" ? content.read(offset, bytes.length) : result.kind === "done" ? result.bytes : new Uint8Array(0);
     const last = did === "read" ? this.#lastWrite(met) : undefined;
     if (last && same(seen, last.before))
       return this.mark("STALE", {
-        kind: "bytes",
-        id: "I2",
+        kind: "invariant",
+        id: "I9",
         text: `${who} reads at offset ${hex(offset)} what was there before the last write, which stays in a copy`,
       });
     const isMissed = !same(seen, last?.bytes ?? bytes);
@@ -170,25 +170,20 @@ export class Judge {
         id: this.#where.exporter,
         text: `${who} ${did} what was pulled out: the port above answers with an unsupported request, and its link is down`,
       });
-    if (isMissed)
-      return this.mark("CORRUPT", {
-        kind: "bytes",
-        id: "I1",
-        text: `${bytes.length} bytes that ${who} ${did} are not those of the buffer, and no error says so: ${result.kind === "lost" ? result.reason : this.#instead(did)}`,
-      });
+    if (isMissed) return this.mark("CORRUPT", this.#missed(who, did, result, bytes.length));
     const compromise = content.compromise?.();
-    if (compromise) this.mark("DEGRADED", { kind: "bytes", id: "I1", text: compromise });
+    if (compromise) this.mark("DEGRADED", this.#compromised(compromise));
     const arrived = hex(this.#machine.arrivals.at(-1)?.physical ?? 0);
     this.good({
       kind: "bytes",
       id: "I1",
-      text: `${bytes.length} bytes ${did} by ${who} at ${via} are those of the buffer at ${arrived}`,
+      text: `${bytes.length} bytes ${did === "read" ? "read" : "written"} by ${who} at ${via} are those of the buffer at ${arrived}`,
     });
   }
 
   /** How the run ended, if not by itself. */
-  ended(end: RunEnd): void {
-    if (end.kind !== "done") this.mark("HANG", { kind: "kernel", id: "scheduler", text: describeEnd(end) });
+  ended(end: RunEnd, isTaken: boolean): void {
+    if (end.kind !== "done") this.mark("HANG", waitRule(end, isTaken));
   }
 
   /** After everybody gave back what they took: what is still out is leaked. */
@@ -232,16 +227,31 @@ export class Judge {
 
   /** What decided. */
   get rule(): Rule {
-    if (this.#na !== null) return { kind: "scenario", id: "not applicable", text: this.#na };
+    if (this.#na !== null) return this.#na;
     const { verdict } = this.verdict;
     const nothing: Rule = { kind: "bytes", id: "I1", text: "nothing was accessed" };
     return this.#marks.find((m) => m.verdict === verdict)?.rule ?? this.#good.at(-1) ?? nothing;
   }
 
-  /** Where bytes are that are not where they should be. */
-  #instead(did: "wrote" | "read"): string {
-    if (did === "wrote") return "they went elsewhere";
-    return this.#machine.cpuCache ? "it went past caches that have newer ones" : "they came from elsewhere";
+  /** Who lost the bytes, or sent them elsewhere. */
+  #missed(who: string, did: "wrote" | "read", result: AccessResult, sizeBytes: number): Rule {
+    const what = `${sizeBytes} bytes that ${who} ${did} are not those of the buffer, and no error says so:`;
+    const { at, physical } = this.#machine.arrivals.at(-1) ?? {};
+    if (result.kind === "lost")
+      return { ...(at ? { kind: "port", id: at } : { kind: "bytes", id: "I1" }), text: `${what} ${result.reason}` };
+    if (did === "read" && this.#machine.cpuCache)
+      return { kind: "invariant", id: "I9", text: `${what} it went past caches that have newer ones` };
+    const elsewhere = physical == null ? "elsewhere" : hex(physical);
+    const how = did === "read" ? `they came from ${elsewhere}` : `they went to ${elsewhere}`;
+    return { kind: "bytes", id: "I1", text: `${what} ${how}` };
+  }
+
+  /** A buffer that an importer reaches by a worse path: the port that keeps it from the better one, where one does. */
+  #compromised({ text, by }: Compromise): Rule {
+    const route = this.#where.devices.includes(by) ? routeRule(by, this.#where, text) : null;
+    return route?.mapType === "not-supported"
+      ? { ...route.rule, text: `${text}: ${route.reason}` }
+      : { kind: "bytes", id: "I1", text };
   }
 
   get #isRemoved(): boolean {

@@ -17,6 +17,8 @@ export interface Plan {
   readonly contracts: readonly string[];
   /** The cells of each scenario. */
   readonly rows: readonly (readonly Lost[])[];
+  /** Of each scenario: has it a race? Then it takes the longest, and is begun first. */
+  readonly races: readonly boolean[];
 }
 
 export type Report =

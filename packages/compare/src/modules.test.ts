@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { annotatedAddress, contracts, defineContract, linux73, pfn } from "@dma-buf/core";
+import { annotatedAddress, contracts, defineContract, dmaAddress, linux73, pfn } from "@dma-buf/core";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadModules, nearest } from "./modules.js";
 
@@ -14,11 +14,11 @@ function file(name: string, text: string): string {
   return path;
 }
 
-const row = { id: "mine/x", errors: {}, kernelName: {}, resv: "held" };
-const policy = { device: "always", backing: ["mapDmaBuf"], drain: [] };
-const good = { id: "mine", title: "t", base: "6.13", rows: { mapDmaBuf: row }, lifeCycle: {}, policy, defects: [] };
+/** As its author would write it, but as text. */
+const { policy, ...good } = defineContract(dmaAddress, { id: "mine", title: "t" });
+const row = { ...good.rows.mapDmaBuf };
 const contract = (changes: object): string =>
-  `export const contract = { ...${JSON.stringify({ ...good, ...changes })}, *open() {} };`;
+  `export const contract = { ...${JSON.stringify({ ...good, policy, ...changes })}, *open() {} };`;
 
 describe("a contract's module with a mistake is told with its name, the field, and what was expected", () => {
   it.each([
@@ -30,7 +30,7 @@ describe("a contract's module with a mistake is told with its name, the field, a
       /nothing\.mjs: export default must be a contract made by defineContract\(\), is undefined/,
     ],
     ["id", contract({ id: 7 }), /id\.mjs: contract\.id must be letters, digits, dots and dashes, is 7/],
-    ["title", contract({ title: undefined }), /contract\.title must be a text, is undefined/],
+    ["title", contract({ title: undefined }), /contract\.title must be given, is undefined/],
     [
       "row",
       contract({ rows: { mapDmaBuf: { ...row, resv: "maybe" } } }),
@@ -41,11 +41,46 @@ describe("a contract's module with a mistake is told with its name, the field, a
       contract({ policy: { ...policy, device: "sometimes" } }),
       /contract\.policy\.device must be one of always, .*, is "sometimes"/,
     ],
-    ["open", `export default ${JSON.stringify(good)};`, /default\.open must be a generator function, is undefined/],
+    [
+      "call",
+      contract({ rows: { ...good.rows, mapDmabuf: row } }),
+      /contract\.rows\.mapDmabuf must be one of attach, .*mapDmaBuf.*, is "mapDmabuf"/,
+    ],
+    [
+      "errno",
+      contract({ rows: { mapDmaBuf: { ...row, errors: { EWHAT: "no" } } } }),
+      /contract\.rows\.mapDmaBuf\.errors\.EWHAT must be one of .*EINVAL.*, is "EWHAT"/,
+    ],
+    [
+      "policy",
+      contract({ policy: { ...policy, invalidat: "mandatory" } }),
+      /contract\.policy\.invalidat must be left out: there is no such field here, is "mandatory"/,
+    ],
+    [
+      "drain",
+      contract({ policy: { ...policy, drain: ["fence"] } }),
+      /contract\.policy\.drain\.0 must be one of fences, unmap, is "fence"/,
+    ],
+    [
+      "life",
+      contract({ lifeCycle: { attached: ["mapIt"], mapped: [] } }),
+      /contract\.lifeCycle\.attached\.0 must be one of .*, is "mapIt"/,
+    ],
+    [
+      "backing",
+      contract({ policy: { ...policy, backing: ["getPfn"] } }),
+      /contract\.policy\.backing\.0 must be a call that has a row in this contract, is "getPfn"/,
+    ],
+    ["open", `export default ${JSON.stringify({ ...good, policy })};`, /default\.open must be given, is undefined/],
     [
       "part",
       `${contract({})} export const players = { exporters: { cxl: () => {} } };`,
       /players\.exporters\.cxl must be left out, or one of vfio, gpu, udmabuf/,
+    ],
+    [
+      "side",
+      `${contract({})} export const players = { exporter: {} };`,
+      /players\.exporter must be left out: there are exporters/,
     ],
     [
       "player",

@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import type { CallName, Contract, PluginModule, Row } from "@dma-buf/core";
 import type { Column, Players } from "./column.js";
 import { columns as ours } from "./columns/index.js";
+import { mistakeIn } from "./check-contract.js";
 import { type Guest, PARTS } from "./players.js";
 import { UsageError } from "./compare.js";
 
@@ -82,47 +83,31 @@ function columnOf(exports: Exports, from: string): Column {
   checkContract(contract, field, must(from));
   const found = exports["players"];
   if (found !== undefined) must(from)(isObject(found), "players", "an object with exporters and importers", found);
-  const { exporters, importers } = nearest(contract).players;
+  const like = nearest(contract);
+  const { exporters, importers } = like.players;
   const own = (found ?? {}) as Partial<Players>;
   checkPlayers(own, { exporters, importers }, must(from));
   return {
     contract,
     players: { exporters: { ...exporters, ...own.exporters }, importers: { ...importers, ...own.importers } },
+    like: like.contract.id,
   };
 }
 
-function checkContract(contract: unknown, field: string, check: Must): asserts contract is Contract {
-  check(isObject(contract), `export ${field}`, "a contract made by defineContract()", contract);
-  const c = contract as Partial<Contract>;
-  check(typeof c.id === "string" && /^[\w.-]+$/.test(c.id), `${field}.id`, "letters, digits, dots and dashes", c.id);
-  for (const name of ["title", "base"] as const)
-    check(typeof c[name] === "string", `${field}.${name}`, "a text", c[name]);
-  for (const name of ["rows", "lifeCycle", "policy"] as const)
-    check(isObject(c[name]), `${field}.${name}`, "an object", c[name]);
-  check(Array.isArray(c.defects), `${field}.defects`, "a list", c.defects);
-  check(typeof c.open === "function", `${field}.open`, "a generator function", c.open);
-  for (const [call, row] of Object.entries(c.rows ?? {})) checkRow(row, `${field}.rows.${call}`, check);
-  const { device, backing, drain } = c.policy ?? ({} as Partial<Contract["policy"]>);
-  const devices = ["always", "unless-no-map", "for-mapping", "optional"];
-  check(devices.includes(device as string), `${field}.policy.device`, `one of ${devices.join(", ")}`, device);
-  check(Array.isArray(backing), `${field}.policy.backing`, "a list of callbacks", backing);
-  check(Array.isArray(drain), `${field}.policy.drain`, "a list of fences, unmap", drain);
-}
-
-function checkRow(row: unknown, field: string, check: Must): void {
-  check(isObject(row), field, "a row", row);
-  const { id, errors, kernelName, resv } = row as Partial<Row>;
-  check(typeof id === "string", `${field}.id`, "the requirement's id, a text", id);
-  check(["held", "free", "either"].includes(resv as string), `${field}.resv`, "one of held, free, either", resv);
-  check(isObject(errors), `${field}.errors`, "a map from an errno to its cause", errors);
-  check(isObject(kernelName), `${field}.kernelName`, "a map from a kernel version to a name", kernelName);
+function checkContract(contract: unknown, name: string, check: Must): asserts contract is Contract {
+  const mistake = mistakeIn(contract);
+  if (!mistake) return;
+  const { field, rule, value } = mistake;
+  check(false, field ? `${name}.${field}` : `export ${name}`, rule, value);
 }
 
 function checkPlayers(own: Partial<Players>, known: Players, check: Must): void {
+  const other = Object.keys(own).find((side) => !Object.hasOwn(known, side));
+  check(other === undefined, `players.${other}`, "left out: there are exporters and importers", other);
   for (const side of ["exporters", "importers"] as const)
     for (const [part, player] of Object.entries(own[side] ?? {})) {
       check(
-        part in known[side],
+        Object.hasOwn(known[side], part),
         `players.${side}.${part}`,
         `left out, or one of ${Object.keys(known[side]).join(", ")}`,
         player,

@@ -6,7 +6,7 @@ import type { Orders } from "./orders.js";
 import { hasRace, type Scenario } from "./scenario/scenario.js";
 import { verdictText } from "./scenario/verdict-text.js";
 
-const MANY = 500;
+const MANY = 200;
 
 function ends(scenario: Scenario, orders: Orders): string[] {
   const { results } = compare({ catalogue: [scenario], orders });

@@ -1,10 +1,13 @@
 /** The comparison on all cores: rows go to worker threads, and what one of them does not come back from is a verdict. */
 import { availableParallelism } from "node:os";
+import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { UsageError } from "./compare.js";
 import type { Lost, Order, Plan, Report, WorkerData } from "./messages.js";
-import { catalogueOf, type CompareRequest, prepare } from "./request.js";
+import { catalogueOf, type CompareRequest, hasModules, prepare } from "./request.js";
+import { planOf } from "./planned.js";
 import type { Comparison, Result } from "./result.js";
+import type { Scenario } from "./scenario/scenario.js";
 
 /** A thread that starts has packages to load, from a disk that may be slow. */
 const LOADING_MS = 30_000;
@@ -13,7 +16,7 @@ const LOADING_MS = 30_000;
 export type OnResult = (result: Result, done: number, of: number) => void;
 
 export interface PoolOptions {
-  /** @defaultValue as many as can run at once */
+  /** Threads, with this one where no code of anybody else runs. @defaultValue as many as can run at once */
   readonly workers?: number;
   /**
    * How long a cell with somebody else's code in it may take before it is a `HANG`. The one clock there is: code that does
@@ -80,6 +83,8 @@ class Pool {
 
   constructor(request: CompareRequest, onResult: OnResult, file: URL, options: PoolOptions) {
     const { workers = availableParallelism(), patienceMs = request.orders === "all" ? 120_000 : 10_000 } = options;
+    if (!(Number.isSafeInteger(workers) && workers >= 1))
+      throw new UsageError(`workers must be a whole number from 1 on, is ${workers}`);
     this.#request = request;
     this.#onResult = onResult;
     this.#file = file;
@@ -94,9 +99,13 @@ class Pool {
       return await new Promise((resolve, reject) => {
         this.#resolve = resolve;
         this.#reject = reject;
-        for (let i = 0; i < this.#workers; i++) this.#hire();
+        // Who may not come back does not get this thread.
+        const joins = !hasModules(this.#request);
+        for (let i = Number(joins); i < this.#workers; i++) this.#hire();
+        if (joins) this.#joinIn().catch(reject);
       });
     } finally {
+      this.#orders.length = 0;
       await Promise.all([...this.#hands].map((hand) => this.#dismiss(hand)));
     }
   }
@@ -126,20 +135,37 @@ class Pool {
     else this.#next(hand, report.is === "plan" ? report : null);
   }
 
-  /** Every worker makes the same plan; the first that is heard counts. */
+  /** Every thread makes the same plan; the first that is heard counts. */
   #next(hand: Hand, plan: Plan | null): void {
-    if (plan && !this.#plan) {
-      this.#plan = plan;
-      this.#results = plan.rows.map(() => []);
-      plan.rows.forEach((cells, row) => cells.length > 0 && this.#orders.push({ row, from: 0 }));
-      this.#finishIfDone();
-    }
+    if (plan && !this.#plan) this.#begin(plan);
     const order = this.#orders.shift();
     hand.at = order ? { row: order.row, cell: order.from } : null;
     if (!order) return;
     this.#watchCell(hand);
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     hand.worker.postMessage(order);
+  }
+
+  #begin(plan: Plan): void {
+    this.#plan = plan;
+    this.#results = plan.rows.map(() => []);
+    for (const isRace of [true, false])
+      plan.rows.forEach((cells, row) => {
+        if (cells.length > 0 && plan.races[row] === isRace) this.#orders.push({ row, from: 0 });
+      });
+    this.#finishIfDone();
+  }
+
+  /** This thread is there already, while others are still loading: it takes rows too, and hears the others in between. */
+  async #joinIn(): Promise<void> {
+    const prepared = await prepare(this.#request);
+    if (!this.#plan) this.#begin(planOf(prepared));
+    for (let order = this.#orders.shift(); order; order = this.#orders.shift()) {
+      const { row } = order;
+      const cells = prepared.row(prepared.scenarios[row] as Scenario);
+      cells.forEach((cell, i) => this.#keep({ row, cell: i }, cell.result()));
+      await setImmediate();
+    }
   }
 
   #book(hand: Hand, result: Result): void {
@@ -188,10 +214,6 @@ class Pool {
     const { machine, contracts } = this.#plan;
     this.#resolve({ schemaVersion: 2, machine, contracts, results: this.#results.flat() });
   }
-}
-
-function hasModules({ contractModules, exporterModules, importerModules }: CompareRequest): boolean {
-  return [contractModules, exporterModules, importerModules].some((names) => (names?.length ?? 0) > 0);
 }
 
 function notLoaded({ contractModules = [], exporterModules = [], importerModules = [] }: CompareRequest): UsageError {

@@ -20,11 +20,12 @@ export interface Played {
 
 export function playAll(options: CellOptions): Played {
   const { scenario, column, cast } = options;
-  const why = scenario.unbuildable[column.contract.id];
+  const id = column.like ?? column.contract.id;
+  const why = scenario.unbuildable[id];
   if (why) return notPlayed({ kind: "scenario", id: scenario.id, text: why });
   const isPosted = cast.exporterAsPosted || cast.importerAsPosted;
   const isRead = ({ contracts, posted }: Reading): boolean =>
-    (contracts?.includes(column.contract.id) ?? true) && (posted || !isPosted);
+    (contracts?.includes(id) ?? true) && (posted || !isPosted);
   const readings = scenario.readings.filter(isRead);
   if (readings.length === 0) return played([{ name: "", scenario, ...runCell(options) }]);
   const runs = readings.map((reading) => {

@@ -34,7 +34,7 @@ export interface Prepared {
 export async function prepare(request: CompareRequest): Promise<Prepared> {
   const { columns: own, guests } = await loadModules(request);
   const { capture, scenarios, contracts, orders } = request;
-  const options = { capture, scenarios, contracts, columns: own, catalogue: catalogueOf(request) };
+  const options = { capture, scenarios, contracts, orders, columns: own, catalogue: catalogueOf(request) };
   const { columns, host, machine, scenarios: wanted } = chosen(given(options));
   const plan = { columns, host, orders, guests };
   return {
@@ -55,6 +55,11 @@ export function catalogueOf({ scenarioDirs }: Pick<CompareRequest, "scenarioDirs
       `${twice.file}: ${twice.id} is the id of a scenario in another directory as well: give each its own`,
     );
   return all;
+}
+
+/** Does code of somebody else run? */
+export function hasModules({ contractModules, exporterModules, importerModules }: ModuleNames): boolean {
+  return [contractModules, exporterModules, importerModules].some((names) => (names?.length ?? 0) > 0);
 }
 
 /** Without the fields that were not given. */

@@ -52,8 +52,10 @@ export interface Expected {
 /** What decided, as the machine or the contract has it. */
 export interface Rule {
   /**
-   * - `contract`: a row, a policy or the life cycle of the contract; `id` is the requirement's.
-   * - `port`: a bit or a window of a PCI port, or what a root complex forwards; `id` is the port's address.
+   * - `contract`: a row, a policy or the life cycle of the contract; `id` is the requirement's. Who passes on what a
+   *   callback refused with is decided by the callback's row.
+   * - `port`: a bit or a window of a PCI port, or what a root complex forwards; `id` is the port's address with the bits, or
+   *   the host bridge's name.
    * - `iommu`, `cpu`, `device`: what that piece of hardware answered.
    * - `invariant`: one of the machine's; `id` is `I1` to `I10`.
    * - `bytes`: which bytes are where.

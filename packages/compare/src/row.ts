@@ -1,6 +1,6 @@
 /** The cells of one scenario, a column each. */
 import type { Topology } from "@dma-buf/pci";
-import { bind } from "./binding.js";
+import { bind, type Binding } from "./binding.js";
 import { Cell } from "./cell.js";
 import type { Column } from "./column.js";
 import { columns as ours } from "./columns/index.js";
@@ -14,7 +14,8 @@ export function row(
   host: Topology | null,
   orders: Orders = "default",
 ): Cell[] {
-  const binding = bind(scenario, host);
+  let bound: Binding | null = null;
+  const binding = (): Binding => (bound ??= bind(scenario, host));
   const cell = (column: Column): Cell => new Cell(scenario, column, binding, others, orders);
   const base = new Map(ours.map((column) => [column, cell(column)]));
   function others(): Iterable<Cell> {

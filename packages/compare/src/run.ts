@@ -45,13 +45,16 @@ export interface CellOptions {
   readonly forwards: boolean;
   /** @defaultValue "default" */
   readonly orders?: Orders;
+  /** No order after one that is as bad as this is tried: what is asked is decided. @defaultValue Infinity */
+  readonly decidedAt?: number;
 }
 
 /** Tries orders and keeps the worst. */
 export function runCell(options: CellOptions): Outcome {
-  const kept: Kept = { tables: null };
-  const world = (scheduler: Scheduler): OrderResult => runOrder(scheduler, options, false, kept);
-  const { worst, schedules } = searchOrders(world, (result) => result.badness, options.orders);
+  const { orders, decidedAt = Infinity } = options;
+  const world = (scheduler: Scheduler): OrderResult => runOrder(scheduler, options, false);
+  const isEnough = (bad: number): boolean => bad >= decidedAt;
+  const { worst, schedules } = searchOrders(world, (result) => result.badness, orders, isEnough);
   return { ...worst.result, token: worst.token, schedules };
 }
 
@@ -72,22 +75,15 @@ export type OrderResult = Omit<Outcome, "schedules" | "token"> & {
   readonly ways: readonly Way[];
 };
 
-/** What the next order can use again. */
-interface Kept {
-  tables: TableMemory | null;
-}
+/** The page-table memory of the machine before, which is over: clearing it costs less than making another. */
+let usedTables: TableMemory | null = null;
 
-function runOrder(
-  scheduler: Scheduler,
-  options: CellOptions,
-  trace: boolean,
-  kept: Kept = { tables: null },
-): OrderResult {
-  const world = new World(scheduler, { ...options, trace, usedTables: kept.tables });
+function runOrder(scheduler: Scheduler, options: CellOptions, trace: boolean): OrderResult {
+  const world = new World(scheduler, { ...options, trace, usedTables });
   const { judge, framework, machine } = world;
-  kept.tables = machine.memory.tables;
+  usedTables = machine.memory.tables;
   const task = scheduler.spawn("main", world.run());
-  judge.ended(scheduler.run());
+  judge.ended(scheduler.run(), world.isTaken);
   if (task.state === "failed") throw task.error;
   const { verdict, rule } = judge;
   return {

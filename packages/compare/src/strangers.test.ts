@@ -102,6 +102,16 @@ describe("in threads", () => {
     60_000,
   );
 
+  it("what somebody leaves behind and fails later takes nobody with it", async () => {
+    const create =
+      "{ *export() { Promise.reject(new Error('late')); setTimeout(() => { throw new Error('late') }); throw 'no'; } }";
+    const request = { scenarioDirs, exporterModules: [exporter("late", create)] };
+    const found = await verdicts(request, { worker, workers: 1 });
+    expect(found).toEqual(
+      scenarios.map((id) => expect.stringContaining(`${id} CRASH exporter late ${broken} string no`)),
+    );
+  }, 60_000);
+
   it("bad use is told as bad use", async () => {
     const request = { scenarioDirs, exporterModules: [join(dir, "none.mjs")] };
     await expect(compareInParallel(request, undefined, { worker, workers: 1 })).rejects.toThrow(

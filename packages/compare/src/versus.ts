@@ -1,13 +1,10 @@
 /** One scenario under two contracts, run in one order, to see where the two part. */
 import { replay, type Strategy, type TraceEvent } from "@dma-buf/core";
-import type { Cell } from "./cell.js";
-import type { Column } from "./column.js";
-import { chosen, type ExplainOptions, UsageError } from "./compare.js";
+import { cellsOf, type ExplainOptions, showing, UsageError } from "./compare.js";
+import type { Runnable } from "./contained.js";
 import { badness } from "./judge.js";
-import { commonEvents } from "./parting.js";
+import { commonEvents, type Told } from "./parting.js";
 import type { Result, Rule, Verdict } from "./result.js";
-import { row } from "./row.js";
-import type { Scenario } from "./scenario/scenario.js";
 
 export interface VersusOptions extends Omit<ExplainOptions, "run"> {
   /** The id of the other contract. */
@@ -41,30 +38,23 @@ export interface Versus {
  * @example
  * versus({ scenario: "S34c", contract: "dma-address", versus: "pfn" }).orderOf; // "pfn"
  */
-export function versus({ scenario: id, contract, versus: other, ...rest }: VersusOptions): Versus {
-  const { scenarios, columns, host } = chosen({ ...rest, scenarios: [id], contracts: [contract, other] });
-  const [first, second] = row(scenarios[0] as Scenario, columns, host) as [Cell, Cell];
-  const worse = badness(second.result().conforming) > badness(first.result().conforming) ? second : first;
-  const { replayToken } = worse.trace("conforming") ?? cannotBuild(worse);
+export function versus({ scenario, contract, versus: other, ...rest }: VersusOptions): Versus {
+  const both = cellsOf(scenario, [contract, other], rest);
+  const [first, second] = both.map(({ cell }) => ({ cell, ...showing(cell, "conforming") })) as [Shown, Shown];
+  const worse = badness(second.result.conforming) > badness(first.result.conforming) ? second : first;
+  const { replayToken } = worse.traced;
   const sides = [sideOf(first, replayToken), sideOf(second, replayToken)] as const;
-  const told = sides.map(({ trace }, i) => ({ trace, contract: (columns[i] as Column).contract }));
-  return {
-    schemaVersion: 2,
-    sides,
-    orderOf: worse.result().contract,
-    replayToken,
-    common: commonEvents(...(told as [(typeof told)[0], (typeof told)[0]])),
-  };
+  const [a, b] = both.map((side, i) => ({ contract: side.contract, trace: (sides[i] as Side).trace })) as [Told, Told];
+  return { schemaVersion: 2, sides, orderOf: worse.result.contract, replayToken, common: commonEvents(a, b) };
 }
 
-function sideOf(cell: Cell, token: string): Side {
-  const again = cell.again(asFarAsItFits(token)) ?? cannotBuild(cell);
-  return { result: cell.result(), verdict: again.verdict, rule: again.rule, trace: again.trace };
-}
+type Shown = ReturnType<typeof showing> & { readonly cell: Runnable };
 
-function cannotBuild(cell: Cell): never {
-  const { scenario, contract, rule } = cell.result();
-  throw new UsageError(`${scenario} cannot be built under ${contract}: ${rule.text}. Name two contracts that have it`);
+function sideOf({ cell, result }: Shown, token: string): Side {
+  const again = cell.again(asFarAsItFits(token));
+  if (!again)
+    throw new UsageError(`${result.scenario} under ${result.contract} has no run in that order: ${result.rule.text}`);
+  return { result, verdict: again.verdict, rule: again.rule, trace: again.trace };
 }
 
 /** Replays a run of another contract: once a choice is none here, whoever came first goes first. */

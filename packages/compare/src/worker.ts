@@ -1,10 +1,12 @@
 /** The thread that runs rows of a comparison, one order of its pool after the other. */
 import { parentPort, workerData } from "node:worker_threads";
 import { UsageError } from "./compare.js";
-import type { Runnable } from "./contained.js";
-import type { Lost, Order, Report, WorkerData } from "./messages.js";
-import { type Prepared, prepare } from "./request.js";
+import type { Order, Report, WorkerData } from "./messages.js";
+import { planOf } from "./planned.js";
+import { hasModules, type Prepared, prepare } from "./request.js";
 import type { Scenario } from "./scenario/scenario.js";
+
+const LATE = ["unhandledRejection", "uncaughtException"] as const;
 
 const say = (report: Report): void => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
@@ -20,16 +22,6 @@ async function telling(act: () => void | Promise<void>): Promise<void> {
   }
 }
 
-function plan({ machine, contracts, scenarios, row }: Prepared): Report {
-  return { is: "plan", machine, contracts, rows: scenarios.map((scenario) => row(scenario).map(lost)) };
-}
-
-function lost(cell: Runnable): Lost {
-  if (cell.strangers.length === 0) return null;
-  const hung = cell.failed("HANG", "did not come back: it neither ends nor yields");
-  return { hung, gone: cell.failed("CRASH", "took the whole thread down with it") };
-}
-
 function run({ scenarios, row }: Prepared, { row: at, from }: Order): void {
   row(scenarios[at] as Scenario).forEach((cell, i) => {
     if (i >= from) say({ is: "result", row: at, cell: i, result: cell.result() });
@@ -38,7 +30,10 @@ function run({ scenarios, row }: Prepared, { row: at, from }: Order): void {
 }
 
 void telling(async () => {
-  const prepared = await prepare((workerData as WorkerData).request);
+  const { request } = workerData as WorkerData;
+  // Cells run to their end at once: what fails later is a Promise or a timer that a stranger has left behind.
+  if (hasModules(request)) for (const late of LATE) process.on(late, () => {});
+  const prepared = await prepare(request);
   parentPort?.on("message", (order: Order) => void telling(() => run(prepared, order)));
-  say(plan(prepared));
+  say(planOf(prepared));
 });

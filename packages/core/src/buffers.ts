@@ -9,7 +9,6 @@ import {
   type FrameworkCall,
   kernelName,
   type Policy,
-  rowsOf,
   type Row,
 } from "./contract.js";
 import type { DmaBuf, DmaBufExportInfo, DmaBufOps } from "./dma-buf.js";
@@ -73,15 +72,15 @@ export class BufferCalls {
    */
   export(info: DmaBufExportInfo): DmaBuf {
     this.#checkExport(info);
-    const { exporterName, owner = null } = info;
+    const { exporterName, ops, sizeBytes, priv, owner = null } = info;
     if (info.resv && this.#holds(info.resv)) this.#whileHeld("export", info.resv);
     // Before the owner is held: then there is nothing to undo.
     this.env.alloc(this.rule("export"));
     if (owner && !owner.tryGet())
       throw this.error("ENOENT", "export", `the owner of ${exporterName} is unloading: load it again`);
+    const given = { ...FRESH, exporterName, ops, sizeBytes, priv, owner };
     const buf: OwnedBuf = {
-      ...info,
-      owner,
+      ...given,
       // O_ACCMODE | O_NONBLOCK
       flags: (info.flags ?? 0) & 0o4003,
       ino: ++this.#inos,
@@ -89,7 +88,6 @@ export class BufferCalls {
       ownsResv: info.resv === undefined,
       attachments: [],
       leaked: [],
-      ...FRESH,
     };
     this.#live.add(buf);
     this.event("dma_buf_export", buf);
@@ -262,7 +260,9 @@ export class BufferCalls {
     if (!priv) bad("priv is missing: an exporter must be able to find its own state");
     if (!ops) bad("the operations are missing: an exporter is its operations");
     const has = (call: string): boolean => typeof (ops as Record<string, unknown>)[call] === "function";
-    for (const [call, { party, presence, pairedWith }] of rowsOf(this.contract)) {
+    // No pair of name and row for each: a search of many orders comes here in each.
+    for (const call in this.contract.rows) {
+      const { party, presence, pairedWith } = this.contract.rows[call as CallName] as Row;
       if (party !== "exporter") continue;
       if (presence === "mandatory" && !has(call)) bad(`${call} is mandatory: add it to the operations`);
       if (pairedWith && has(call) !== has(pairedWith)) bad(`${call} and ${pairedWith} go together: give both or none`);

@@ -4,7 +4,7 @@ import { Env } from "./env.js";
 import { explore } from "./explore.js";
 import { type Op, point } from "./op.js";
 import { DmaResv } from "./resv.js";
-import { Scheduler } from "./scheduler.js";
+import { Scheduler, type Task } from "./scheduler.js";
 import { arrivalOrder, exhaustive, replay, replayToken, seeded } from "./strategy.js";
 
 function* letters(log: string[], name: string, yields: number): Op<void> {
@@ -161,6 +161,37 @@ describe("ends", () => {
       stepsMax: 10,
       waits: [{ task: "spin", site: "spin", blockedOn: "its turn" }],
     });
+  });
+
+  it("each order of a search has that limit", () => {
+    const world = (scheduler: Scheduler) => {
+      scheduler.spawn("spin", letters([], "a", Infinity));
+      return scheduler.run();
+    };
+    expect(explore(world, { stepsMax: 10, badness: () => 0 }).worst.result).toMatchObject({ stepsMax: 10 });
+  });
+
+  it("a strategy is told who took the last step, which was picked or alone", () => {
+    const told: (string | undefined)[] = [];
+    const pick = (_runnable: readonly Task[], last: Task | null): number => {
+      told.push(last?.name);
+      return 0;
+    };
+    const run = (alone: number): void => {
+      const scheduler = new Scheduler({ complete: false, begin: () => true, choices: () => [], pick });
+      function* first(): Op<void> {
+        for (let i = 0; i < alone; i++) yield* point("alone");
+        scheduler.spawn("second", letters([], "second", 0));
+        yield* point("a choice");
+      }
+      scheduler.spawn("first", first());
+      if (alone === 0) scheduler.spawn("other", letters([], "other", 0));
+      scheduler.run();
+    };
+    run(2);
+    expect(told).toEqual(["first"]);
+    run(0);
+    expect(told.slice(1)).toEqual([undefined, "first", "first"]);
   });
 
   it("complete() throws what the operation threw", () => {

@@ -14,7 +14,8 @@ import { attachable, whyNotByFrame } from "./attach.js";
 import { type OwnedBo, refuse } from "./buffer-object.js";
 import { cpuSide } from "./cpu-side.js";
 import type { Gpu, Variant } from "./gpu.js";
-import { pinIn, pinnable, placeFor, unpinOnce } from "./placement.js";
+import type { Place } from "./host.js";
+import { pinnable, placeFor, unpinOnce } from "./placement.js";
 import { mappable, plainVram, ramTable } from "./tables.js";
 
 type Door = Pick<DmaBufOps, "attach" | "detach">;
@@ -36,12 +37,23 @@ export const framesVariant: Variant = {
   }),
 };
 
-/** A static importer is told once, and never that the buffer moves: it stays in RAM from the first question to the detach. */
-function* keepStill(gpu: Gpu, bo: OwnedBo, at: DmaBufAttachment, held: Held): Op<void> {
-  // Where the core pins for it, that is enough.
-  if (at.pins > 0 || gpu.keptFor.has(at)) return;
-  yield* pinIn(gpu, bo, [{ domain: "gtt" }], held, "query");
+/** A static importer is told once, and never that the buffer moves: it stays in RAM from the first answer to the detach. */
+function* placeToStay(gpu: Gpu, bo: OwnedBo, at: DmaBufAttachment, held: Held): Op<Place> {
+  let stays = false;
   gpu.keptFor.add(at);
+  try {
+    const place = yield* placeFor(gpu, bo, at, held, "frame");
+    bo.pinCount++;
+    stays = true;
+    return place;
+  } finally {
+    if (!stays) gpu.keptFor.delete(at);
+  }
+}
+
+/** Where the core pins for it, that is enough; where nobody is promised anything, so is nobody here. */
+function mustStay({ options, keptFor }: Gpu, at: DmaBufAttachment): boolean {
+  return at.importer === null && at.pins === 0 && !keptFor.has(at) && (options.pinnable ?? true);
 }
 
 function keepingStill(gpu: Gpu, bo: OwnedBo, door: Door): Door {
@@ -63,8 +75,7 @@ function tellsFrames(gpu: Gpu, bo: OwnedBo): Pick<DmaBufOps, "getPfn"> {
       const pages = bo.sizeBytes / PAGE_SIZE;
       if (!Number.isSafeInteger(pgoff) || pgoff < 0 || pgoff >= pages)
         refuse("EINVAL", "get_pfn", "query", `page ${pgoff} is none of the buffer's: ask for one of 0 to ${pages - 1}`);
-      if (at.importer === null) yield* keepStill(gpu, bo, at, held);
-      const place = yield* placeFor(gpu, bo, at, held, "frame");
+      const place = yield* mustStay(gpu, at) ? placeToStay(gpu, bo, at, held) : placeFor(gpu, bo, at, held, "frame");
       // Who is told a frame has no fence to wait for: the bytes must be there.
       yield* held.resv.waitTimeout(Usage.KERNEL);
       return frameAt(gpu.memory.physVecs(place) ?? [], pgoff) as PfnAnswer;

@@ -42,8 +42,8 @@ const ORDERS: Record<VariantId, Record<Act, string>> = {
     move: "put 85, close 85, vmap 455",
   },
   "pfn-locked": {
-    lose: "zap 298, fenced 305, faulting 312, pinned-revocable 800/, static 108, put 20, close 20, vmap 300",
-    remove: "zap 202, fenced 203, faulting 204, pinned-revocable 383, static 108, put 20, close 20, vmap 138",
+    lose: "zap 298, fenced 305, faulting 312, pinned-revocable 800/, static 441, put 20, close 20, vmap 300",
+    remove: "zap 202, fenced 203, faulting 204, pinned-revocable 383, static 194, put 20, close 20, vmap 138",
     move: "put 85, close 85, vmap 455",
   },
 };

@@ -2,7 +2,29 @@
 import { type DmaBuf, type DmaBufAttachment, type Held, type Op, until } from "@dma-buf/core";
 import { refusal } from "@dma-buf/config/refusal";
 import { describe, expect, it } from "vitest";
-import { ALL, allQuiet, bytes, contents, MAPPED, Nic, refused, rig, type Rig, type VariantId } from "./testing/rig.js";
+import type { BufferObjectOptions } from "./index.js";
+import {
+  ALL,
+  allQuiet,
+  bytes,
+  contents,
+  MAPPED,
+  Nic,
+  refused,
+  rig,
+  type Rig,
+  type RigOptions,
+  type VariantId,
+} from "./testing/rig.js";
+
+/** A static importer under `pfn-locked`, which was told nothing yet. */
+function untold(exporter: RigOptions["exporter"] = {}, bo: Partial<BufferObjectOptions> = {}) {
+  const r = rig("pfn-locked", { exporter });
+  const shared = r.shared(1, bo);
+  const nic = new Nic(r, { isStatic: true });
+  r.run(nic.attach(shared.buf));
+  return { ...r, ...shared, nic };
+}
 
 const never = (): Op<void> => until("for ever", () => false);
 
@@ -74,12 +96,33 @@ describe("who can neither be told nor has pinned", () => {
     expect(contents(r, bo)).toEqual(bytes(0));
   });
 
-  it("pfn-locked: a static importer is told no frame: nobody pins for it as for a map", () => {
-    const r = rig("pfn-locked");
-    const nic = new Nic(r, { isStatic: true });
-    r.run(nic.attach(r.shared(1).buf));
-    expect(refused(r, () => r.run(nic.use()))).toBe("EOPNOTSUPP@query");
+  it("pfn-locked: a static importer has it in RAM from its first question to its detach", () => {
+    const { nic, bo, ...r } = untold();
+    r.run(nic.use());
+    r.run(nic.use());
+    expect([bo.place?.domain, bo.pinCount]).toEqual(["gtt", 1]);
+    expect(refused(r, () => r.run(r.exporter.move(bo, "vram")))).toBe("EBUSY@map");
+    r.run(nic.detach());
+    expect(bo.pinCount).toBe(0);
+    r.run(r.exporter.move(bo, "vram"));
   });
+
+  it.each<[string, string, (t: ReturnType<typeof untold>) => void, Parameters<typeof untold>?]>([
+    ["it is gone", "ENODEV@query", ({ run, exporter, bo }) => run(exporter.lose(bo))],
+    ["it is pinned in VRAM", "EOPNOTSUPP@query", ({ run, exporter, bo }) => run(exporter.pin(bo))],
+    ["it may not be in RAM", "EOPNOTSUPP@query", () => {}, [{}, { allowed: ["vram"] }]],
+    ["nobody is promised that it stays", "EOPNOTSUPP@query", () => {}, [{ pinnable: false }]],
+  ])(
+    "pfn-locked: a static importer is told nothing where %s: %s, and nothing is kept",
+    (_why, expected, act, how = []) => {
+      const t = untold(...how);
+      act(t);
+      const pins = t.bo.pinCount;
+      expect(refused(t, () => t.run(t.nic.use()))).toBe(expected);
+      t.run(t.nic.detach());
+      expect([t.bo.pinCount, t.fw.findings]).toEqual([pins, []]);
+    },
+  );
 
   it("pfn: a static importer was pinned when it attached", () => {
     const r = rig("pfn");

@@ -165,6 +165,8 @@ it.each<[unknown, string]>([
   [null, "options got null: give an object, or leave them out"],
   [1, "options got 1: give an object, or leave them out"],
   [{ support: null }, "options.support got null: give an object, or leave it out"],
+  [{ memory: null }, "options.memory got null: give { cache, snoop }, or leave it out"],
+  [{ memory: { cache: "cached" } }, 'options.memory.cache got "cached": give uc, wc, wb'],
 ])("options %o: TypeError", (options, told) => {
   expect(() => vfioExporter(options as never)).toThrow(new TypeError(told));
 });

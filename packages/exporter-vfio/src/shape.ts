@@ -7,6 +7,7 @@ import type { VfioOptions } from "./variant.js";
 
 export const U64_REMEDY = "give a safe integer from 0, or a bigint below 2^64";
 
+const CACHES: readonly string[] = ["uc", "wc", "wb"];
 const POWER_STATES: readonly VfioHost["powerState"][] = ["D0", "D3hot", "D3cold"];
 
 /** @throws TypeError what is exported is not an object with an array of ranges · DmaBufError `EINVAL` flags */
@@ -37,8 +38,10 @@ export function needHotReset(what: HotReset): void {
 /** @throws TypeError */
 export function needOptions(options: VfioOptions): void {
   needObject(options, "options", "an object, or leave them out");
-  const { support = {} } = options;
+  const { support = {}, memory = { cache: "uc" } } = options;
   needObject(support, "options.support", "an object, or leave it out");
+  needObject(memory, "options.memory", "{ cache, snoop }, or leave it out");
+  if (!CACHES.includes(memory.cache)) wrong("options.memory.cache", memory.cache, CACHES.join(", "));
 }
 
 /** @throws TypeError */

@@ -1,6 +1,14 @@
 /** A CPU's TLB: it answers what it once saw until it is flushed, whatever the table says since. */
 import { PAGE_SIZE, type PhysAddr } from "@dma-buf/core";
-import { type Access, type Format, type Protection, walk, type WalkMemory, type WalkRoot } from "@dma-buf/page-table";
+import {
+  type Access,
+  type Format,
+  type MemoryType,
+  type Protection,
+  walk,
+  type WalkMemory,
+  type WalkRoot,
+} from "@dma-buf/page-table";
 import type { Ways } from "./ways.js";
 
 /** Where an address leads, and who said so. */
@@ -17,13 +25,20 @@ export interface CpuTlbInit {
   readonly root: WalkRoot;
   readonly memory: WalkMemory;
   readonly ways: Ways;
-  /** Told of each page that is cached. */
-  readonly onFill: (physical: PhysAddr, protection: Protection) => void;
+  /** Asked of each page that is cached: by which type does the CPU reach it? */
+  readonly typeOf: (physical: PhysAddr, protection: Protection) => MemoryType;
+}
+
+interface CachedPage {
+  readonly physical: number;
+  readonly protection: Protection;
+  /** Do the CPU's caches answer for it? */
+  readonly isCached: boolean;
 }
 
 export class CpuTlb {
   readonly #init: CpuTlbInit;
-  readonly #pages = new Map<number, { readonly physical: number; readonly protection: Protection }>();
+  readonly #pages = new Map<number, CachedPage>();
 
   constructor(init: CpuTlbInit) {
     this.#init = init;
@@ -37,7 +52,7 @@ export class CpuTlb {
     if (!cached?.protection[access]) return this.#walk(address, access);
     const physical = (cached.physical + (address % PAGE_SIZE)) as PhysAddr;
     ways.cached(name, address, physical, "TLB");
-    return { kind: "hit", physical, from: "tlb", isCached: isCached(cached.protection) };
+    return { kind: "hit", physical, from: "tlb", isCached: cached.isCached };
   }
 
   flush(): void {
@@ -51,19 +66,14 @@ export class CpuTlb {
   }
 
   #walk(address: number, access: Access): CpuTranslation {
-    const { name, ways, format, memory, root, onFill } = this.#init;
+    const { name, ways, format, memory, root, typeOf } = this.#init;
     const found = walk(format, memory, root, address, access);
     ways.walked(name, address, access, found);
     if (found.kind === "fault") return { kind: "fault", reason: `${found.reason} at level ${found.level}` };
     const { physical, protection } = found;
     const page = (physical - (physical % PAGE_SIZE)) as PhysAddr;
-    this.#pages.set(Math.floor(address / PAGE_SIZE), { physical: page, protection });
-    onFill(page, protection);
-    return { kind: "hit", physical, from: "table", isCached: isCached(protection) };
+    const isCached = typeOf(page, protection) === "wb";
+    this.#pages.set(Math.floor(address / PAGE_SIZE), { physical: page, protection, isCached });
+    return { kind: "hit", physical, from: "table", isCached };
   }
-}
-
-/** Does the mapping let the CPU's caches answer? One without a type does, as of RAM. */
-function isCached({ cache = "wb" }: Protection): boolean {
-  return cache === "wb";
 }

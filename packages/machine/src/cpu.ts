@@ -36,7 +36,7 @@ export class Cpu {
       format: x86Pat,
       root: this.table,
       // The mapping was booked when it was made.
-      onFill() {},
+      typeOf: (_physical, { cache = "wb" }) => cache,
     });
     machine.resources.register("cpuMappedBytes", () => mappedBytes(this.table));
   }

@@ -18,7 +18,7 @@ export interface Issued {
 export type Destination =
   | { readonly kind: "ram"; readonly physical: PhysAddr }
   | { readonly kind: "bar"; readonly fn: PciFunction; readonly bar: Bar; readonly offset: number }
-  | { readonly kind: "nowhere"; readonly reason: string; readonly answer?: Answer };
+  | { readonly kind: "nowhere"; readonly at: string; readonly reason: string; readonly answer?: Answer };
 
 /**
  * Where a request ended. `snoops`: a leaf said write-back, so that the CPUs' caches are looked into where devices do not
@@ -27,8 +27,11 @@ export type Destination =
 export type Delivery = { readonly issued?: Issued } & (
   | { readonly kind: "memory"; readonly physical: PhysAddr; readonly target: "ram" | "mmio"; readonly snoops?: boolean }
   | { readonly kind: "fault"; readonly by: string; readonly reason: string }
-  /** `answer` is what a read learns; not given, it is an unsupported request. A write learns nothing. */
-  | { readonly kind: "lost"; readonly reason: string; readonly answer?: Answer }
+  /**
+   * `answer` is what a read learns; not given, it is an unsupported request. A write learns nothing. `at`: the port, or the
+   * host bridge, that did not send it on; without it, where it was bound for did not take it.
+   */
+  | { readonly kind: "lost"; readonly reason: string; readonly answer?: Answer; readonly at?: string }
 );
 
 /** A request that reached memory, or was lost on its way: the evidence that verdicts are derived from. */
@@ -40,7 +43,8 @@ export interface Arrival {
   readonly physical: PhysAddr | null;
   readonly target: "ram" | "mmio" | "nothing";
   readonly sizeBytes: number;
-  /** Why it reached nothing. */
+  /** Why it reached nothing, and where on the way, if it was there. */
   readonly reason?: string;
+  readonly at?: string;
   readonly issued?: Issued;
 }

@@ -96,10 +96,12 @@ export class DeviceFabric {
 }
 
 function ownMemory(sizeBytes: number): FabricMemory {
-  const bytes = new Uint8Array(sizeBytes);
+  // Megabytes, of which many runs touch none.
+  let made: Uint8Array | null = null;
+  const bytes = (): Uint8Array => (made ??= new Uint8Array(sizeBytes));
   return {
     sizeBytes,
-    read: (at, length) => bytes.slice(at, at + length),
-    write: (at, written) => bytes.set(written, at),
+    read: (at, length) => bytes().slice(at, at + length),
+    write: (at, written) => bytes().set(written, at),
   };
 }

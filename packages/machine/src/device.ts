@@ -137,6 +137,7 @@ export function finish(
     physical: reached ? delivery.physical : null,
     target: reached ? delivery.target : "nothing",
     ...(reached ? {} : { reason: delivery.reason }),
+    ...(delivery.kind === "lost" && delivery.at ? { at: delivery.at } : {}),
     ...(delivery.issued ? { issued: delivery.issued } : {}),
   });
   machine.trace.emit("access", () =>

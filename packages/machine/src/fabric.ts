@@ -38,13 +38,14 @@ export class Fabric {
         ways.hop({ at: "root complex", action: `does not forward ${hex(physical)} between its ports` });
         return {
           kind: "nowhere",
+          at: bridge.name,
           reason: `the root complex does not forward peer requests: ${hex(physical)} reached nobody`,
         };
       }
       for (const hop of down.hops) ways.hop(hop);
       return { ...down.end, kind: "bar" };
     }
-    return { kind: "nowhere", reason: `nobody claims ${hex(physical)}` };
+    return { kind: "nowhere", at: "root complex", reason: `nobody claims ${hex(physical)}` };
   }
 
   /** The way to the destination takes time: a schedule point, and then {@link land}. */
@@ -63,19 +64,20 @@ export class Fabric {
     if (refusal) return { kind: "lost", ...refusal };
     const physical = to.kind === "ram" ? to.physical : addr<PhysAddr>(to.bar.base + to.offset);
     const secret = this.#parts.private.refusal(by, physical);
-    if (secret) return kept(`${by}: ${secret}`, this.#parts.private.secretTo(by, physical)?.strangers);
+    if (secret) return this.#kept(by, secret, this.#parts.private.secretTo(by, physical)?.strangers);
     return { kind: "memory", physical, target: to.kind === "ram" ? "ram" : "mmio" };
+  }
+
+  /** How hardware keeps a stranger from private memory. Only a CPU raises a machine check: a device is refused. */
+  #kept(by: string, secret: string, strangers: Strangers = "ones"): Delivery {
+    const reason = `${by}: ${secret}`;
+    if (strangers === "ones") return { kind: "lost", reason, answer: "unsupported-request" };
+    const isChecked = strangers === "machine-check" && !this.#parts.topology.has(by);
+    return { kind: "fault", by: isChecked ? "a machine check" : "the device", reason };
   }
 
   #forwards(): boolean {
     this.forwardsAsked = true;
     return this.#parts.rootComplexForwards;
   }
-}
-
-/** How hardware keeps a stranger from private memory. */
-function kept(reason: string, strangers: Strangers = "ones"): Delivery {
-  if (strangers === "rejected") return { kind: "fault", by: "the device", reason };
-  if (strangers === "machine-check") return { kind: "fault", by: "a machine check", reason };
-  return { kind: "lost", reason, answer: "unsupported-request" };
 }

@@ -142,6 +142,7 @@ it("an address in no window reaches nobody", () => {
   const { machine } = rig();
   expect(machine.cpuAccess(addr<PhysAddr>(0x70_0000_0000))).toEqual({
     kind: "lost",
+    at: "root complex",
     reason: "nobody claims 0x7000000000",
   });
 });

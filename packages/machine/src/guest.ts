@@ -103,7 +103,7 @@ export class Vcpu {
       trust: vmPath(vm),
       format,
       root: table,
-      onFill: (physical, protection) => this.#book(physical, protection, guestType),
+      typeOf: (physical, protection) => this.#book(physical, protection, guestType),
     });
   }
 
@@ -133,11 +133,12 @@ export class Vcpu {
   }
 
   /** KVM writes the table, so what a vCPU maps is seen when it caches it. */
-  #book(physical: PhysAddr, { cache }: Protection, guest: MemoryType): void {
+  #book(physical: PhysAddr, { cache }: Protection, guest: MemoryType): MemoryType {
     const { attributes, trace } = this.#machine;
     // NPT has no type: the host's MTRRs count, and they are UC for all that is not RAM.
     const mtrr = attributes.ownerOf(physical) === "wb" ? "wb" : "uc";
     const mapped = cache ? effectiveEptType(cache, guest) : effectiveNptType(mtrr, guest);
     attributes.book({ step: trace.scheduler.steps, by: this.name, physical, sizeBytes: 4096, mapped });
+    return mapped;
   }
 }

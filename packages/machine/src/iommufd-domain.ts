@@ -1,4 +1,4 @@
-/** An IOMMU domain that IOMMUFD fills, behind VT-d or AMD-Vi: a table, and the devices that are attached to it. */
+/** An IOMMU domain that IOMMUFD fills, behind whatever unit there is: a table, and the devices that are attached to it. */
 import { type Device, DmaBufError, type Op, type TableMemory } from "@dma-buf/core";
 import type { Format, PageTable } from "@dma-buf/page-table";
 import type { MachineDevice } from "./device.js";
@@ -26,7 +26,7 @@ export class MachineDomain {
     this.name = name;
     this.#machine = machine;
     this.memory = machine.memory.tables;
-    this.table = machine.pageTable(name, format);
+    this.table = machine.iommuTable(name, format);
     this.apertureLast = 2n ** BigInt(format.vaBits) - 1n;
     this.#domain = machine.iommuUnit.createDomain(name, this.table);
     machine.resources.registerAll(() => ({ attached: this.#attached, ioasBytes: this.#mappedBytes }));

@@ -16,7 +16,13 @@ import {
   type TableMemory,
   type Trace,
 } from "@dma-buf/core";
-import { createPageTable, createTableMemory, type Format, type PageTable } from "@dma-buf/page-table";
+import {
+  createPageTable,
+  createTableMemory,
+  type Format,
+  type PageTable,
+  type PageTableOptions,
+} from "@dma-buf/page-table";
 import { type AcsBits, type Bar, P2pCache, type PciFunction, type Topology } from "@dma-buf/pci";
 import type { Arrival, Delivery, Destination } from "./delivery.js";
 import { MemoryAttributes } from "./attributes.js";
@@ -103,7 +109,7 @@ export class Machine {
       unit,
       functions,
     });
-    const newTable = (name: string): PageTable => this.pageTable(name, FORMAT_OF[iommuKind]);
+    const newTable = (name: string): PageTable => this.iommuTable(name);
     this.#domains = new DefaultDomains({ topology, unit, memory, cache: this.cpuCache, newTable }, options);
     this.resources.registerAll(() => this.ledger);
     this.resources.registerAll(() => this.#domains.counts);
@@ -167,11 +173,15 @@ export class Machine {
     this.#domains.drainQueues();
   }
 
+  /** A table of a domain, filled as the unit's driver in Linux fills it. `format`: one that the unit walks. */
+  iommuTable(name: string, format: Format = FORMAT_OF[this.iommuUnit.kind]): PageTable {
+    return this.pageTable(name, format, { overmap: OVERMAP_OF[this.iommuUnit.kind] });
+  }
+
   /** A page table in this machine's memory whose stores are in the trace. */
-  pageTable(name: string, format: Format, leafSizesLog2?: readonly number[]): PageTable {
+  pageTable(name: string, format: Format, options: Omit<PageTableOptions, "onStore"> = {}): PageTable {
     const table = createPageTable(format, this.memory.tables, {
-      ...(leafSizesLog2 ? { leafSizesLog2 } : {}),
-      ...(format === FORMAT_OF[this.iommuUnit.kind] ? { overmap: OVERMAP_OF[this.iommuUnit.kind] } : {}),
+      ...options,
       onStore: (at, entry) => this.trace.emit("store", () => `${name}: [${hex(at)}] = 0x${entry.toString(16)}`),
     });
     // Those that were destroyed hold nothing any more.
@@ -258,8 +268,6 @@ function verdictFor(client: Device, ask: (from: string) => P2pVerdict): P2pVerdi
 
 /** Making a pool of tables costs more than clearing one, and a search of many orders makes a machine for each. */
 function tableMemory(basePhys: PhysAddr, sizeBytes: number, used: TableMemory | null = null): TableMemory {
-  if (used?.basePhys !== basePhys || used.sizeBytes !== sizeBytes || used.liveTables > 0)
-    return createTableMemory({ basePhys, sizeBytes });
-  used.words.fill(0);
-  return used;
+  const buffer = used?.words.buffer as ArrayBuffer | undefined;
+  return createTableMemory({ basePhys, sizeBytes, ...(buffer?.byteLength === sizeBytes ? { buffer } : {}) });
 }

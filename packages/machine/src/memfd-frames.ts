@@ -16,7 +16,9 @@ const USED = 2;
 export class FramePool {
   readonly #memory: PhysicalMemory;
   readonly #base: number;
-  readonly #state: Uint8Array;
+  readonly #frames: number;
+  /** As far as frames were ever handed out: a range may have millions, and most machines use ten. */
+  #state = new Uint8Array(64);
   #live = 0;
 
   /** @throws RangeError for a range that does not begin with a page */
@@ -25,7 +27,7 @@ export class FramePool {
       throw new RangeError(`frames from ${hex(base)} on: begin at a multiple of ${PAGE_SIZE}`);
     this.#memory = memory;
     this.#base = base;
-    this.#state = new Uint8Array(Math.floor(sizeBytes / PAGE_SIZE));
+    this.#frames = Math.floor(sizeBytes / PAGE_SIZE);
   }
 
   /** Frames that are out, in base pages. */
@@ -56,6 +58,7 @@ export class FramePool {
   }
 
   #take(first: number, frames: number): PhysAddr {
+    this.#reach(first + frames);
     for (let frame = first; frame < first + frames; frame++) {
       // Who had it before must not be read by who has it now.
       if (this.#state[frame] === USED) this.#memory.write(this.#at(frame), new Uint8Array(PAGE_SIZE));
@@ -65,18 +68,25 @@ export class FramePool {
     return this.#at(first);
   }
 
+  #reach(end: number): void {
+    if (end <= this.#state.length) return;
+    const larger = new Uint8Array(Math.max(end, 2 * this.#state.length));
+    larger.set(this.#state);
+    this.#state = larger;
+  }
+
   #isFree(first: number, frames: number): boolean {
-    return first + frames <= this.#state.length && !this.#state.subarray(first, first + frames).includes(TAKEN);
+    return first + frames <= this.#frames && !this.#state.subarray(first, first + frames).includes(TAKEN);
   }
 
   *#scattered(): Generator<number> {
-    for (const odd of [0, 1]) for (let frame = odd; frame < this.#state.length; frame += 2) yield frame;
+    for (const odd of [0, 1]) for (let frame = odd; frame < this.#frames; frame += 2) yield frame;
   }
 
   *#aligned(sizeBytes: number): Generator<number> {
     const start = Math.ceil(this.#base / sizeBytes) * sizeBytes;
     const frames = sizeBytes / PAGE_SIZE;
-    for (let frame = (start - this.#base) / PAGE_SIZE; frame < this.#state.length; frame += frames) yield frame;
+    for (let frame = (start - this.#base) / PAGE_SIZE; frame < this.#frames; frame += frames) yield frame;
   }
 
   #at(frame: number): PhysAddr {

@@ -1,8 +1,9 @@
 /** Where the caches of the CPUs are in front of memory, the type in a table says who looks into them. */
-import { addr, type DmaAddr } from "@dma-buf/core";
+import { addr, type DmaAddr, type Gpa } from "@dma-buf/core";
 import type { MemoryType } from "@dma-buf/page-table";
 import { describe, expect, it } from "vitest";
 import { Cpu } from "./cpu.js";
+import { GuestVm } from "./guest.js";
 import { MachineDomain } from "./iommufd-domain.js";
 import { BAR, bytes, rig } from "./testing.js";
 
@@ -46,6 +47,18 @@ describe("a store that is in the cache", () => {
     }
     expect([machine.peek(BAR, 8), machine.memory.read(BAR, 8)]).toEqual([NEW, OLD]);
   });
+});
+
+it("a guest meets the caches where what it asks for and what the leaf says together are write-back", () => {
+  for (const [guestType, seen] of [
+    ["wb", NEW],
+    ["uc", OLD],
+  ] as const) {
+    const { machine, run } = world("wb");
+    const vm = new GuestVm(machine, "guest", false, { guestType });
+    vm.table.map(0x3000, BAR, 4096, { read: true, write: true, execute: false, cache: "wb" });
+    expect(run(vm.read(addr<Gpa>(0x3000), 8))).toMatchObject({ bytes: seen });
+  }
 });
 
 it("a device's write that snoops takes the line out of the caches; one that does not is hidden by it", () => {

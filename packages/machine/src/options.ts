@@ -45,6 +45,6 @@ export interface MachineOptions extends DmaPolicy {
   readonly coherent?: boolean;
   /** @defaultValue 256 tables, 1 MiB */
   readonly tablesMax?: number;
-  /** The page-table memory of a machine that is over, to be used again: it is cleared. Of another size or place it is not taken. */
+  /** The page-table memory of a machine that is over, to be used again: it is cleared. Of another size it is not taken. */
   readonly usedTables?: TableMemory | null;
 }

@@ -60,6 +60,12 @@ it.each([
   expect(r.machine.private.secretTo(vmPath("guest"), RAM)).toBeNull();
 });
 
+it("a machine check is a CPU's: a device that comes is refused", () => {
+  const r = rig();
+  r.machine.private.add({ ...page(BAR), strangers: "machine-check" });
+  expect(r.run(r.nic.read(dmaOf(BAR), 8))).toMatchObject({ kind: "fault", by: "the device" });
+});
+
 it("a trusted device is on the owner's path", () => {
   const r = rig();
   r.machine.private.add({ ...page(BAR), trusted: [r.nic.name] });

@@ -7,7 +7,7 @@ import { DmaBufError, hex, isPageAligned, type PhysAddr } from "@dma-buf/core";
 
 /**
  * What hardware does with who comes without the owner's trusted path: answers ones, and drops writes; refuses with an error;
- * raises a machine check, if a CPU comes; or does not look.
+ * raises a machine check if a CPU comes, and refuses a device; or does not look.
  */
 export type Strangers = "ones" | "rejected" | "machine-check" | "let-through";
 

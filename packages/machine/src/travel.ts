@@ -42,6 +42,7 @@ export class Travel {
   *send(request: Request): Op<Delivery> {
     const { functions, ways, topology, unit } = this.#parts;
     const { fn, address, access } = request;
+    ways.begin();
     const wire = spacesOf(topology, fn, unit.attachedTo(fn));
     const issued = { step: ways.trace.scheduler.steps, address, wire };
     const silence = functions.silence(fn);
@@ -144,7 +145,7 @@ export class Travel {
   *#below(end: Exclude<RouteEnd, { kind: "root-complex" }>, fn: PciFunction): Op<Delivery> {
     if (end.kind === "function") return yield* this.#parts.fabric.arrive({ ...end, kind: "bar" }, fn.address, fn);
     const what = end.kind === "completer-abort" ? "ACS violation" : "unsupported request";
-    return { kind: "lost", reason: `${what} at ${end.at}: ${end.reason}`, answer: end.kind };
+    return { kind: "lost", reason: `${what} at ${end.at}: ${end.reason}`, answer: end.kind, at: end.at };
   }
 
   /** A write is a message to a CPU, and no memory changes; a read is answered by nobody. */

@@ -1,5 +1,6 @@
 import { addr, type DmaAddr, type Gpa, Scheduler, Trace } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
+import { Cpu } from "./cpu.js";
 import { GuestVm } from "./guest.js";
 import { BAR, bytes, dmaOf, rig } from "./testing.js";
 
@@ -61,6 +62,17 @@ describe("the way of an access", () => {
     };
     run(both());
     expect(machine.ways.ended.map((way) => way.hops.length)).toEqual([2, 2]);
+  });
+
+  it("of a device has nothing of what a CPU of the same task did not find", () => {
+    const { machine, nic, run } = rig();
+    const cpu = new Cpu(machine, "CPU 0");
+    const both = function* () {
+      expect((yield* cpu.read(0x1000, 8)).kind).toBe("page-fault");
+      yield* nic.write(dmaOf(BAR), bytes(1));
+    };
+    run(both());
+    expect(machine.ways.ended.map((way) => way.lookups)).toEqual([[]]);
   });
 
   it("is not kept where the trace keeps nothing", () => {

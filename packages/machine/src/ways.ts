@@ -35,6 +35,11 @@ export class Ways {
     this.trace = trace;
   }
 
+  /** A device's access begins: what this task looked up in vain before is no part of it. */
+  begin(): void {
+    this.#open.delete(this.trace.scheduler.current);
+  }
+
   hop(hop: Hop): void {
     this.trace.emit("route", () => `${hop.at}: ${hop.action}`);
     if (this.trace.enabled) this.#passed.hops.push(hop);

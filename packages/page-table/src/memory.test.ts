@@ -81,6 +81,19 @@ it("tables in a row are aligned in memory, and their number is a power of two", 
   expect(memory.liveTables).toBe(21);
 });
 
+it("a pool can have the memory of another, which is cleared, and must be as large", () => {
+  const before = pool(4);
+  before.words.fill(-1);
+  const buffer = before.words.buffer as ArrayBuffer;
+  const memory = createTableMemory({ basePhys: phys(0x3000), sizeBytes: 4 * 4096, buffer });
+  expect([memory.words.buffer === buffer, memory.words.every((word) => word === 0), memory.liveTables]).toEqual([
+    true,
+    true,
+    0,
+  ]);
+  expect(() => createTableMemory({ basePhys: phys(0x3000), sizeBytes: 8 * 4096, buffer })).toThrow("needs as many");
+});
+
 it("the n-th allocation fails, once, and says that it was told to", () => {
   const memory = failNth(pool(8), 2);
   expect(memory.allocTable()).toBe(0x10_0000);

@@ -10,6 +10,8 @@ export interface TableMemoryOptions {
   readonly basePhys: PhysAddr;
   /** A multiple of 4096, at most 4 GiB. Untouched memory costs nothing. */
   readonly sizeBytes: number;
+  /** Of as many bytes, from a pool that nobody uses any more: it is cleared. @defaultValue a new one */
+  readonly buffer?: ArrayBuffer;
 }
 
 const SIZE_BYTES_MAX = 2 ** 32;
@@ -24,13 +26,16 @@ const TABLE_WORDS = 1024;
  * memory.allocTable(); // 0x1000_0000
  * memory.liveTables; // 1
  */
-export function createTableMemory({ basePhys, sizeBytes }: TableMemoryOptions): TableMemory {
+export function createTableMemory({ basePhys, sizeBytes, buffer }: TableMemoryOptions): TableMemory {
   if (!Number.isSafeInteger(basePhys) || basePhys < 0)
     throw new RangeError(`basePhys ${basePhys} is no address: give a whole number from 0 to 2^53 - 1`);
   if (basePhys % TABLE_BYTES !== 0) throw new RangeError(`basePhys ${hex(basePhys)} is no multiple of 4096: align it`);
   if (!(sizeBytes > 0 && sizeBytes % TABLE_BYTES === 0 && sizeBytes <= SIZE_BYTES_MAX))
     throw new RangeError(`sizeBytes ${sizeBytes}: a pool has a multiple of 4096 bytes, at most 2^32`);
-  return new Pool(basePhys, sizeBytes);
+  if (buffer && buffer.byteLength !== sizeBytes)
+    throw new RangeError(`buffer has ${buffer.byteLength} bytes: a pool of ${sizeBytes} needs as many`);
+  if (buffer) new Float64Array(buffer).fill(0);
+  return new Pool(basePhys, buffer ?? new ArrayBuffer(sizeBytes));
 }
 
 /**
@@ -70,13 +75,12 @@ class Pool implements TableMemory {
   /** No word below this one has a free table. */
   #lowest = 0;
 
-  constructor(basePhys: PhysAddr, sizeBytes: number) {
-    const buffer = new ArrayBuffer(sizeBytes);
+  constructor(basePhys: PhysAddr, buffer: ArrayBuffer) {
     this.basePhys = basePhys;
-    this.sizeBytes = sizeBytes;
+    this.sizeBytes = buffer.byteLength;
     this.words = new Int32Array(buffer);
     this.doubles = new Float64Array(buffer);
-    this.#tables = sizeBytes / TABLE_BYTES;
+    this.#tables = buffer.byteLength / TABLE_BYTES;
     this.#out = new Int32Array(Math.ceil(this.#tables / 32));
   }
 

@@ -24,6 +24,8 @@ function domainText(domain: number): string {
 export class Buses {
   readonly #byAddress: ReadonlyMap<string, PciFunction>;
   readonly #parents: ReadonlyMap<string, string>;
+  /** Of each function, spelled once: every hop of a request asks. */
+  readonly #busOf: ReadonlyMap<string, string>;
 
   constructor(functions: readonly PciFunction[]) {
     this.#byAddress = new Map(functions.map((fn) => [fn.address, fn]));
@@ -32,17 +34,22 @@ export class Buses {
         f.bridge?.secondary ? [[busKey(f.address, f.bridge.secondary), busKey(f.address)]] : [],
       ),
     );
+    this.#busOf = new Map(functions.map(({ address }) => [address, this.#spelled(address)]));
   }
 
   /** A VF's number may be on another bus, to which no bridge leads: it is where its PF is. */
   busOf(address: string): string {
-    const physfn = this.#byAddress.get(address)?.physfn ?? "";
-    return busKey(this.#byAddress.has(physfn) ? physfn : address);
+    return this.#busOf.get(address) ?? this.#spelled(address);
   }
 
   rootOf(address: string): string {
     let bus = this.busOf(address);
     for (let up = this.#parents.get(bus); up !== undefined; up = this.#parents.get(bus)) bus = up;
     return bus;
+  }
+
+  #spelled(address: string): string {
+    const physfn = this.#byAddress.get(address)?.physfn ?? "";
+    return busKey(this.#byAddress.has(physfn) ? physfn : address);
   }
 }

@@ -30,6 +30,9 @@ it("a virtual function of its first importer, inside one device", () => {
     return [hops.length, end];
   });
   const there = expect.objectContaining({ kind: "function", fn: vf });
+  const [pf, other] = importers.map((address) => topology.get(address));
+  const toPf = route(topology, other as typeof vf, addr<BusAddr>(pf?.bars[0]?.base ?? 0));
+  expect(toPf.end).toMatchObject({ kind: "function", fn: pf });
   expect(ends).toEqual([
     [1, there],
     [expect.any(Number), there],

@@ -1,17 +1,18 @@
 /** `dma-buf compare`: scenarios under contracts, shown, filtered, written to a file. */
-import { BASES, BLAMES, collect, type Collected, type Comparison, VERDICTS } from "@dma-buf/compare";
+import { BASES, BLAMES, collect, type Comparison, VERDICTS } from "@dma-buf/compare";
 import { columnNamed } from "../columns.js";
 import { filtered, type Filter, filterText } from "../comparison/filter.js";
 import { renderComparison } from "../comparison/render.js";
-import { contractWords, isModule, modulePath } from "../contract-words.js";
+import { contractWords, isModule, modulePath, namedWords } from "../contract-words.js";
 import { InputError } from "../errors.js";
 import { play } from "../playing.js";
-import { type ReportKind, reportKind, reportText, writeReport } from "../report-file.js";
-import { asComparison, gatherSeries } from "../series/gather.js";
+import { type ForPage, type ReportKind, reportKind, reportText, writeReport } from "../report-file.js";
+import { asComparison, gatherSeries, proposalOf } from "../series/gather.js";
 import { isUnexpected } from "../verdict.js";
 import { details, list, listOf, pair } from "../words.js";
 import type { Cli } from "./cli.js";
-import { addPlayOptions, type PlayOptions, requestOf, worldOf } from "./options.js";
+import { explainCommand } from "./explain-command.js";
+import { addPlayOptions, type PlayOptions, requestOf, tracedOptions } from "./options.js";
 
 export interface CompareOptions extends PlayOptions {
   readonly scenario?: readonly string[];
@@ -59,8 +60,8 @@ export function addCompareCommand(cli: Cli): void {
 async function runCompare(options: CompareOptions, cli: Cli): Promise<void> {
   const began = cli.io.now();
   const kind = checked(options);
-  const series = isSeries(options) ? await gatherSeries(options, cli) : null;
-  const collected = kind === ".html" ? await collectOf(options) : null;
+  const series = isSeries(options) && kind !== ".html" ? await gatherSeries(options, cli) : null;
+  const collected = kind === ".html" ? await collectOf(options, cli) : null;
   const played = series ? asComparison(series) : (collected?.comparison ?? (await playOf(options, cli)));
   const filter = filterOf(options, played);
   const shown = filtered(played, filter);
@@ -87,6 +88,7 @@ function checked(options: CompareOptions): ReportKind | null {
   const { report, changedOnly } = options;
   if (changedOnly && !isSeries(options))
     throw new InputError("--changed-only: changed against what? Add --base CONTRACT, or --since MODULE");
+  if (isSeries(options)) proposalOf(options);
   if (report === undefined) return null;
   const kind = reportKind(report);
   if (kind === ".txt" && !isSeries(options))
@@ -96,18 +98,21 @@ function checked(options: CompareOptions): ReportKind | null {
   return kind;
 }
 
-/** With the trace of every cell, which a page shows. */
-async function collectOf(options: CompareOptions): Promise<Collected> {
-  const against = options.since ?? options.base;
-  const words = against === undefined ? (options.contract ?? options.differ) : [against, ...(options.contract ?? [])];
-  const { ids, modules } = contractWords(words);
+/** With the trace of every cell, which a page shows. What may not come back is played first where it can be stopped. */
+async function collectOf(options: CompareOptions, cli: Cli): Promise<ForPage> {
+  const { ids, modules } = isSeries(options)
+    ? namedWords(Object.values(proposalOf(options)))
+    : contractWords(options.contract ?? options.differ);
   const columns = await Promise.all(modules.map(columnNamed));
-  return collect({
-    ...worldOf(options),
-    ...(options.scenario ? { scenarios: options.scenario } : {}),
-    contracts: [...ids, ...columns.map((c) => c.contract.id)],
-    columns,
-  });
+  const own = columns.map((c) => c.contract.id);
+  const scenarios = options.scenario ? { scenarios: options.scenario } : {};
+  const hasGuests = options.exporter !== undefined || options.importer !== undefined || modules.length > 0;
+  const request = { ...requestOf(options), ...scenarios, contracts: ids, contractModules: modules };
+  const seen = hasGuests ? (await play(request, cli.io)).results : [];
+  const traced = await tracedOptions(options);
+  const collected = collect({ ...traced, ...scenarios, contracts: [...ids, ...own], columns }, seen);
+  const explain = explainCommand(options, new Map(own.map((id, i) => [id, modules[i] as string])));
+  return { ...collected, explain };
 }
 
 function playOf(options: CompareOptions, cli: Cli): Promise<Comparison> {

@@ -7,9 +7,9 @@ import { renderExplanation } from "../explanation.js";
 import { checkTraceFile, writeTrace } from "../report-file.js";
 import { renderVersus } from "../versus.js";
 import type { Cli } from "./cli.js";
-import { addWorldOptions, type WorldOptions, worldOf } from "./options.js";
+import { addPlayOptions, type PlayOptions, tracedOptions } from "./options.js";
 
-interface Options extends WorldOptions {
+interface Options extends PlayOptions {
   readonly contract: string;
   readonly versus?: string;
   readonly posted?: boolean;
@@ -18,7 +18,7 @@ interface Options extends WorldOptions {
 }
 
 export function addExplainCommand(cli: Cli): void {
-  addWorldOptions(cli.command("explain", "show what happened in one cell, in order"))
+  addPlayOptions(cli.command("explain", "show what happened in one cell, in order"))
     .argument("<scenario>", "its id")
     .requiredOption("--contract <id>", "under which contract: an id, or a module of yours")
     .option("--versus <id>", "and under which other one: show the first step at which the two part")
@@ -33,7 +33,7 @@ async function one(cli: Cli, scenario: string, options: Options): Promise<void> 
   if (options.trace !== undefined) checkTraceFile(options.trace);
   const column = await columnNamed(options.contract);
   const found = explain({
-    ...worldOf(options),
+    ...(await tracedOptions(options)),
     ...(isModule(options.contract) ? { columns: [column] } : {}),
     scenario,
     contract: column.contract.id,
@@ -53,7 +53,7 @@ async function two(cli: Cli, scenario: string, options: Options, other: string):
   const [first, second] = [await columnNamed(options.contract), await columnNamed(other)];
   const own = [options.contract, other].flatMap((word, i) => (isModule(word) ? [i === 0 ? first : second] : []));
   const found = versus({
-    ...worldOf(options),
+    ...(await tracedOptions(options)),
     columns: own,
     scenario,
     contract: first.contract.id,

@@ -1,37 +1,28 @@
 /** Options that several commands have, and what they come to. */
-import { type CompareOptions, type CompareRequest, readScenarios } from "@dma-buf/compare";
+import { type CompareOptions, type CompareRequest, loadModules, readScenarios } from "@dma-buf/compare";
 import type { Command } from "commander";
 import { readMachine } from "../input.js";
-
 import { list, orders } from "../words.js";
 import { CAPTURE } from "./host.js";
 
-export interface WorldOptions {
+export interface PlayOptions {
   readonly machine?: string;
   readonly scenarios?: readonly string[];
-}
-
-export interface PlayOptions extends WorldOptions {
   readonly exporter?: readonly string[];
   readonly importer?: readonly string[];
   readonly orders?: "default" | "all" | number;
 }
 
-/** The machine, and whose scenarios. */
-export function addWorldOptions(command: Command): Command {
+/** The machine, whose scenarios, who plays, and how hard to try. */
+export function addPlayOptions(command: Command): Command {
   return command
     .option("--machine <file>", `${CAPTURE}; without it, a captured laptop`)
-    .option("--scenarios <dir>", "scenarios of yours instead of ours: a directory of *.yaml", list);
-}
-
-/** Those, who plays, and how hard to try. */
-export function addPlayOptions(command: Command): Command {
-  return addWorldOptions(command)
+    .option("--scenarios <dir>", "scenarios of yours instead of ours: a directory of *.yaml", list)
     .option("--exporter <module>", "a package of yours in place of ours", list)
     .option("--importer <module>", "a package of yours in place of ours", list)
     .option(
       "--orders <n>",
-      "orders of a race to try: all of them, a number, or default: those with at most 2 preemptions",
+      "orders of a race to try: all of them, a number, or default: those with at most one preemption",
       orders,
     );
 }
@@ -46,8 +37,15 @@ export function requestOf({ machine, scenarios, exporter, importer, orders: trie
   };
 }
 
-/** The same for one cell, which is run here. */
-export function worldOf({ machine, scenarios }: WorldOptions): Pick<CompareOptions, "capture" | "catalogue"> {
+/** The same for what is run here, to be traced. @throws UsageError for a module with a mistake */
+export async function tracedOptions(options: PlayOptions): Promise<CompareOptions> {
+  const { machine, scenarios, exporter = [], importer = [], orders: tried } = options;
   const catalogue = scenarios?.flatMap((dir) => readScenarios(dir));
-  return { capture: readMachine(machine), ...(catalogue ? { catalogue } : {}) };
+  const { guests } = await loadModules({ exporterModules: exporter, importerModules: importer });
+  return {
+    capture: readMachine(machine),
+    ...(catalogue ? { catalogue } : {}),
+    ...(guests.length > 0 ? { guests } : {}),
+    ...(tried === undefined ? {} : { orders: tried }),
+  };
 }

@@ -120,7 +120,7 @@ it("a cell says what is not as expected, contested, unknown, and how many orders
     "if not (it forwards: unknown): CORRUPT",
     "blame: exporter; basis: posted",
     "as posted: REFUSED EOPNOTSUPP@attach",
-    "1 of 5 cells are NOT as expected: S1 a.",
+    "NOT as expected: 1 of 5 cells: S1 a.",
     "! not as expected",
   ])
     expect(text).toMatch(words);

@@ -61,9 +61,13 @@ function meanings(results: readonly Result[]): string {
 }
 
 function expectedText(results: readonly Result[]): string {
-  const contested = results.filter((r) => r.contested !== undefined);
   const odd = results.filter(isUnexpected).map((r) => `${r.scenario} ${r.contract}`);
-  const but = contested.length === 0 ? "" : `, ${contested.length} of them contested: docs/contested.md says why`;
-  if (odd.length === 0) return `All ${results.length} cells are as expected${but}.`;
-  return `${odd.length} of ${results.length} cells are NOT as expected: ${someOf(odd, 12)}.`;
+  const contested = results.filter((r) => !r.asExpected && r.contested !== undefined).length;
+  const all = `${results.length} ${results.length === 1 ? "cell" : "cells"}`;
+  const but =
+    contested === 0 ? "" : ` ${contested} ${contested === 1 ? "is" : "are"} contested: docs/contested.md says why.`;
+  if (odd.length > 0) return `NOT as expected: ${odd.length} of ${all}: ${someOf(odd, 12)}.${but}`;
+  return contested === 0
+    ? `As expected: all of ${all}.`
+    : `As expected: ${results.length - contested} of ${all}.${but}`;
 }

@@ -30,19 +30,29 @@ export function sentences(text: string): string[] {
 }
 
 /** An entry of a list: a label of `width` columns, and the text beside it. */
-export function entry(label: string, width: number, text: string): string[] {
-  return beside(`  ${label.padEnd(width)} `, ascii(text), COLUMNS);
+export function entry(label: string, width: number, text: string): Told {
+  return { lines: beside(`  ${label.padEnd(width)} `, ascii(text), COLUMNS), count: 1 };
 }
 
-/** As many entries as go into `linesMax`, and how many there are besides. */
-export function cut(entries: readonly (readonly string[])[], linesMax: number): string[] {
-  if (entries.flat().length <= linesMax) return entries.flat();
+/** What a list tells in some lines, and of how many things. */
+export interface Told {
+  readonly lines: readonly string[];
+  readonly count: number;
+}
+
+/** As many entries as go into `linesMax`, and how many things there are besides. */
+export function cut(entries: readonly Told[], linesMax: number): string[] {
+  if (linesOf(entries).length <= linesMax) return linesOf(entries);
   const kept: string[] = [];
-  let count = 0;
-  for (const lines of entries) {
+  let left = entries.reduce((sum, { count }) => sum + count, 0);
+  for (const { lines, count } of entries) {
     if (kept.length + lines.length > linesMax - 1) break;
     kept.push(...lines);
-    count++;
+    left -= count;
   }
-  return [...kept, `  ... and ${entries.length - count} more`];
+  return [...kept, `  ... and ${left} more`];
+}
+
+export function linesOf(entries: readonly Told[]): string[] {
+  return entries.flatMap(({ lines }) => lines);
 }

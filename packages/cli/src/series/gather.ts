@@ -3,15 +3,17 @@ import { type Column, type Comparison, explain } from "@dma-buf/compare";
 import { columnNamed } from "../columns.js";
 import type { CompareOptions } from "../commands/compare.js";
 import type { Cli } from "../commands/cli.js";
-import { requestOf, worldOf } from "../commands/options.js";
+import { requestOf, tracedOptions } from "../commands/options.js";
 import { isModule, modulePath } from "../contract-words.js";
 import { InputError } from "../errors.js";
 import { play } from "../playing.js";
 import type { Series, Side } from "./report.js";
 
-/** @throws InputError where it is not one proposal against another contract */
-export async function gatherSeries(options: CompareOptions, cli: Cli): Promise<Series> {
-  const { base, since, contract: [own, ...more] = [] } = options;
+/** What is set against what, as it was typed. @throws InputError where it is not one proposal against another contract */
+export function proposalOf({ base, since, contract: [own, ...more] = [] }: CompareOptions): {
+  readonly against: string;
+  readonly own: string;
+} {
   const against = since ?? base;
   if (own === undefined || more.length > 0)
     throw new InputError(
@@ -19,9 +21,16 @@ export async function gatherSeries(options: CompareOptions, cli: Cli): Promise<S
     );
   if (against === undefined || against === own)
     throw new InputError(`${own} against itself changes nothing: name another contract with --base`);
+  return { against, own };
+}
+
+export async function gatherSeries(options: CompareOptions, cli: Cli): Promise<Series> {
+  const { base, since } = options;
+  const { against, own } = proposalOf(options);
   const before = await sideOf(against, options, cli);
   const after = await sideOf(own, options, cli);
   const column = after.column;
+  const traced = await tracedOptions(options);
   return {
     before,
     after,
@@ -31,7 +40,7 @@ export async function gatherSeries(options: CompareOptions, cli: Cli): Promise<S
     argv: cli.argv,
     explain: (scenario) =>
       explain({
-        ...worldOf(options),
+        ...traced,
         ...(isModule(own) ? { columns: [column] } : {}),
         scenario,
         contract: column.contract.id,

@@ -1,5 +1,6 @@
 /** Cells that end otherwise under a proposal than before. */
 import { badness, type Result } from "@dma-buf/compare";
+import { groupBy } from "../group.js";
 import { verdictText } from "../verdict.js";
 
 export interface Move {
@@ -7,7 +8,7 @@ export interface Move {
   readonly after: Result;
 }
 
-/** Worst first, the contract's doing before others'; what somebody breaks on purpose after all of them. */
+/** Worst first, then what is better, then what is neither; what somebody breaks on purpose after all of them. */
 export function movesBetween(before: readonly Result[], after: readonly Result[]): Move[] {
   const was = new Map(before.map((result) => [result.scenario, result]));
   return after
@@ -15,7 +16,15 @@ export function movesBetween(before: readonly Result[], after: readonly Result[]
       const old = was.get(result.scenario);
       return old && hasMoved(old, result) ? [{ before: old, after: result }] : [];
     })
-    .toSorted((a, b) => hasFault(a) - hasFault(b) || worsening(b) - worsening(a) || byOther(a) - byOther(b));
+    .toSorted(
+      (a, b) =>
+        hasFault(a) - hasFault(b) || rank(a) - rank(b) || worsening(b) - worsening(a) || byOther(a) - byOther(b),
+    );
+}
+
+function rank(move: Move): number {
+  const by = worsening(move);
+  return by > 0 ? 0 : by < 0 ? 1 : 2;
 }
 
 function hasFault({ after }: Move): number {
@@ -36,8 +45,23 @@ export function worsening({ before, after }: Move): number {
   return badness(after.conforming) - badness(before.conforming);
 }
 
-export function moveText({ before, after }: Move): string {
+export function moveText(move: Move): string {
+  return `${arrowText(move)}: ${move.after.title}`;
+}
+
+/** Cells that move alike, in a line: `REFUSED EINVAL@attach -> OK`. What is not worse stands by how many there are. */
+export function movesAlike(moves: readonly Move[]): { readonly text: string; readonly scenarios: readonly string[] }[] {
+  return [...groupBy(moves, arrowText)]
+    .toSorted(([, a], [, b]) => {
+      const [first, second] = [a[0] as Move, b[0] as Move];
+      const isOrdered = hasFault(first) === hasFault(second) && rank(first) === rank(second) && rank(first) > 0;
+      return isOrdered ? b.length - a.length : moves.indexOf(first) - moves.indexOf(second);
+    })
+    .map(([text, own]) => ({ text, scenarios: own.map((m) => m.after.scenario) }));
+}
+
+function arrowText({ before, after }: Move): string {
   const blame = after.conforming.verdict === "OK" || after.blame === "none" ? "" : `, by the ${after.blame}`;
   const fault = after.fault === null ? "" : " (a fault on purpose)";
-  return `${verdictText(before.conforming)} -> ${verdictText(after.conforming)}${blame}${fault}: ${after.title}`;
+  return `${verdictText(before.conforming)} -> ${verdictText(after.conforming)}${blame}${fault}`;
 }

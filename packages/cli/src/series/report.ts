@@ -3,16 +3,18 @@ import type { Explanation, Result } from "@dma-buf/compare";
 import type { Contract } from "@dma-buf/core";
 import { ordersText } from "../comparison/cell-lines.js";
 import { shortTrace } from "../short-trace.js";
-import { beside } from "../text.js";
+import { beside, hanging, someOf } from "../text.js";
 import { verdictText } from "../verdict.js";
-import { ascii, COLUMNS, cut, entry, sentences } from "./ascii.js";
+import { ascii, COLUMNS, cut, entry, linesOf, sentences } from "./ascii.js";
 import { footLines } from "./foot.js";
-import { type Move, movesBetween, moveText, worsening } from "./moves.js";
+import { type Move, movesAlike, movesBetween, moveText, worsening } from "./moves.js";
 import { ruleChanges } from "./rules.js";
 
 const LINES = 60;
-const TRACE_EVENTS = 10;
+const TRACE_EVENTS = 9;
 const RULE_LINES = 4;
+/** Of a group, so that the others have room: what fits into two lines. */
+const IDS = 12;
 
 /** A contract, and its cell of every scenario. */
 export interface Side {
@@ -42,10 +44,16 @@ export function seriesReport(series: Series): string {
   const foot = footLines(series, moves);
   const rules = ruleChanges(before.contract, after.contract).map(({ kind, text }) => entry(kind, 6, text));
   const cells = moves.map((move) => entry(move.after.scenario, 5, moveText(move)));
+  const alike = movesAlike(moves).map(({ text, scenarios }) => ({
+    lines: hanging(ascii(`${text}: ${someOf(scenarios, IDS).replaceAll(",", "")}`), COLUMNS - 2, 4).map(
+      (line) => `  ${line}`,
+    ),
+    count: scenarios.length,
+  }));
   const heading = cellsHeading(moves, after.results);
   // The heading of the rules, and a line before each of four parts.
   const left = LINES - head.length - heading.length - trace.length - foot.length - 5;
-  const [rulesMax, cellsMax] = shared(left, rules.flat().length, cells.flat().length);
+  const [rulesMax, cellsMax] = shared(left, linesOf(rules).length, [linesOf(cells).length, linesOf(alike).length]);
   const lines = [
     ...head,
     "",
@@ -53,7 +61,7 @@ export function seriesReport(series: Series): string {
     ...cut(rules, rulesMax),
     "",
     ...heading,
-    ...cut(cells.flat().length > cellsMax ? moves.map(moveLine) : cells, cellsMax),
+    ...cut(linesOf(cells).length > cellsMax ? alike : cells, cellsMax),
     ...(trace.length > 0 ? ["", ...trace] : []),
     "",
     ...foot,
@@ -61,12 +69,16 @@ export function seriesReport(series: Series): string {
   return `${lines.map((line) => line.trimEnd()).join("\n")}\n`;
 }
 
-/** What two lists get of the lines that are there: half each, and what one leaves goes to the other. */
-function shared(lines: number, first: number, second: number): [number, number] {
-  const half = Math.floor(lines / 2);
-  if (first <= half) return [first, lines - first];
-  if (second <= half) return [lines - second, second];
-  return [half, lines - half];
+/**
+ * What rules and cells get of the lines that are there: a third and the rest, and what one leaves goes to the other.
+ * @param cells how many they take with their titles, and how many without
+ */
+function shared(lines: number, rules: number, [long, short]: readonly [number, number]): [number, number] {
+  const third = Math.floor(lines / 3);
+  const cells = long <= lines - third ? long : short;
+  if (rules <= third) return [rules, lines - rules];
+  if (cells <= lines - third) return [lines - cells, cells];
+  return [third, lines - third];
 }
 
 function headLines({ before, after, base, version }: Series, moves: readonly Move[]): string[] {
@@ -89,21 +101,21 @@ function againstBase(base: Side, before: Side, after: Side, moves: readonly Move
   return `Against ${base.contract.id}, the revision before moves ${moved(before)} cells and this one ${moved(after)}; ${moves.length} differ between the two.`;
 }
 
-/** Where there are many, a line each says more than the titles of a few. */
-function moveLine(move: Move): string[] {
-  return [clipped(`  ${move.after.scenario.padEnd(5)} ${moveText(move)}`)];
-}
-
+/** Better and worse are told of what somebody breaks on purpose as well, and apart. */
 function cellsHeading(moves: readonly Move[], results: readonly Result[]): string[] {
   const fair = moves.filter(({ after }) => after.fault === null);
-  const worse = fair.filter((move) => worsening(move) > 0);
-  const better = fair.filter((move) => worsening(move) < 0);
+  const faults = moves.filter(({ after }) => after.fault !== null);
+  const all = results.filter((r) => r.fault === null).length;
+  const apart = faults.length > 0 ? `. With a fault on purpose ${faults.length}, ${waysText(faults)}` : "";
+  return sentences(`Cells that move: ${fair.length} of ${all}, ${waysText(fair)}${apart}`);
+}
+
+function waysText(moves: readonly Move[]): string {
+  const better = moves.filter((move) => worsening(move) < 0).length;
+  const worse = moves.filter((move) => worsening(move) > 0);
   const own = worse.filter(({ after }) => after.blame === "contract").length;
-  const faults = moves.length - fair.length;
-  const text =
-    `Cells that move: ${fair.length} of ${results.filter((r) => r.fault === null).length}; ${better.length} better, ` +
-    `${worse.length} worse (${own} by the contract)${faults > 0 ? `; ${faults} more with a fault on purpose` : ""}`;
-  return sentences(text);
+  const other = moves.length - better - worse.length;
+  return `${better} better, ${worse.length} worse (${own} by the contract)${other > 0 ? `, ${other} neither` : ""}`;
 }
 
 /** The move that is worst by the contract, or else at all; nothing where nothing got worse. */
@@ -122,7 +134,7 @@ function traceLines(moves: readonly Move[], { explain }: Series): string[] {
   const orders = ordersText(result);
   return [
     ...sentences(
-      `The worst, ${result.scenario}: ${verdictText(result.conforming)}${orders ? ` (${orders})` : ""}. ${result.rule.text}`,
+      `The worst, ${result.scenario}, "${result.title}": ${verdictText(result.conforming)}${orders ? ` (${orders})` : ""}. ${result.rule.text}`,
     ).slice(0, RULE_LINES),
     ...events.flatMap((e, i) => {
       const label = `  ${e.task.padEnd(task)} ${e.kind.padEnd(kind)} `;

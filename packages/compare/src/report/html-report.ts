@@ -20,6 +20,8 @@ export interface ReportInput extends Collected {
   readonly version: string;
   /** What makes it again. */
   readonly command: string;
+  /** What runs one cell again. @defaultValue `npx dma-buf explain`, with the scenario's and the contract's id */
+  readonly explain?: (result: Result) => string;
 }
 
 const SCRIPTS = ["filters.js", "grid.js", "panel.js"] as const;
@@ -76,10 +78,16 @@ function footer(): Markup {
   return html`<footer><p>Not modelled: CPU memory ordering, time, power, a device’s own firmware. Between two schedule points nothing else runs. A row’s rule and source are in its cell.</p></footer>`;
 }
 
-function chunksOf({ comparison, explanations, scenarios, references }: ReportInput): readonly Markup[] {
+function chunksOf({
+  comparison,
+  explanations,
+  scenarios,
+  references,
+  explain = byIds,
+}: ReportInput): readonly Markup[] {
   const runs = grouped(explanations, (e) => cellOf(e.result));
   const panelOf = (result: Result, asked: Asked): Markup =>
-    panel({ result, asked, runs: runs.get(cellOf(result)) ?? NO_RUNS, references });
+    panel({ result, asked, runs: runs.get(cellOf(result)) ?? NO_RUNS, references, command: explain(result) });
   return [...grouped(comparison.results, (r) => r.scenario)].map(([id, own]) => {
     const asked = scenarios.find((s) => s.id === id) as Asked;
     return chunk(
@@ -87,6 +95,10 @@ function chunksOf({ comparison, explanations, scenarios, references }: ReportInp
       own.map((result) => panelOf(result, asked)),
     );
   });
+}
+
+function byIds({ scenario, contract }: Result): string {
+  return `npx dma-buf explain ${scenario} --contract ${contract}`;
 }
 
 const NO_RUNS: readonly Explanation[] = [];

@@ -12,9 +12,11 @@ export interface PanelInput {
   readonly asked: Asked;
   readonly runs: readonly Explanation[];
   readonly references: References;
+  /** What runs the cell again. */
+  readonly command: string;
 }
 
-export function panel({ result, asked, runs, references }: PanelInput): Markup {
+export function panel({ result, asked, runs, references, command }: PanelInput): Markup {
   const { scenario, contract, title, exporter, importer, importerClass, binding } = result;
   const [conforming, posted] = (["conforming", "asPosted"] as const).map((run) => runs.find((r) => r.run === run));
   return html`<article data-c="${contract}">
@@ -24,8 +26,8 @@ export function panel({ result, asked, runs, references }: PanelInput): Markup {
 ${verdicts(result, references)}
 ${decided("What decided", result.rule)}
 ${expectation(result, references)}
-${conforming && runSection("The conforming run", conforming, true)}
-${posted && runSection("The run as posted", posted, !conforming)}
+${conforming && runSection("The conforming run", conforming, command, true)}
+${posted && runSection("The run as posted", posted, command, !conforming)}
 </article>`;
 }
 
@@ -46,7 +48,7 @@ ${unknown && html`<dt>unknown</dt><dd>assumed: ${unknown.assumed}. If not: ${ver
 function postedBy(ids: string, implementations: References["implementations"]): string {
   return ids
     .split("+")
-    .map((id) => implementations[id] ?? id)
+    .map((id) => (implementations[id] ?? id).replace(/\.$/, ""))
     .join(" + ");
 }
 

@@ -10,7 +10,8 @@ import { walkTable } from "./walk-table.js";
 /** Drawings a run: the last ones. */
 const ACCESSES_MAX = 24;
 
-export function runSection(title: string, explanation: Explanation, isOpen: boolean): Markup {
+/** @param command what runs the cell again, without `--posted` */
+export function runSection(title: string, explanation: Explanation, command: string, isOpen: boolean): Markup {
   const { evidence, trace } = explanation;
   return html`<details class="run"${isOpen && html` open`}><summary>${title}</summary>
 <h3>The path of the bytes</h3>
@@ -18,7 +19,7 @@ ${paths(evidence)}
 <h3>What happened, ${plural(trace.length, "event")}</h3>
 <div class="scroll" tabindex="0" role="region" aria-label="sequence diagram">${sequence(trace)}</div>
 <h3>Run it again</h3>
-${again(explanation)}</details>`;
+${again(explanation, command)}</details>`;
 }
 
 /** The last access decides, and is open. */
@@ -41,7 +42,7 @@ function hops({ hops: list }: AccessEvidence): Markup | null {
     : html`<ol class="hops">${list.map(({ at, action }) => html`<li><code>${at}</code> ${action}</li>`)}</ol>`;
 }
 
-function again({ result, run, replayToken }: Explanation): Markup {
-  const command = `npx dma-buf explain ${result.scenario} --contract ${result.contract}${run === "asPosted" ? " --posted" : ""}`;
-  return html`<pre class="cmd">${command}</pre><p>This order alone, in code: <code class="token">replay(${JSON.stringify(replayToken)})</code></p>`;
+function again({ run, replayToken }: Explanation, command: string): Markup {
+  const posted = run === "asPosted" ? " --posted" : "";
+  return html`<pre class="cmd">${command}${posted}</pre><p>This order alone, in code: <code class="token">replay(${JSON.stringify(replayToken)})</code></p>`;
 }

@@ -10,7 +10,7 @@ const LANE = 18;
 const AT = 11;
 /** How long a lane's name may be in the head, characters. */
 const NAME_MAX = 19;
-const HEAD = 96;
+const HEAD = 112;
 /** Of a trace that is too long to draw whole. */
 const [ROWS_FIRST, ROWS_LAST] = [120, 180];
 

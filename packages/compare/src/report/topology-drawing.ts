@@ -82,7 +82,7 @@ function box(
   const classes = ["node", onWay.has(address) && "on", plays && "plays"].filter(Boolean).join(" ");
   const bits = acs.length > 0 ? `ACS ${acs.join(" ")}` : "";
   const lines = [
-    address.replace(/^host bridge /, ""),
+    address.replace(/^(the )?host bridge (of )?/, ""),
     kind === "system" ? "" : (plays ?? kind.replace("-", " ")),
     short(bits),
   ];
@@ -96,5 +96,5 @@ function box(
 
 /** Bits as far as a node is wide. */
 function short(bits: string): string {
-  return bits.length > 23 ? `${bits.slice(0, 22)}…` : bits;
+  return bits.length > 21 ? `${bits.slice(0, 20)}…` : bits;
 }

@@ -10,8 +10,8 @@ const yesNo = v.optional(v.boolean("true or false"));
 export const modifierEntries = {
   /** ACS DirectTrans on every port: translated requests go the direct way. */
   acsDirectTranslated: yesNo,
-  /** How many bits of an address the IOMMU translates. */
-  aperture: v.optional(bits),
+  /** How many bits of an address the IOMMU translates: a table of 3, 4 or 5 levels. */
+  aperture: v.optional(v.pipe(bits, v.picklist([39, 48, 57], "39 bit, 48 bit or 57 bit"))),
   /** Where the exported BAR is for the CPU. */
   barAddress: v.optional(size),
   /** Do devices look into the CPUs' caches? */

@@ -63,6 +63,22 @@ describe("a scenario", () => {
 
   it.each([
     ["no YAML", changed("{ base: T1 }", "{ base: T1"), /^x\.yaml:6:1: the file: YAML: /],
+    ["an alias of nothing", changed("X01", "*x"), /^x\.yaml:1:1: the file: YAML: Unresolved alias/],
+    [
+      "two documents",
+      `${GOOD}---\n${GOOD}`,
+      /^x\.yaml:21:1: the file: YAML: Source contains multiple documents; [^:]*$/,
+    ],
+    [
+      "an actor called as a step begins",
+      changed("kind: nic", "kind: nic, name: race"),
+      /^x\.yaml:8:18: importers\.0\.name: race begins a step of its own: choose another name/,
+    ],
+    [
+      "a fault that breaks nobody's call",
+      `${GOOD}fault: { party: importer, what: lies, breaks: [umap] }\n`,
+      /^x\.yaml:21:48: fault\.breaks\.0: must be one of attach, .*, is "umap"/,
+    ],
     ["a field too many", changed("steps:", "stepps: []\nsteps:"), /^x\.yaml:9:1: stepps: there is no such field here/],
     ["a field too few", changed('title: "A BAR"\n', ""), /^x\.yaml:1:1: title: is missing/],
     ["another topology", changed("T1", "T9"), /^x\.yaml:5:13: topology\.base: must be one of T1, T2, T4, is "T9"/],
@@ -131,7 +147,11 @@ describe("a scenario", () => {
   it("is refused by a ScenarioError, whatever the text", () => {
     const lines = GOOD.split("\n");
     const cut = fc.tuple(fc.nat(lines.length - 1), fc.string()).map(([at, line]) => lines.with(at, line).join("\n"));
-    fc.assert(fc.property(fc.oneof(cut, fc.string()), (text) => expect(typeof mistake(text)).toBe("string")));
+    fc.assert(
+      fc.property(fc.oneof(cut, fc.string()), (text) => {
+        expect(typeof mistake(text)).toBe("string");
+      }),
+    );
   });
 });
 

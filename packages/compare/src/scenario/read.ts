@@ -7,6 +7,8 @@ import { type ScenarioFile, scenarioFile } from "./schema.js";
 import { type Path, SourceMap } from "./source-map.js";
 import { type Actions, StepReader } from "./steps.js";
 
+/** What a step may begin with besides an actor. */
+const OF_STEPS: readonly string[] = ["race", "answer"];
 const NOT_POSTED = { verdict: "NA" } as const;
 
 /** @throws ScenarioError with the line and the field of the first mistake */
@@ -15,6 +17,7 @@ export function readScenario(text: string, file: string): Scenario {
   const raw = check(source, [], scenarioFile, source.value);
   const exporter = actor(source, ["exporter"], raw.exporter, exporterKinds, "exporter");
   const importers = raw.importers.map((spec, i) => actor(source, ["importers", i], spec, importerKinds, spec.kind));
+  importers.forEach((spec, i) => checkNames(source, ["importers", i], spec, importers));
   const steps = new StepReader(source, actionsOf(source, exporter, importers));
   const { order = null, note } = raw;
   const fault = raw.fault ? faultOf(raw.fault) : null;
@@ -78,12 +81,33 @@ function actor(
   return { name: name ?? fallback, kind, ...(cls ? { class: cls } : {}), options: checked };
 }
 
+/** An option that names another importer names one that plays. */
+function checkNames(
+  source: SourceMap,
+  path: Path,
+  { kind, options }: ActorSpec,
+  importers: readonly ActorSpec[],
+): void {
+  for (const option of importerKinds[kind]?.namesImporter ?? []) {
+    const name = options[option];
+    if (typeof name === "string") needImporter(source, [...path, option], name, importers);
+  }
+}
+
+function needImporter(source: SourceMap, path: Path, name: string, importers: readonly ActorSpec[]): void {
+  const names = importers.map((spec) => spec.name);
+  if (names.includes(name)) return;
+  throw source.error(path, `there is no importer of that name: choose from ${names.join(", ")}`);
+}
+
 function actionsOf(source: SourceMap, exporter: ActorSpec, importers: readonly ActorSpec[]): Map<string, Actions> {
   const actors = new Map<string, Actions>([
     ["platform", platformActions],
     ["exporter", (exporterKinds[exporter.kind] as Kind).actions],
   ]);
   importers.forEach(({ name, kind }, i) => {
+    if (OF_STEPS.includes(name))
+      throw source.error(["importers", i, "name"], `${name} begins a step of its own: choose another name`);
     if (actors.has(name)) throw source.error(["importers", i], `two actors are called ${name}: give each a name`);
     actors.set(name, (importerKinds[kind] as Kind).actions);
   });
@@ -120,16 +144,14 @@ class ReadingReader {
     specs: readonly ActorSpec[],
     changes: NonNullable<ScenarioFile["readings"][number]["importers"]>,
   ): NonNullable<Reading["importers"]> {
-    const names = specs.map((spec) => spec.name);
-    const stranger = Object.keys(changes).find((name) => !names.includes(name));
-    if (stranger !== undefined)
-      throw this.#source.error(
-        [...path, stranger],
-        `there is no importer of that name: choose from ${names.join(", ")}`,
-      );
-    return Object.fromEntries(
-      specs.map((spec) => [spec.name, this.#options([...path, spec.name], importerKinds, spec, changes[spec.name])]),
-    );
+    for (const name of Object.keys(changes)) needImporter(this.#source, [...path, name], name, specs);
+    const changed = specs.map((spec) => {
+      const at = [...path, spec.name];
+      const options = this.#options(at, importerKinds, spec, changes[spec.name]);
+      checkNames(this.#source, at, { ...spec, options }, specs);
+      return [spec.name, options] as const;
+    });
+    return Object.fromEntries(changed);
   }
 
   #options(

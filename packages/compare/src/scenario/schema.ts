@@ -1,5 +1,6 @@
 /** What a scenario's file must look like. Steps, and the options of actors, are checked by the kinds that play them. */
 import * as v from "valibot";
+import { CALLS } from "../calls.js";
 import { BASES, BLAMES } from "../result.js";
 import { modifierEntries } from "./modifiers.js";
 import { parseVerdict, VERDICT_RULE } from "./verdict-text.js";
@@ -30,20 +31,27 @@ const cell = v.strictObject({
 
 const topology = v.strictObject({
   ...modifierEntries,
-    base: oneOf("T1", "T2", "T4"),
-    offset: v.optional(oneOf("zero", "nonzero"), "zero"),
-    acs: v.optional(oneOf("clear", "redirect"), "clear"),
-    forwards: v.optional(oneOf("yes", "no", "unknown"), "unknown"),
-    allowlisted: v.optional(oneOf("yes", "no"), "no"),
-    iommu: v.optional(oneOf("off", "identity", "translated"), "off"),
-    flush: v.optional(oneOf("strict", "lazy"), "strict"),
+  base: oneOf("T1", "T2", "T4"),
+  offset: v.optional(oneOf("zero", "nonzero"), "zero"),
+  acs: v.optional(oneOf("clear", "redirect"), "clear"),
+  forwards: v.optional(oneOf("yes", "no", "unknown"), "unknown"),
+  allowlisted: v.optional(oneOf("yes", "no"), "no"),
+  iommu: v.optional(oneOf("off", "identity", "translated"), "off"),
+  flush: v.optional(oneOf("strict", "lazy"), "strict"),
 });
 
 const options = v.record(v.string(), v.unknown());
 /** Read by `steps.ts`, which knows the actors. */
 const steps = v.array(v.unknown(), "a list of steps");
 
-const actor = v.objectWithRest({ kind: text, name: v.optional(text), class: v.optional(oneOf("zap", "fenced", "faulting", "pinned", "pinned-revocable", "static")) }, v.unknown());
+const actor = v.objectWithRest(
+  {
+    kind: text,
+    name: v.optional(text),
+    class: v.optional(oneOf("zap", "fenced", "faulting", "pinned", "pinned-revocable", "static")),
+  },
+  v.unknown(),
+);
 
 export const scenarioFile = v.strictObject({
   id: v.pipe(text, v.regex(/^[A-Za-z][\w-]*$/, "an id: a letter, then letters, digits, - or _")),
@@ -58,7 +66,9 @@ export const scenarioFile = v.strictObject({
     v.strictObject({
       party: oneOf("exporter", "importer"),
       what: text,
-      breaks: v.optional(v.array(text, "a list of calls, as in a contract's rows")),
+      breaks: v.optional(
+        v.array(v.picklist(CALLS, `one of ${CALLS.join(", ")}`), "a list of calls, as in a contract's rows"),
+      ),
     }),
   ),
   invariants: v.optional(v.array(v.pipe(text, v.regex(/^I([1-9]|10)$/, "an invariant, I1 to I10"))), []),

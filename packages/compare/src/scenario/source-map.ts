@@ -17,8 +17,17 @@ export class SourceMap {
     this.#file = file;
     this.#document = parseDocument(text, { lineCounter: this.#lines });
     const [error] = this.#document.errors;
-    if (error) throw new ScenarioError(this.#at(error.pos[0]), "", `YAML: ${error.message.split("\n")[0]}`);
-    this.value = this.#document.toJS();
+    if (error) throw new ScenarioError(this.#at(error.pos[0]), "", `YAML: ${withoutPlace(error.message)}`);
+    this.value = this.#resolved();
+  }
+
+  /** An alias of nothing, or of too much, is found only here. */
+  #resolved(): unknown {
+    try {
+      return this.#document.toJS();
+    } catch (error) {
+      throw new ScenarioError(this.#at(0), "", `YAML: ${withoutPlace((error as Error).message)}`);
+    }
   }
 
   /** Where `path` stands; where it is missing, what it should be in. */
@@ -51,4 +60,8 @@ export class SourceMap {
     const { line, col } = this.#lines.linePos(offset);
     return { file: this.#file, line: Math.max(line, 1), column: Math.max(col, 1) };
   }
+}
+
+function withoutPlace(message: string): string {
+  return message.split("\n")[0]?.replace(/ at line \d+, column \d+:$/, "") ?? message;
 }

@@ -2,7 +2,17 @@
 import { ERRNO, type ErrnoName, type Stage } from "@dma-buf/core";
 import { type Verdict, type VerdictKind, VERDICTS } from "../result.js";
 
-const STAGES: readonly Stage[] = ["export", "attach", "pin", "map", "query", "mmap", "memslot", "vcpu-run", "guest"];
+export const STAGES: readonly Stage[] = [
+  "export",
+  "attach",
+  "pin",
+  "map",
+  "query",
+  "mmap",
+  "memslot",
+  "vcpu-run",
+  "guest",
+];
 
 /** `null`: it is none. */
 export function parseVerdict(text: string): Verdict | null {

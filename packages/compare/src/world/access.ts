@@ -1,9 +1,12 @@
 /** Reads and writes of whoever imports, held against the bytes of the buffer. */
-import type { AccessResult, DmaBufError, Op } from "@dma-buf/core";
+import { type AccessResult, type DmaBufError, type Op, PAGE_SIZE } from "@dma-buf/core";
 import * as v from "valibot";
 import { size } from "../scenario/size.js";
 import type { Acts } from "./actor.js";
 import type { Stage } from "./stage.js";
+
+/** What begins with the first page and must not leave it: the next may lie elsewhere. */
+export const inOnePage = v.pipe(size, v.maxValue(PAGE_SIZE, "at most a page, 4 KiB"));
 
 const where = { offset: v.optional(size, 0), bytes: v.optional(size, 64) };
 /** An access of `bytes` bytes at `offset` of the buffer that was imported. */
@@ -26,7 +29,9 @@ export interface Accessor {
 }
 
 /** How an access ended: as the machine says, or stopped by the importer's device itself, with what refused it, if anybody did. */
-export type Ended = AccessResult | { readonly kind: "protection-error"; readonly reason: string; readonly cause: DmaBufError | null };
+export type Ended =
+  | AccessResult
+  | { readonly kind: "protection-error"; readonly reason: string; readonly cause: DmaBufError | null };
 
 export function accessActs(stage: Stage, { name, buffer, write, read, via }: Accessor): Acts<typeof accessActions> {
   return {

@@ -33,6 +33,8 @@ export interface ActorKind<O extends v.GenericSchema, A extends Actions, Played 
   /** What may stand beside `kind`, `name` and `class`. */
   readonly options: O;
   readonly actions: A;
+  /** Options whose value is an importer's name: it must be one that plays. */
+  readonly namesImporter?: readonly string[];
   /** The npm package that plays; `null`: the kind itself, on the machine. */
   readonly package: string | null;
   create(stage: Stage, options: v.InferOutput<O>, spec: ActorSpec): Played;
@@ -43,9 +45,7 @@ export interface ActorKind<O extends v.GenericSchema, A extends Actions, Played 
 export type AnyKind<Played extends Actor<any> = Actor<any>> = ActorKind<any, any, Played>;
 
 /** Keeps the types of options and actions together. */
-export function importerKind<O extends v.GenericSchema, A extends Actions>(
-  kind: ActorKind<O, A>,
-): ActorKind<O, A> {
+export function importerKind<O extends v.GenericSchema, A extends Actions>(kind: ActorKind<O, A>): ActorKind<O, A> {
   return kind;
 }
 

@@ -12,8 +12,15 @@ export interface Content {
   read(offset: number, sizeBytes: number): Uint8Array;
   /** Where they are now; empty where no CPU address leads to them. */
   ranges(): readonly PhysRange[];
-  /** Why they are not where they were meant to be, in words, if somebody who uses them cannot reach them there. */
-  compromise?(): string | null;
+  /** Set if they are not where they were meant to be, because somebody who uses them cannot reach them there. */
+  compromise?(): Compromise | null;
+}
+
+export interface Compromise {
+  /** In words. */
+  readonly text: string;
+  /** Who cannot reach them, by name. */
+  readonly by: string;
 }
 
 export function isWithin(ranges: readonly PhysRange[], physical: number): boolean {

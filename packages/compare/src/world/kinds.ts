@@ -38,7 +38,9 @@ export const importerKinds: Readonly<Record<string, AnyKind>> = {
 };
 
 /** What the machine itself can be told: the actor `platform`. */
-export const platformActions: Readonly<Record<"flush-queue-timer" | "unplug" | "acs-redirect", v.StrictObjectSchema<{}, undefined>>> = {
+export const platformActions: Readonly<
+  Record<"flush-queue-timer" | "unplug" | "acs-redirect", v.StrictObjectSchema<{}, undefined>>
+> = {
   /** The timers of lazy IOTLB flushing, at once. */
   "flush-queue-timer": v.strictObject({}),
   /** The exporter's function is pulled out, and nobody was asked. */

@@ -75,7 +75,10 @@ export class World implements Stage {
 
   deviceOf(importer: string): MachineDevice {
     const { importers } = this.scenario;
-    const before = importers.slice(0, importers.findIndex((spec) => spec.name === importer));
+    const before = importers.slice(
+      0,
+      importers.findIndex((spec) => spec.name === importer),
+    );
     return this.machine.device(this.#devices[before.flatMap(placesOf).length] as string);
   }
 
@@ -110,15 +113,20 @@ export class World implements Stage {
       yield* this.#all(this.scenario.given);
     } catch (error) {
       if (!(error instanceof DmaBufError)) throw error;
-      throw new NotApplicable(error.message);
+      throw new NotApplicable(error.message, { cause: error });
     }
   }
 
   #ended(error: unknown): void {
-    if (error instanceof NotApplicable) this.judge.notApplicable(error.message);
+    if (error instanceof NotApplicable) this.#cannotBe(error);
     else if (error instanceof DmaBufError) this.judge.refused(error);
     // Its finding says what it was; the others are taken down as after any end of a task.
     else if (!(error instanceof BugSignal)) throw error;
+  }
+
+  #cannotBe({ message: text, cause }: NotApplicable): void {
+    if (cause instanceof DmaBufError) this.judge.refusedGiven(cause);
+    else this.judge.notApplicable({ kind: "scenario", id: this.scenario.id, text });
   }
 
   *#all(steps: readonly Step[]): Op<void> {
@@ -163,7 +171,10 @@ export class World implements Stage {
     if (failed) throw failed.error;
   }
 
-  #create<P extends Actor>(kinds: Readonly<Record<string, { create(stage: Stage, options: never, spec: ActorSpec): P }>>, spec: ActorSpec): P {
+  #create<P extends Actor>(
+    kinds: Readonly<Record<string, { create(stage: Stage, options: never, spec: ActorSpec): P }>>,
+    spec: ActorSpec,
+  ): P {
     const kind = kinds[spec.kind];
     if (!kind) throw new RangeError(`nobody plays ${spec.kind}`);
     return kind.create(this, spec.options as never, spec);

@@ -1,5 +1,7 @@
 import { addr, type DmaAddr, type DmaIovaState, type PhysAddr } from "@dma-buf/core";
+import { armStage2 } from "@dma-buf/page-table";
 import { describe, expect, it } from "vitest";
+import { GuestVm } from "../guest.js";
 import { BAR, bytes, RAM, type Rig, rig, type RigOptions, upTo } from "../testing.js";
 
 const MEM = { mmio: false };
@@ -114,6 +116,24 @@ it("behind an SMMU a page that is linked where one is, is refused; a block takes
   state.link(0, at, 0x20_0000, "bidirectional", { mmio: true });
   r.run(r.nic.write(state.address, bytes(5)));
   expect([r.machine.memory.read(at, 8), r.machine.memory.read(BAR, 8)]).toEqual([bytes(5), bytes(0)]);
+});
+
+it("a page that was used is not in the IOTLB any more when a block has its place", () => {
+  const r = rig({ iommu: "translated", machine: { iommuKind: "smmu-v3" } });
+  const at = addr<PhysAddr>(BAR + 0x20_0000);
+  const state = r.nic.dma.tryAllocIova(at, 0x20_0000) as DmaIovaState;
+  state.link(0, BAR, 4096, "bidirectional", { mmio: true });
+  r.run(r.nic.write(state.address, bytes(4)));
+  state.link(0, at, 0x20_0000, "bidirectional", { mmio: true });
+  r.run(r.nic.write(state.address, bytes(5)));
+  expect([r.machine.memory.read(at, 8), r.machine.memory.read(BAR, 8)]).toEqual([bytes(5), bytes(4)]);
+});
+
+it("a guest's second stage is not filled by the IOMMU's driver, though the format is the same", () => {
+  const { machine } = rig({ machine: { iommuKind: "smmu-v3" } });
+  const vm = new GuestVm(machine, "guest", false, { format: armStage2 });
+  vm.table.map(0, BAR, 4096, { read: true, write: true });
+  expect(() => vm.table.map(0, BAR, 0x20_0000, { read: true, write: true })).toThrow(/EADDRINUSE/);
 });
 
 it.each([

@@ -52,7 +52,7 @@ export class IovaState implements DmaIovaState {
       throw mmio
         ? refused("EPERM", op, `${hex(physical)} is MMIO that would have to be bounced: link whole pages`, values)
         : refused("ENOMEM", op, `${hex(physical)} must be bounced, not modelled here: use dma_map_phys`, values);
-    this.#dma.table.map(address, addr<PhysAddr>(physical - (physical % PAGE_SIZE)), pages, protectionOf(direction));
+    this.#map({ address, sizeBytes: pages }, addr<PhysAddr>(physical - (physical % PAGE_SIZE)), direction);
   }
 
   sync(_offset: number, _sizeBytes: number): void {
@@ -75,6 +75,14 @@ export class IovaState implements DmaIovaState {
     this.#hasEnded = true;
     if (mapped) yield* this.#clear(mapped);
     this.#taken.end();
+  }
+
+  /** What is in the way is refused, or replaced: a table that goes is flushed first. Linux: `io_pgtable_tlb_flush_walk()`. */
+  #map(range: IovaRange, physical: PhysAddr, direction: Direction): void {
+    const { table, unit, domain } = this.#dma;
+    const isInTheWay = !table.leaves(range.address, range.sizeBytes).next().done;
+    table.map(range.address, physical, range.sizeBytes, protectionOf(direction));
+    if (isInTheWay) unit.flushNow(domain, range);
   }
 
   *#clear(range: IovaRange): Op<void> {

@@ -182,7 +182,7 @@ export class IommuUnit {
     this.#ways.walked(name, address, access, found);
     if (found.kind === "fault") {
       const why = `${found.reason} at level ${found.level}`;
-      return { kind: "fault", stopped: found.reason, by: `IOMMU, domain ${name}`, reason: `${hex(address)}: ${why}` };
+      return { kind: "fault", stopped: found.reason, by: `IOMMU, ${name}`, reason: `${hex(address)}: ${why}` };
     }
     const { physical, leafSizeBytes: sizeBytes, protection } = found;
     const into = address % sizeBytes;

@@ -1,15 +1,16 @@
 /** A page table's calls: what each checks, and which part of the engine does it. */
 import type { PhysAddr, TableMemory } from "@dma-buf/core";
 import type { Access, Format, Protection } from "../format.js";
-import { LeafSizes } from "../leaf-size.js";
+import type { LeafSizes } from "../leaf-size.js";
 import type { PageTable, PageTableOptions, SweepOptions } from "../page-table.js";
 import { refuse } from "../refuse.js";
 import { walk, type WalkMemory, type WalkResult } from "../walk.js";
 import { protectRange, sweep, type Touched } from "./change.js";
 import { mapFewPages, unmapFewPages } from "./few-pages.js";
-import { FlagsCache, type LeafFlags } from "./flags.js";
+import type { FlagsCache, LeafFlags } from "./flags.js";
 import { idleTables, type Leaf, leafAt, places } from "./inspect.js";
 import { PAGE_BYTES } from "./layout.js";
+import { leavesOf } from "./leaves.js";
 import { mapRange } from "./map.js";
 import { makeRoom } from "./overmap.js";
 import { REGION_BYTES } from "./near.js";
@@ -36,13 +37,13 @@ export class Engine implements PageTable {
   readonly #memory: WalkMemory;
 
   constructor(format: Format, memory: TableMemory, { leafSizesLog2, onStore, onRoot, overmap }: PageTableOptions) {
-    const sizesLog2 = sizesOf(format, leafSizesLog2);
+    const { sizesLog2, sizes, flags } = leavesOf(format, leafSizesLog2);
     this.format = format;
     this.#sizesLog2 = sizesLog2;
     this.inner = new Tables(format, memory, onStore, onRoot);
-    this.#sizes = new LeafSizes(sizesLog2);
+    this.#sizes = sizes;
     this.#replacesTables = overmap === "replace-table";
-    this.#flags = new FlagsCache(format, sizesLog2);
+    this.#flags = flags;
     this.#ranges = new Ranges(this.inner);
     this.#hasFewPages = this.#sizes.next(PAGE_LOG2) >= 21 && !format.codedSizeLog2;
     const { all } = this.inner;
@@ -145,14 +146,4 @@ export class Engine implements PageTable {
     this.#ranges.check(op, va, sizeBytes);
     return sweep(this.inner, this.format[which], va, va + sizeBytes, clear);
   }
-}
-
-/** The leaf sizes to use. The largest that Linux uses is a quarter of the input addresses. */
-function sizesOf(format: Format, wanted: readonly number[] = format.leafSizesLog2): readonly number[] {
-  const strange = wanted.find((s) => !format.leafSizesLog2.includes(s));
-  if (strange !== undefined || !wanted.includes(PAGE_LOG2))
-    throw new RangeError(
-      `leafSizesLog2 [${wanted.join(", ")}]: take some of ${format.id}'s ${format.leafSizesLog2.join(", ")}, with 12`,
-    );
-  return wanted.toSorted((a, b) => a - b).filter((s) => s < format.vaBits - 1);
 }

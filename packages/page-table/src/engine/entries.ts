@@ -2,7 +2,7 @@
 import type { PhysAddr, TableMemory } from "@dma-buf/core";
 import { entryLog2, type Format, isCodedSize } from "../format.js";
 import { refuse } from "../refuse.js";
-import { Layout, PAGE_BYTES, POWER, WORD } from "./layout.js";
+import { type Layout, layoutOf, PAGE_BYTES, POWER, WORD } from "./layout.js";
 import { LeafWriter, type Views } from "./leaf-writer.js";
 
 /** Entries of a table. An entry is known by its number in the pool, a table by that of its first entry / 512. */
@@ -26,7 +26,7 @@ export class Entries implements Views {
 
   constructor(format: Format, { words, doubles, basePhys }: TableMemory, onStore?: OnStore) {
     this.format = format;
-    this.layout = new Layout(format);
+    this.layout = layoutOf(format);
     this.words = words;
     this.doubles = doubles;
     this.all = new BigUint64Array(words.buffer, words.byteOffset, words.length / 2);

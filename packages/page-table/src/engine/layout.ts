@@ -1,4 +1,4 @@
-/** A format's facts in halves of 32 bits: what the loops of the engine compare, made once for each page table. */
+/** A format's facts in halves of 32 bits: what the loops of the engine compare, made once for each format. */
 import { entryLog2, type Format, type TableMark } from "../format.js";
 import type { LeafRun } from "./leaf-writer.js";
 
@@ -61,6 +61,16 @@ export class Layout {
     const stride = (POWER[sizeLog2] as number) * this.scale;
     return { lo: flagsLo | address, hi: flagsHi | (address / WORD), stride, copies };
   }
+}
+
+/** A format never changes, and neither does what follows from it. */
+const LAYOUTS = new WeakMap<Format, Layout>();
+
+/** The numbers of a format, made once. @throws RangeError for what the engine cannot count on */
+export function layoutOf(format: Format): Layout {
+  let layout = LAYOUTS.get(format);
+  if (!layout) LAYOUTS.set(format, (layout = new Layout(format)));
+  return layout;
 }
 
 /** The half of an entry that every level's mark is in. @throws RangeError for a mark in both, or a value beside its mask */

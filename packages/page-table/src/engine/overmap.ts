@@ -10,7 +10,8 @@ import { unmapRange } from "./unmap.js";
 
 /**
  * A leaf keeps its place against one that is as large or smaller. A larger one takes the place of the whole table in which
- * it is, with everything else in that table, and nobody is told.
+ * it is, with everything else in that table, and no errno says so; what TLBs hold of it is the caller's to flush. After
+ * `ENOMEM` what was replaced is gone.
  * @throws DmaBufError `EEXIST` before anything is written. Linux meets what is in its way as it goes.
  */
 export function makeRoom(tables: Tables, sizes: LeafSizes, { va, physical, sizeBytes }: Omit<Mapping, "flags">): void {

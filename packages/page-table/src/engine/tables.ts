@@ -39,7 +39,7 @@ export class Tables extends Entries {
   /** Up to where the map that is under way has written leaves; an array, as a field would be a heap object each time. */
   readonly reached: Float64Array = new Float64Array(1);
   /** Entries that lead to tables made since {@link begin}, for {@link undo}. */
-  #made = new Int32Array(64);
+  #made = new Int32Array(16);
   #madeCount = 0;
   #topBefore = -1;
   #toldRoot: number;

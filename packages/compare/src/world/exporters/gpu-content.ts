@@ -3,7 +3,7 @@ import type { Op } from "@dma-buf/core";
 import type { BufferObject, GpuHost, Place } from "@dma-buf/exporter-gpu";
 import { GpuMemory } from "@dma-buf/machine";
 import type { Judge } from "../../judge.js";
-import type { Content, PhysRange } from "../content.js";
+import type { Compromise, Content, PhysRange } from "../content.js";
 
 type Window = GpuHost["window"];
 
@@ -85,8 +85,8 @@ function* pieces(place: Place | null, offset: number, sizeBytes: number): Genera
 }
 
 /** Somebody asked for VRAM and was no peer: the buffer is in RAM for that. */
-function fallback({ place, preferred, buf }: BufferObject): string | null {
+function fallback({ place, preferred, buf }: BufferObject): Compromise | null {
   if (place?.domain !== "gtt" || preferred !== "vram") return null;
-  const who = buf?.attachments.find((at) => at.importer?.allowPeer2peer && !at.peer2peer);
-  return who ? `the buffer has moved from VRAM to RAM, because ${who.importerName} cannot reach VRAM as a peer` : null;
+  const by = buf?.attachments.find((at) => at.importer?.allowPeer2peer && !at.peer2peer)?.importerName;
+  return by ? { by, text: `the buffer has moved from VRAM to RAM, because ${by} cannot reach VRAM as a peer` } : null;
 }

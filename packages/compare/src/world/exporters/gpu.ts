@@ -4,9 +4,10 @@ import type { BufferObject, GpuExporter } from "@dma-buf/exporter-gpu";
 import { DeviceFabric } from "@dma-buf/machine";
 import * as v from "valibot";
 import { size } from "../../scenario/size.js";
-import { type Exported, exporterKind, NotApplicable } from "../actor.js";
+import { type Exported, exporterKind } from "../actor.js";
 import type { PhysRange } from "../content.js";
 import type { Stage } from "../stage.js";
+import { Exports } from "./exports.js";
 import { contentOf, type GpuContent, rangesOf, WatchedMemory } from "./gpu-content.js";
 
 /** Where the GPU's pages of RAM begin: behind page tables and bounce buffers. */
@@ -16,6 +17,7 @@ const RAM_BYTES = 64 * 4096;
 const options = v.strictObject({
   /** Of the BAR. @defaultValue as the topology has it */
   bar: v.optional(size),
+  /** Of the memory that the GPU has itself. What of it the BAR does not show, no bus reaches. */
   vram: v.optional(size, "1 GiB"),
   /** `fabric only`: no BAR shows it. */
   memory: v.optional(v.picklist(["VRAM", "fabric only"]), "VRAM"),
@@ -35,7 +37,7 @@ const options = v.strictObject({
 
 const of = v.strictObject({ buffer: v.optional(v.string(), "buffer") });
 const actions = {
-  /** `hidden`: where a small BAR does not show it, as long as nobody asks. */
+  /** A buffer in VRAM. `hidden`: where a small BAR does not show it, as long as nobody asks. */
   export: v.strictObject({
     as: v.optional(v.string(), "buffer"),
     bytes: v.optional(size, "8 KiB"),
@@ -71,12 +73,8 @@ export const gpu = exporterKind({
     const { losesMemory, checksImporter, pinnable, driver, movable } = taken;
     const behaviour = { losesMemory, checksImporter, pinnable, driver, asPosted: cast.exporterAsPosted };
     const exporter: GpuExporter = column.players.exporters.gpu(behaviour)(framework, memory);
-    const exports = new Map<string, Shared>();
-    const named = (name: string): Shared => {
-      const found = exports.get(name);
-      if (!found) throw new NotApplicable(`nothing is exported as ${name}`);
-      return found;
-    };
+    const exports = new Exports<Shared>(framework);
+    const named = (name: string): Shared => exports.named(name);
     const ranges = ({ bo }: Shared): readonly PhysRange[] => rangesOf(bo.place, memory.window);
 
     /** From its first step on who asks is told that it is gone; from the last on nobody may reach it. */
@@ -95,7 +93,7 @@ export const gpu = exporterKind({
           const allowed = movable ? (["vram", "gtt"] as const) : (["vram"] as const);
           const bo = exporter.create({ sizeBytes: bytes, allowed, topDown: hidden });
           const content = contentOf(bo, memory);
-          exports.set(as, { bo, buf: exporter.export(bo), content });
+          exports.add(as, { bo, buf: exporter.export(bo), content });
           judge.gaveBack(rangesOf(bo.place, memory.window));
         },
         // biome-ignore lint/correctness/useYield: see above
@@ -106,16 +104,17 @@ export const gpu = exporterKind({
         evict: ({ buffer }) => exporter.evict(named(buffer).bo),
         restore: ({ buffer }) => exporter.move(named(buffer).bo, "vram"),
         lose: ({ buffer }) => takeAway([named(buffer)], exporter.lose(named(buffer).bo)),
-        remove: () => takeAway([...exports.values()], exporter.remove()),
+        remove: () => takeAway(exports.open, exporter.remove()),
         // biome-ignore lint/correctness/useYield: see above
         *suspend() {
-          if (!memory.suspend()) throw new RangeError(`${memory.name} is kept awake`);
+          if (!memory.suspend())
+            throw new RangeError(`${memory.name} is kept awake by who has attached: suspend it before`);
         },
       },
       *close() {
-        for (const { bo, buf } of exports.values()) {
-          exporter.close(bo);
-          yield* framework.put(buf);
+        for (const one of exports.open) {
+          exporter.close(one.bo);
+          yield* exports.close(one);
         }
       },
     };

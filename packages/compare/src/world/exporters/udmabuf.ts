@@ -4,8 +4,10 @@ import type { UdmabufExporter } from "@dma-buf/exporter-udmabuf";
 import { F_SEAL, MachineMemfds } from "@dma-buf/machine";
 import * as v from "valibot";
 import { size } from "../../scenario/size.js";
+import { inOnePage } from "../access.js";
 import { type Exported, exporterKind, NotApplicable } from "../actor.js";
 import type { Stage } from "../stage.js";
+import { Exports } from "./exports.js";
 
 const GIB = 2 ** 30;
 
@@ -17,8 +19,8 @@ const actions = {
   /** A file of so many bytes, and a buffer of all of it. */
   export: v.strictObject({ as: v.optional(v.string(), "buffer"), bytes: v.optional(size, 8192) }),
   /** A CPU writes, through its caches where devices do not look into them. */
-  "cpu-write": v.strictObject({ bytes: v.optional(size, 64) }),
-  /** Compaction wants the first page elsewhere. */
+  "cpu-write": v.strictObject({ bytes: v.optional(inOnePage, 64) }),
+  /** Compaction wants the first page of the movable zone elsewhere. */
   compact: v.strictObject({}),
   /** The buffer's fd and the file are closed: pages that nobody holds go to whoever wants them next. */
   free: v.strictObject({}),
@@ -27,7 +29,6 @@ const actions = {
 /** A buffer, and the file whose pages it has. */
 interface File extends Exported {
   readonly memfd: number;
-  isOpen: boolean;
 }
 
 export const udmabuf = exporterKind({
@@ -35,26 +36,18 @@ export const udmabuf = exporterKind({
   options,
   actions,
   create(stage, { movable }) {
-    const { framework, machine, column, cast, judge } = stage;
+    const { framework, machine, column, cast, judge, scenario } = stage;
     const memfds = new MachineMemfds(machine, ramOf(stage));
     // A movable one was posted by nobody.
     const how = movable ? { movable } : { asPosted: cast.exporterAsPosted };
     const exporter: UdmabufExporter = column.players.exporters.udmabuf(how)(framework, memfds);
-    const files = new Map<string, File>();
-    const file = (name: string): File => {
-      const found = files.get(name);
-      if (!found) throw new NotApplicable(`nothing is exported as ${name}`);
-      return found;
-    };
+    const files = new Exports<File>(framework);
     function* close(one: File): Op<void> {
-      if (!one.isOpen) return;
-      one.isOpen = false;
-      yield* framework.put(one.buf);
-      memfds.close(one.memfd);
+      if (yield* files.close(one)) memfds.close(one.memfd);
     }
 
     return {
-      exported: file,
+      exported: (name) => files.named(name),
       acts: {
         // biome-ignore lint/correctness/useYield: an action is an operation, this one does not sleep
         *export({ as, bytes: sizeBytes }) {
@@ -64,18 +57,20 @@ export const udmabuf = exporterKind({
           const buf = exporter.create([{ memfd, offset: 0, sizeBytes }]);
           const ranges = () => pages.ranges(0, sizeBytes).map((r) => ({ base: r.physical, sizeBytes: r.sizeBytes }));
           const content = { sizeBytes, ranges, read: (offset: number, bytes: number) => pages.read(offset, bytes) };
-          files.set(as, { buf, memfd, isOpen: true, content });
+          files.add(as, { buf, memfd, content });
         },
         // biome-ignore lint/correctness/useYield: an action is an operation, this one does not sleep
         *"cpu-write"({ bytes: sizeBytes }) {
-          const { content } = file("buffer");
+          const { content } = files.named("buffer");
           const bytes = judge.pattern(sizeBytes);
           judge.willWrite(content, 0, bytes);
           const physical = addr<PhysAddr>(content.ranges()[0]?.base ?? 0);
           (machine.cpuCache ?? machine.memory).write(physical, bytes);
         },
         *compact() {
-          const { content, memfd } = file("buffer");
+          if (scenario.topology.modifiers.ram !== "movable zone")
+            throw new NotApplicable("no page of this RAM is wanted elsewhere: give the topology ram: movable zone");
+          const { content, memfd } = files.named("buffer");
           const before = content.ranges();
           try {
             yield* memfds.memfd(memfd).migrate(0);
@@ -86,14 +81,14 @@ export const udmabuf = exporterKind({
           }
         },
         *free() {
-          const one = file("buffer");
+          const one = files.named("buffer");
           const ranges = one.content.ranges();
           yield* close(one);
           judge.gaveUp(ranges, "the page");
         },
       },
       *close() {
-        for (const one of files.values()) yield* close(one);
+        for (const one of files.open) yield* close(one);
       },
     };
   },
@@ -101,6 +96,6 @@ export const udmabuf = exporterKind({
 
 /** Where its pages come from. */
 function ramOf({ scenario }: Stage): ConstructorParameters<typeof MachineMemfds>[1] {
-  if (scenario.topology.modifiers["ram"] !== "above 4 GiB") return {};
+  if (scenario.topology.modifiers.ram !== "above 4 GiB") return {};
   return { ram: { base: addr<PhysAddr>(4 * GIB), sizeBytes: GIB } };
 }

@@ -1,13 +1,14 @@
 /** vfio-pci exports a BAR of an assigned function. */
-import { addr, type DmaBuf, DmaBufError, type Framework, hex, type Op, type PhysAddr } from "@dma-buf/core";
+import { addr, DmaBufError, type Framework, hex, type Op, type PhysAddr } from "@dma-buf/core";
 import type { VfioExporter } from "@dma-buf/exporter-vfio";
 import { VfioPciDevice } from "@dma-buf/machine";
 import * as v from "valibot";
 import type { Rule } from "../../result.js";
 import { size } from "../../scenario/size.js";
-import { type Exported, type ExporterActor, exporterKind, NotApplicable } from "../actor.js";
+import { type Exported, type ExporterActor, exporterKind } from "../actor.js";
 import type { Content, PhysRange } from "../content.js";
 import type { Stage } from "../stage.js";
+import { Exports } from "./exports.js";
 import { tdiActions, tdiActs, tdiOptions, vfioOptions, declareMemory } from "./tdi.js";
 import { byAts, OpinionatedVfioDevice, unasked } from "./route-opinion.js";
 
@@ -28,7 +29,9 @@ const actions = {
   export: v.strictObject({ as: v.optional(v.string(), "buffer"), ranges: v.optional(v.array(range)) }),
   /** Somebody counts the scatter-gather tables while nobody has a mapping. */
   "count-tables": v.strictObject({}),
+  /** Takes the BAR away from everybody, as what switches memory decode off does, and leaves decode on. */
   revoke: v.strictObject({}),
+  /** Gives it back: who asks again is served. */
   restore: v.strictObject({}),
   /** COMMAND.MEMORY as the guest writes it. */
   "memory-decode": v.strictObject({ on: v.boolean() }),
@@ -65,7 +68,8 @@ export function playVfio(
     framework,
     host,
   );
-  const exports = new Map<string, Exported>();
+  const exports = new Exports<Exported>(framework);
+  const exported = (name: string): Exported => exports.named(name);
   const whole: PhysRange = { base: bar.physical, sizeBytes: bar.sizeBytes };
 
   /** From the first notification on who asks may be refused; who still reaches it after the end is late. */
@@ -83,16 +87,6 @@ export function playVfio(
     stage.setTaken(true);
     yield* giveBack(op);
   }
-  const held = new Set<DmaBuf>();
-  function* put(buf: DmaBuf): Op<void> {
-    if (held.delete(buf)) yield* framework.put(buf);
-  }
-
-  function exported(name: string): Exported {
-    const found = exports.get(name);
-    if (!found) throw new NotApplicable(`nothing is exported as ${name}`);
-    return found;
-  }
 
   declareMemory(machine, whole, played);
   const { close: closeHost, ...trusted } = tdiActs(stage, { vfio, bar: whole, options: played, exported });
@@ -103,10 +97,9 @@ export function playVfio(
       *export({ as, ranges = [{ offset: 0, bytes: bar.sizeBytes }] }) {
         if (refusesOverlap && !cast.exporterAsPosted) checkDisjoint(ranges);
         const dma = ranges.map(({ offset, bytes }) => ({ offset, length: bytes }));
-        const buf: DmaBuf = yield* vfio.export({ regionIndex: binding.barIndex, ranges: dma });
+        const buf = yield* vfio.export({ regionIndex: binding.barIndex, ranges: dma });
         const parts = ranges.map((r) => ({ base: bar.physical + r.offset, sizeBytes: r.bytes }));
-        held.add(buf);
-        exports.set(as, { buf, content: contentOf(parts, (base, bytes) => machine.peek(addr<PhysAddr>(base), bytes)) });
+        exports.add(as, { buf, content: contentOf(parts, (base, bytes) => machine.peek(addr<PhysAddr>(base), bytes)) });
       },
       // biome-ignore lint/correctness/useYield: an action is an operation, this one does not sleep
       *"count-tables"() {
@@ -125,11 +118,13 @@ export function playVfio(
       flr: () => takeForAWhile(vfio.functionLevelReset()),
       reset: () => takeForAWhile(vfio.reset()),
       "close-device": () => takeAway(vfio.close()),
-      "close-fd": ({ buffer }) => put(exported(buffer).buf),
+      *"close-fd"({ buffer }) {
+        yield* exports.close(exported(buffer));
+      },
     },
     *close() {
       closeHost();
-      for (const buf of held) yield* put(buf);
+      for (const one of exports.open) yield* exports.close(one);
     },
   };
 }

@@ -2,8 +2,17 @@
  * What an importer must not do: it takes what it was told for an address of the CPU, puts it into a process's page table,
  * and does not listen when it is told to let go.
  */
-import { addr, type DmaBufAttachment, hex, type Op, type PhysAddr, type Window, withRuns } from "@dma-buf/core";
-import { Cpu } from "@dma-buf/machine";
+import {
+  addr,
+  type DmaBufAttachment,
+  hex,
+  type Op,
+  PAGE_SIZE,
+  type PhysAddr,
+  type Window,
+  withRuns,
+} from "@dma-buf/core";
+import { Cpu, type MachineDevice } from "@dma-buf/machine";
 import * as v from "valibot";
 import { type Acts, NotApplicable } from "../actor.js";
 import type { Stage } from "../stage.js";
@@ -22,11 +31,14 @@ export const cpuMapperActions = {
 export class CpuMapper {
   readonly acts: Acts<typeof cpuMapperActions>;
   readonly #stage: Stage;
+  readonly #device: MachineDevice;
   #taken: { readonly cpu: Cpu; readonly at: DmaBufAttachment; readonly window: Window } | null = null;
   #address = 0;
 
-  constructor(stage: Stage) {
+  /** @param device attaches */
+  constructor(stage: Stage, device: MachineDevice) {
     this.#stage = stage;
+    this.#device = device;
     this.acts = { "map-into-process": () => this.#map(), "process-reads": () => this.#read() };
   }
 
@@ -40,19 +52,18 @@ export class CpuMapper {
   }
 
   *#map(): Op<void> {
-    const { framework, machine, binding } = this.#stage;
+    const { framework, machine } = this.#stage;
     const { buf } = this.#stage.exported("buffer");
     // It has the callback, as it must, and ignores it.
     const importer = { name: "abuser", ops: { allowPeer2peer: true, invalidateMappings() {} } };
-    const device = machine.device(binding.devices[0] as string);
-    const at = yield* framework.dynamicAttach(buf, device, importer);
+    const at = yield* framework.dynamicAttach(buf, this.#device, importer);
     const window = yield* framework.open(at, "bidirectional");
     const cpu = new Cpu(machine, "the importer's process");
     this.#taken = { cpu, at, window };
     this.#address = yield* withRuns(at, window, 0, BYTES, function* ([run]) {
       return run?.address ?? 0;
     });
-    cpu.map(VA, addr<PhysAddr>(this.#address), 4096, { cache: "wc" });
+    cpu.map(VA, addr<PhysAddr>(this.#address), PAGE_SIZE, { cache: "wc" });
   }
 
   *#read(): Op<void> {

@@ -1,11 +1,8 @@
 /** A process that maps the buffer through its fd, and a device beside it that writes into the same memory. */
-import { addr, type DmaAddr, type Op, type PhysAddr, type Vma } from "@dma-buf/core";
+import { addr, type DmaAddr, type Op, PAGE_SIZE, type PhysAddr, type Vma } from "@dma-buf/core";
 import * as v from "valibot";
-import { size } from "../../scenario/size.js";
-import { accessActions, accessActs } from "../access.js";
+import { accessActions, accessActs, inOnePage } from "../access.js";
 import { importerKind, NotApplicable } from "../actor.js";
-
-const PAGE_BYTES = 4096;
 
 const options = v.strictObject({
   /** `DMA_BUF_IOCTL_SYNC` around each access. */
@@ -15,7 +12,7 @@ const actions = {
   /** mmap(2) of the buffer's first page. */
   import: v.strictObject({}),
   /** The device beside it writes by DMA, past the caches. */
-  "device-write": v.strictObject({ bytes: v.optional(size, 64) }),
+  "device-write": v.strictObject({ bytes: v.optional(inOnePage, 64) }),
   read: accessActions.read,
   write: accessActions.write,
 };
@@ -48,7 +45,7 @@ export const cpu = importerKind({
         },
         *"device-write"({ bytes: sizeBytes }) {
           const { content } = stage.exported("buffer");
-          const bytes = judge.pattern(Math.min(sizeBytes, PAGE_BYTES));
+          const bytes = judge.pattern(sizeBytes);
           judge.willWrite(content, 0, bytes);
           yield* device.write(addr<DmaAddr>(content.ranges()[0]?.base ?? 0), bytes);
         },
@@ -56,10 +53,12 @@ export const cpu = importerKind({
           name: "the process",
           buffer: () => "buffer",
           *write(offset, bytes) {
+            checkMapped(offset, bytes.length);
             yield* synced("to-device", (physical) => seen.write(addr<PhysAddr>(physical + offset), bytes));
             return { kind: "done", bytes: new Uint8Array(0) };
           },
           *read(offset, sizeBytes) {
+            checkMapped(offset, sizeBytes);
             const read = (physical: PhysAddr) => seen.read(addr<PhysAddr>(physical + offset), sizeBytes);
             return { kind: "done", bytes: yield* synced("from-device", read) };
           },
@@ -73,3 +72,10 @@ export const cpu = importerKind({
     };
   },
 });
+
+function checkMapped(offset: number, sizeBytes: number): void {
+  if (offset + sizeBytes > PAGE_SIZE)
+    throw new NotApplicable(
+      `the process has the first page mapped, and no byte at ${offset + sizeBytes - 1}: stay in it`,
+    );
+}

@@ -1,6 +1,7 @@
 /** A GPU: an address space of its own, jobs that list the buffer or leave it out, fences. */
 import { type AccessResult, type Attributes, hex, type Op } from "@dma-buf/core";
 import type { Command, GpuImporter, GpuVm, ImportedBuffer, Listed } from "@dma-buf/importer-gpu";
+import type { MachineDevice } from "@dma-buf/machine";
 import * as v from "valibot";
 import { size } from "../../scenario/size.js";
 import { accessActions, accessActs } from "../access.js";
@@ -61,7 +62,7 @@ const kindOf = (driver: "amdgpu" | "xe") =>
     actions,
     create(stage, taken) {
       const seat = new Seat(stage, taken, driver);
-      const cpu = new CpuMapper(stage);
+      const cpu = new CpuMapper(stage, seat.fn);
       return {
         acts: {
           import: ({ buffer, bytes }) => seat.import(buffer, bytes),
@@ -93,6 +94,7 @@ function attributesOf(bo: ImportedBuffer | null): Attributes | null {
 }
 
 class Seat implements GpuSeat {
+  readonly fn: MachineDevice;
   readonly player: GpuImporter;
   imported = "buffer";
   readonly #stage: Stage;
@@ -108,9 +110,9 @@ class Seat implements GpuSeat {
     const { machine, framework, column, cast } = stage;
     const { memory } = machine;
     // Where somebody says how the memory is cached, its page-table entries say so too.
-    const fn = stage.nextDevice();
-    const device = snooping(machine, fn, () => attributesOf(this.#bo)?.snoop ?? snoops);
-    this.#own = ownMemoryOf(stage, fn, slice);
+    this.fn = stage.nextDevice();
+    const device = snooping(machine, this.fn, () => attributesOf(this.#bo)?.snoop ?? snoops);
+    this.#own = ownMemoryOf(stage, this.fn, slice);
     const { fabric, virtualFunctions } = this.#own ?? {};
     const host = { device, memory, tables: memory.tables, fabric, virtualFunctions };
     const asPosted = cast.importerAsPosted;

@@ -1,24 +1,7 @@
 /** What keeps a NIC's driver right: put back what a scenario takes out of it, and the verdict turns. */
-import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { bind } from "../../binding.js";
-import { Cell } from "../../cell.js";
-import type { Column } from "../../column.js";
-import { columns } from "../../columns/index.js";
-
-import { readScenario } from "../../scenario/read.js";
 import type { Scenario } from "../../scenario/scenario.js";
-import { verdictText } from "../../scenario/verdict-text.js";
-
-function scenario(id: string): Scenario {
-  const file = new URL(`../../../scenarios/${id}.yaml`, import.meta.url).pathname;
-  return readScenario(readFileSync(file, "utf8"), file);
-}
-
-function conforming(played: Scenario, contract: string): string {
-  const column = columns.find((c) => c.contract.id === contract) as Column;
-  return verdictText(new Cell(played, column, bind(played, null)).result().conforming);
-}
+import { conforming, scenario } from "../testing.js";
 
 /** Nobody breaks anything any more. */
 function mended(broken: Scenario, options: Readonly<Record<string, unknown>>): Scenario {

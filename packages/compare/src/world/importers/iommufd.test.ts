@@ -1,28 +1,20 @@
 /** What keeps iommufd right: taken out of the package, and the verdicts of the scenarios that are about it turn. */
-import { readFileSync } from "node:fs";
 import type { DmaBuf, Op } from "@dma-buf/core";
 import type { Iommufd, Pages } from "@dma-buf/importer-iommufd";
 import { describe, expect, it } from "vitest";
 import { bind } from "../../binding.js";
 import { Cell } from "../../cell.js";
-import type { Column, Players } from "../../column.js";
-import { columns } from "../../columns/index.js";
+import type { Players } from "../../column.js";
 import type { Result } from "../../result.js";
-import { readScenario } from "../../scenario/read.js";
-import type { Scenario } from "../../scenario/scenario.js";
 import { verdictText } from "../../scenario/verdict-text.js";
 import { fewestLeaves } from "../leaves.js";
+import { columnOf, scenario } from "../testing.js";
 
 type Factory = Players["importers"]["iommufd"];
 
-function scenario(id: string): Scenario {
-  const file = new URL(`../../../scenarios/${id}.yaml`, import.meta.url).pathname;
-  return readScenario(readFileSync(file, "utf8"), file);
-}
-
 /** The cell, played by another iommufd. */
 function result(id: string, contract: string, broken: (ours: Factory) => Factory = (ours) => ours): Result {
-  const column = columns.find((c) => c.contract.id === contract) as Column;
+  const column = columnOf(contract);
   const { players } = column;
   const importers = { ...players.importers, iommufd: broken(players.importers.iommufd) };
   const played = scenario(id);

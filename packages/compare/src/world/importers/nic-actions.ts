@@ -6,6 +6,7 @@ import { importArgs } from "./region.js";
 
 const actions = {
   import: importArgs,
+  /** Maps what was imported without: what a fault handler does. */
   prefetch: v.strictObject({}),
   /** Asks for the address as a driver does that holds the reservation. */
   "query-holding-reservation": v.strictObject({ buffer: v.optional(v.string(), "buffer") }),
@@ -14,7 +15,9 @@ const actions = {
   /** Registers another buffer besides, and keeps it to the end. */
   "import-besides": v.strictObject({ buffer: v.string() }),
   /** Registers and deregisters, so many times. */
-  churn: v.strictObject({ times: v.number() }),
+  churn: v.strictObject({
+    times: v.pipe(v.number("a number"), v.integer("a whole number"), v.minValue(1, "1 or more")),
+  }),
   /** Looks into the device's translation table: what was taken away is in it no more. */
   "look-into-table": v.strictObject({}),
   /** Deregisters. */

@@ -21,7 +21,8 @@ const KIND: Readonly<Record<string, MrKind>> = {
 
 const kept = v.optional(v.boolean(), true);
 const not = v.optional(v.boolean(), false);
-const options = v.strictObject({
+const count = v.pipe(v.number("a number"), v.integer("a whole number"));
+const fields = v.strictObject({
   // What keeps its driver right, to be taken out.
   /** Asks again when the memory went between the answer and the translation table. */
   retry: kept,
@@ -34,8 +35,8 @@ const options = v.strictObject({
   /** Its device keeps its key when the region is deregistered. */
   usesAfterDetach: not,
   /** PCI functions that do its DMA, and the one of them that reaches the exporter as a peer: it attaches with that. */
-  functions: v.optional(v.number(), 1),
-  reaches: v.optional(v.number(), 0),
+  functions: v.optional(v.pipe(count, v.minValue(1, "1 to 8"), v.maxValue(8, "1 to 8")), 1),
+  reaches: v.optional(v.pipe(count, v.minValue(0, "0 or more")), 0),
   /** Asks the IOMMU for translations, and sends translated requests. */
   ats: not,
   /** The class of the best importer of its place; the posted one has `class`. @defaultValue `class` */
@@ -49,10 +50,18 @@ const options = v.strictObject({
   /** Who maps for it where buffers come as a CPU mapping: its driver, or vfio type1, if it is assigned. */
   byAddress: v.optional(v.picklist(["rdma", "type1"], "rdma or type1"), "rdma"),
 });
+const options = v.pipe(
+  fields,
+  v.forward(
+    v.check(({ functions, reaches }) => reaches < functions, "one of its functions, counted from 0"),
+    ["reaches"],
+  ),
+);
 
 export const nic = importerKind({
   package: "@dma-buf/importer-rdma",
   options,
+  namesImporter: ["usesAddressOf", "sharesDomainOf"],
   actions: nicActions,
   create(stage, taken, { name, class: cls = "faulting" }) {
     const { column, framework, machine, cast } = stage;

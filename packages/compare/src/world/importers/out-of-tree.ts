@@ -16,6 +16,7 @@ import { size } from "../../scenario/size.js";
 import { importerKind, NotApplicable } from "../actor.js";
 
 const actions = {
+  /** Attaches, and maps where there is a table to map. */
   import: v.strictObject({ buffer: v.optional(v.string(), "buffer") }),
   /** Reads bytes of the first page by its `struct page`. */
   "use-page": v.strictObject({ bytes: v.optional(size, 64) }),
@@ -37,6 +38,7 @@ function report({ env }: Framework, { rows, policy }: Contract): void {
 
 export const outOfTree = importerKind({
   package: null,
+  /** What it does that no importer may; there is one such thing yet. */
   options: v.strictObject({ abuses: v.literal("sg_page", "sg_page") }),
   actions,
   create(stage, _options, { name, class: cls }) {

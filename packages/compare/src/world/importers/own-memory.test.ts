@@ -1,24 +1,18 @@
 /** What keeps a GPU within the slice of its virtual function: taken out, and the verdict turns. */
-import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { bind } from "../../binding.js";
-import type { Column } from "../../column.js";
-import { columns } from "../../columns/index.js";
 import { playAll } from "../../readings.js";
 import { CONFORMING } from "../../run.js";
-import { readScenario } from "../../scenario/read.js";
 import { verdictText } from "../../scenario/verdict-text.js";
+import { columnOf, scenario } from "../testing.js";
 
 function played(id: string, contract: string, from = "", to = "") {
-  const file = new URL(`../../../scenarios/${id}.yaml`, import.meta.url).pathname;
-  const text = readFileSync(file, "utf8");
-  if (!text.includes(from)) throw new RangeError(`${id} has no ${from}`);
-  const scenario = readScenario(text.replace(from, to), file);
-  const column = columns.find((c) => c.contract.id === contract) as Column;
+  const changed = scenario(id, from, to);
+  const column = columnOf(contract);
   const { verdict, rule } = playAll({
-    scenario,
+    scenario: changed,
     column,
-    binding: bind(scenario, null),
+    binding: bind(changed, null),
     cast: CONFORMING,
     forwards: true,
   });

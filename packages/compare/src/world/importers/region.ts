@@ -1,5 +1,5 @@
 /** A memory region over the buffer, and the accesses that go through it: what an importer of the package importer-rdma does. */
-import { DmaBufError, type Op } from "@dma-buf/core";
+import { DmaBufError, hex, type Op } from "@dma-buf/core";
 import type { MemoryRegion, MrKind, RdmaImporter, RdmaResult, RdmaTarget } from "@dma-buf/importer-rdma";
 import * as v from "valibot";
 import { size } from "../../scenario/size.js";
@@ -109,9 +109,14 @@ export class Region {
       buffer: () => this.buffer,
       write: (iova, bytes) => this.#through(iova, (target) => rdma.write(target, bytes)),
       read: (iova, sizeBytes) => this.#through(iova, (target) => rdma.read(target, sizeBytes)),
-      via: (offset) => `address ${this.mr.reaches(offset) ?? "none"}`,
+      via: (offset) => this.#via(offset),
     };
     return accessActs(this.#stage, accessor);
+  }
+
+  #via(offset: number): string {
+    const address = this.mr.reaches(offset);
+    return address === null ? "no address" : `address ${hex(address)}`;
   }
 
   *#through(iova: number, access: (target: RdmaTarget) => Op<RdmaResult>): Op<RdmaResult> {
