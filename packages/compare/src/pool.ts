@@ -59,6 +59,11 @@ async function inThisThread(request: CompareRequest, onResult: OnResult): Promis
   return { schemaVersion: 2, machine, contracts, results };
 }
 
+/** Half of what there is: the other half compiles what runs for the first time, and collects garbage. */
+function defaultWorkers(): number {
+  return Math.max(1, Math.floor(availableParallelism() / 2));
+}
+
 /** One thread, and what it is at. */
 interface Hand {
   readonly worker: Worker;
@@ -82,7 +87,7 @@ class Pool {
   #reject: (error: unknown) => void = () => {};
 
   constructor(request: CompareRequest, onResult: OnResult, file: URL, options: PoolOptions) {
-    const { workers = availableParallelism(), patienceMs = request.orders === "all" ? 120_000 : 10_000 } = options;
+    const { workers = defaultWorkers(), patienceMs = request.orders === "all" ? 120_000 : 10_000 } = options;
     if (!(Number.isSafeInteger(workers) && workers >= 1))
       throw new UsageError(`workers must be a whole number from 1 on, is ${workers}`);
     this.#request = request;

@@ -1,3 +1,0 @@
-import { project } from "@dma-buf/config/vitest";
-
-export default project("example-own-contract");
