@@ -16,7 +16,15 @@ const shared = {
 export function library(entry, more = {}) {
   // Neutral resolves no builtins: an entry that needs Node imports them by their `node:` names, and keeps them.
   const external = [/^node:/];
-  return defineConfig({ ...shared, platform: "neutral", external, entry, format: ["esm", "cjs"], splitting: true, ...more });
+  return defineConfig({
+    ...shared,
+    platform: "neutral",
+    external,
+    entry,
+    format: ["esm", "cjs"],
+    splitting: true,
+    ...more,
+  });
 }
 
 /** A plugin: its types, and one entry a contract. What it uses of scatterlist goes in, as all development dependencies do. */

@@ -147,7 +147,14 @@ export class Cell {
 
   #options(cast: Cast): CellOptions {
     const forwards = this.#scenario.topology.forwards !== "no";
-    return { scenario: this.#scenario, column: this.#column, binding: this.#binding, cast, forwards, orders: this.#orders };
+    return {
+      scenario: this.#scenario,
+      column: this.#column,
+      binding: this.#binding,
+      cast,
+      forwards,
+      orders: this.#orders,
+    };
   }
 }
 
