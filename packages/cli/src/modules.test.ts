@@ -129,7 +129,7 @@ describe("a page", () => {
 
 describe("a module with a mistake is bad use", () => {
   it.each<[string, string, RegExp]>([
-    ["not there", join(dir, "none.mjs"), /none\.mjs: cannot be loaded/],
+    ["not there", join(dir, "none.mjs"), /none\.mjs: there is no such file/],
     [
       "no contract",
       (writeFileSync(join(dir, "empty.mjs"), "export const x = 1;\n"), join(dir, "empty.mjs")),

@@ -138,7 +138,16 @@ function choose<T>(
   if (!ids) return all;
   return ids.map((id) => {
     const found = all.find((item) => idOf(item) === id);
-    if (!found) throw new UsageError(`unknown ${what} ${JSON.stringify(id)}: choose from ${all.map(idOf).join(", ")}`);
+    if (!found) throw new UsageError(`unknown ${what} ${JSON.stringify(id)}: choose from ${like(id, all.map(idOf))}`);
     return found;
   });
+}
+
+/** Of many ids those that begin alike, else the first ones. */
+function like(id: string, ids: readonly string[]): string {
+  const few = 12;
+  if (ids.length <= few) return ids.join(", ");
+  const alike = ids.filter((one) => one.toLowerCase().startsWith(id.slice(0, 3).toLowerCase()));
+  const shown = (alike.length > 0 ? alike : ids).slice(0, few);
+  return `${shown.join(", ")} (${ids.length} in all: dma-buf scenarios lists them)`;
 }

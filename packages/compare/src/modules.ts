@@ -1,5 +1,6 @@
 /** Contracts, exporters and importers of yours, as modules: loaded, and looked at before anything of them runs. */
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { CallName, Contract, PluginModule, Row } from "@dma-buf/core";
@@ -38,6 +39,8 @@ type Exports = Readonly<Record<string, unknown>>;
 async function load(name: string): Promise<Exports> {
   const isPath = /^\.{0,2}[/\\]/.test(name) || isAbsolute(name) || /\.[cm]?js$/.test(name);
   const url = isPath ? pathToFileURL(resolve(name)).href : name;
+  if (isPath && !existsSync(resolve(name)))
+    throw new UsageError(`${name}: there is no such file: give a module's path`);
   try {
     return (await import(/* @vite-ignore */ url)) as Exports;
   } catch (error) {

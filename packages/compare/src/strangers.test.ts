@@ -115,7 +115,7 @@ describe("in threads", () => {
   it("bad use is told as bad use", async () => {
     const request = { scenarioDirs, exporterModules: [join(dir, "none.mjs")] };
     await expect(compareInParallel(request, undefined, { worker, workers: 1 })).rejects.toThrow(
-      /none\.mjs: cannot be loaded/,
+      /none\.mjs: there is no such file/,
     );
     await expect(
       compareInParallel({ scenarioDirs, scenarios: ["S99"] }, undefined, { worker, workers: 1 }),

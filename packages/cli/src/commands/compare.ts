@@ -73,7 +73,7 @@ async function runCompare(options: CompareOptions, cli: Cli): Promise<void> {
     () => shown,
     () => {
       const text = renderComparison(shown, cli.io, { details: options.details, filter: filterText(filter) });
-      return `${kind === ".txt" ? report : `${text}\n`}${played.results.length} cells in ${seconds} s.`;
+      return `${kind === ".txt" ? report : `${text}\n`}${played.results.length} ${played.results.length === 1 ? "cell" : "cells"} in ${seconds} s.`;
     },
   );
   cli.exit(shown.results.some(isUnexpected) ? 1 : 0);

@@ -62,7 +62,7 @@ function notCovered(results: readonly Result[]): string {
   return [
     "the series' own code: packages that obey its rules play it",
     "CPU memory ordering",
-    ...(cannot > 0 ? [`${cannot} scenarios that do not apply`] : []),
+    ...(cannot > 0 ? [`${cannot} ${cannot === 1 ? "scenario that does" : "scenarios that do"} not apply`] : []),
     ...(silent > 0 ? [`${silent} on which it is silent`] : []),
   ].join("; ");
 }

@@ -103,7 +103,7 @@ describe("the report", () => {
       "linux-7.3 rests on lab 4;",
       "105 in 2 races, all there are in 1; the others bounded (at most 2 preemptions)",
       "it forwards; otherwise S1 CORRUPT",
-      "CPU memory ordering; 1 scenarios that do not apply",
+      "CPU memory ordering; 1 scenario that does not apply",
       "dma-buf 1.2.3, on laptop.txt",
       "--contract './my rfc.mjs'",
     ])
