@@ -1,6 +1,7 @@
 /**
  * Xu Yilun's series of January 2025 as a module: what it changes of Linux 6.13, and nothing else. Written from the
  * series alone, as its author would; the column `pfn` that comes with the comparison is another hand's.
+ * Of get_pfn's errnos its vfio patch has EINVAL and ENODEV; the other three are a reading, as the series lists none.
  */
 import { defineContract, dmaAddress, pfnWindow } from "@dma-buf/core";
 

@@ -16,7 +16,7 @@ const LOADING_MS = 30_000;
 export type OnResult = (result: Result, done: number, of: number) => void;
 
 export interface PoolOptions {
-  /** Threads, with this one where no code of anybody else runs. @defaultValue as many as can run at once */
+  /** Threads, with this one where no code of anybody else runs. @defaultValue half of what can run at once */
   readonly workers?: number;
   /**
    * How long a cell with somebody else's code in it may take before it is a `HANG`. The one clock there is: code that does
