@@ -31,6 +31,13 @@ it.each(["S38a", "S39b", "S56b", "S07", "S08c", "S57a"])(
   },
 );
 
+it("rests on the platform model where that column does", async () => {
+  const { columns } = await loadModules({ contractModules: contractModules.slice(0, 1) });
+  const basis = (scenario: string) =>
+    compare({ columns, scenarios: [scenario], contracts: ["rfc-january-2025"] }).results.map((r) => r.basis);
+  expect([basis("S32b"), basis("S15a")]).toEqual([["platform, unverified"], ["derived"]]);
+});
+
 it("is the contract's doing", async () => {
   const { columns } = await loadModules({ contractModules });
   const { results } = compare({ columns, scenarios: ["S34c"], contracts: ["rfc-january-2025"] });

@@ -8,7 +8,7 @@ import type { Orders } from "./orders.js";
 import { type Played, playAll } from "./readings.js";
 import { evidenceOf } from "./evidence.js";
 import { badness } from "./judge.js";
-import type { Explanation, Result, Verdict } from "./result.js";
+import type { Basis, Explanation, Result, Verdict } from "./result.js";
 import { AS_POSTED, type CellOptions, CONFORMING, GOOD_EXPORTER, type OrderResult, runIn, traceCell } from "./run.js";
 import { hasRace, type Scenario, type ScenarioCell } from "./scenario/scenario.js";
 import { sameVerdict } from "./scenario/verdict-text.js";
@@ -61,7 +61,7 @@ export class Cell {
       binding: this.#binding.text,
       ...found,
       implementation: this.#expected?.implementation ?? null,
-      basis: this.#expected?.basis ?? "derived",
+      basis: this.#basis,
       rule: conforming.rule,
       postedRule: posted?.rule ?? null,
       ...this.#unknown(conforming),
@@ -86,6 +86,13 @@ export class Cell {
   serves(): boolean {
     const { policy } = this.#column.contract;
     return policy.backing.some((call) => call !== "mmap") && this.#play(CONFORMING).verdict.verdict === "OK";
+  }
+
+  /** Of a column of somebody's nobody expects anything; what runs on a platform model rests on that model all the same. */
+  get #basis(): Basis {
+    if (this.#expected) return this.#expected.basis;
+    const nearest = this.#scenario.cells[this.#column.like ?? ""]?.basis;
+    return nearest === "platform, unverified" ? nearest : "derived";
   }
 
   #counterfactuals(): Counterfactuals {

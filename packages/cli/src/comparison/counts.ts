@@ -32,7 +32,7 @@ export function countsOf(contracts: readonly string[], results: readonly Result[
     count(fair, "not OK, nobody to blame", (r) => applies(r) && !isOk(r) && r.blame === "none"),
     count(fair, "posted code ends otherwise", postedDiffers),
     count(broken, "injected faults", applies),
-    count(broken, "contained (OK)", isOk, 1),
+    count(broken, "do no harm (OK)", isOk, 1),
     count(broken, "bad by the contract", byContract, 1),
   ];
   return lines.filter(({ numbers }) => numbers.some((n) => n > 0));

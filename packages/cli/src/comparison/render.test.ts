@@ -68,7 +68,7 @@ describe("sections", () => {
       /^ {2}STALE +0 1$/m,
       /^bad by somebody else +1 1$/m,
       /^injected faults +1 1$/m,
-      /^ {2}contained \(OK\) +1 0$/m,
+      /^ {2}do no harm \(OK\) +1 0$/m,
     ])
       expect(text.replaceAll(/(?<=\d) +(?=\d)/g, " ")).toMatch(line);
     expect(text).toContain("b: unsafe by the contract, even with the best plugins: S2 STALE.");

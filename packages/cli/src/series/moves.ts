@@ -8,7 +8,10 @@ export interface Move {
   readonly after: Result;
 }
 
-/** Worst first, then what is better, then what is neither; what somebody breaks on purpose after all of them. */
+/**
+ * What gets worse by the contract first, though somebody has to break a rule for it; then what else gets worse, is better, or
+ * neither. What rests on a platform model that nobody verified comes after what does not.
+ */
 export function movesBetween(before: readonly Result[], after: readonly Result[]): Move[] {
   const was = new Map(before.map((result) => [result.scenario, result]));
   return after
@@ -18,7 +21,11 @@ export function movesBetween(before: readonly Result[], after: readonly Result[]
     })
     .toSorted(
       (a, b) =>
-        hasFault(a) - hasFault(b) || rank(a) - rank(b) || worsening(b) - worsening(a) || byOther(a) - byOther(b),
+        excused(a) - excused(b) ||
+        rank(a) - rank(b) ||
+        isUnverified(a) - isUnverified(b) ||
+        worsening(b) - worsening(a) ||
+        byOther(a) - byOther(b),
     );
 }
 
@@ -27,8 +34,14 @@ function rank(move: Move): number {
   return by > 0 ? 0 : by < 0 ? 1 : 2;
 }
 
-function hasFault({ after }: Move): number {
-  return Number(after.fault !== null);
+/** A fault on purpose, which the contract forbids. */
+function excused({ after }: Move): number {
+  return Number(after.fault !== null && after.blame !== "contract");
+}
+
+/** Says it of the expectation: what runs does not know what its model rests on. */
+function isUnverified({ before, after }: Move): number {
+  return Number([before, after].some(({ basis }) => basis === "platform, unverified"));
 }
 
 function byOther({ after }: Move): number {
@@ -54,7 +67,7 @@ export function movesAlike(moves: readonly Move[]): { readonly text: string; rea
   return [...groupBy(moves, arrowText)]
     .toSorted(([, a], [, b]) => {
       const [first, second] = [a[0] as Move, b[0] as Move];
-      const isOrdered = hasFault(first) === hasFault(second) && rank(first) === rank(second) && rank(first) > 0;
+      const isOrdered = excused(first) === excused(second) && rank(first) === rank(second) && rank(first) > 0;
       return isOrdered ? b.length - a.length : moves.indexOf(first) - moves.indexOf(second);
     })
     .map(([text, own]) => ({ text, scenarios: own.map((m) => m.after.scenario) }));
@@ -63,5 +76,6 @@ export function movesAlike(moves: readonly Move[]): { readonly text: string; rea
 function arrowText({ before, after }: Move): string {
   const blame = after.conforming.verdict === "OK" || after.blame === "none" ? "" : `, by the ${after.blame}`;
   const fault = after.fault === null ? "" : " (a fault on purpose)";
-  return `${verdictText(before.conforming)} -> ${verdictText(after.conforming)}${blame}${fault}`;
+  const basis = isUnverified({ before, after }) ? " (platform model, unverified)" : "";
+  return `${verdictText(before.conforming)} -> ${verdictText(after.conforming)}${blame}${fault}${basis}`;
 }

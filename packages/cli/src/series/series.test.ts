@@ -185,11 +185,12 @@ describe("rules", () => {
   });
 });
 
-it("moves: worst first, faults on purpose last", () => {
+it("moves: worst first, faults that the contract forbids last, models that nobody verified after what was checked", () => {
   const fault = { party: "importer", what: "x" } as const;
   const before = [
     resultOf({ scenario: "S1", ...stale }),
-    ...["S2", "S3", "S4", "S5", "S6", "S7"].map((scenario) => resultOf({ scenario })),
+    ...["S2", "S3", "S4", "S5", "S6", "S7", "S8"].map((scenario) => resultOf({ scenario })),
+    resultOf({ scenario: "S9", basis: "platform, unverified" }),
   ];
   const after = [
     resultOf({ scenario: "S1" }),
@@ -199,8 +200,13 @@ it("moves: worst first, faults on purpose last", () => {
     resultOf({ scenario: "S5", fault, conforming: { verdict: "DISCLOSE" } }),
     resultOf({ scenario: "S6", conforming: { verdict: "NA" } }),
     resultOf({ scenario: "S7", conforming: { verdict: "DEGRADED" }, blame: "contract" }),
+    resultOf({ scenario: "S8", fault, ...stale }),
+    resultOf({ scenario: "S9", conforming: { verdict: "DISCLOSE" }, blame: "contract" }),
   ];
-  expect(movesBetween(before, after).map((m) => m.after.scenario)).toEqual(["S4", "S7", "S3", "S1", "S6", "S5"]);
+  expect(movesBetween(before, after).map((m) => m.after.scenario)).toEqual([
+    ...["S4", "S8", "S7", "S3", "S9"],
+    ...["S1", "S6", "S5"],
+  ]);
 });
 
 it("text becomes ASCII; a list is cut between entries", () => {
