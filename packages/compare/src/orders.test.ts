@@ -33,9 +33,9 @@ function preemptions(order: string): number {
 
 describe("the orders of a race", () => {
   // Two tasks of a and b steps interleave in (a + b)! / (a! b!) ways.
-  it("are all tried where they are few, each once: 6! / (3! 3!)", () => {
-    const { seen, schedules } = tried({ a: 2, b: 2 }, "default");
-    expect([seen.length, new Set(seen).size, schedules]).toEqual([20, 20, { explored: 20, exhausted: true }]);
+  it("are all tried where they are few, each once: 5! / (3! 2!)", () => {
+    const { seen, schedules } = tried({ a: 2, b: 1 }, "default");
+    expect([seen.length, new Set(seen).size, schedules]).toEqual([10, 10, { explored: 10, exhausted: true }]);
   });
 
   it("come with the fewest preemptions first", () => {
@@ -48,12 +48,12 @@ describe("the orders of a race", () => {
     const few = tried({ a: 5, b: 5 }, "all").seen.filter((order) => preemptions(order) <= 1);
     expect(few.filter((order) => !seen.includes(order))).toEqual([]);
     expect(schedules).toEqual({ explored: seen.length, exhausted: false, bound: "at most 1 preemption" });
-    expect(seen.length).toBe(24);
+    expect(seen.length).toBe(16);
   });
 
   it("are fewer than that in a long race, and it is said how many", () => {
     expect(tried({ a: 40, b: 40 }, "default").schedules).toEqual({
-      explored: 24,
+      explored: 16,
       exhausted: false,
       bound: "no preemption, and some orders with 1",
     });
