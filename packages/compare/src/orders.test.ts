@@ -53,7 +53,7 @@ describe("the orders of a race", () => {
 
   it("are fewer than that in a long race, and it is said how many", () => {
     expect(tried({ a: 40, b: 40 }, "default").schedules).toEqual({
-      explored: 16,
+      explored: 24,
       exhausted: false,
       bound: "no preemption, and some orders with 1",
     });

@@ -18,7 +18,7 @@ const STEPS_MAX = 20_000;
  * Where all orders are `enough` or fewer, all are tried; where one preemption allows for more than `ordersMax`, so many.
  * In no race of the catalogue do 200 orders find a verdict that these do not.
  */
-const DEFAULT: SearchBound = { preemptionsMax: 1, enough: 16, ordersMax: 16 };
+const DEFAULT: SearchBound = { preemptionsMax: 1, enough: 16, ordersMax: 24 };
 
 /** The worst order that was found, and how far was searched. */
 export interface Searched<R> {

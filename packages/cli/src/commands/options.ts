@@ -22,7 +22,7 @@ export function addPlayOptions(command: Command): Command {
     .option("--importer <module>", "a package of yours in place of ours", list)
     .option(
       "--orders <n>",
-      "orders of a race to try: all of them, a number, or default: at most one preemption, and 16 orders",
+      "orders of a race to try: all of them, a number, or default: at most one preemption, and 24 orders",
       orders,
     );
 }

@@ -204,8 +204,14 @@ it("moves: worst first, faults that the contract forbids last, models that nobod
     resultOf({ scenario: "S9", conforming: { verdict: "DISCLOSE" }, blame: "contract" }),
   ];
   expect(movesBetween(before, after).map((m) => m.after.scenario)).toEqual([
-    ...["S4", "S8", "S7", "S3", "S9"],
-    ...["S1", "S6", "S5"],
+    "S4",
+    "S8",
+    "S7",
+    "S3",
+    "S9",
+    "S1",
+    "S6",
+    "S5",
   ]);
 });
 
