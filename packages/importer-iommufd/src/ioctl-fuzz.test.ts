@@ -113,7 +113,8 @@ it("what is refused changes nothing; when it is closed nothing is left", () => {
       expect(f.host.domains.filter((domain) => !domain.isDestroyed)).toEqual([]);
       expect(f.fw.findings).toEqual([]);
     }),
-    { numRuns: 300 },
+    // One seed: what was drawn is counted below.
+    { numRuns: 300, seed: 1 },
   );
   // It went everywhere: otherwise the property says little.
   expect(done).toBeGreaterThan(500);

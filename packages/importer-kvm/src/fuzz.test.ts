@@ -66,7 +66,8 @@ it("an answer or an errno, and after an errno nothing changed", () => {
       expect([r.fw.ledger.attachments, [...r.vm.table.leaves()]]).toEqual([0, []]);
       expect(r.machine.resources.read()).toMatchObject({ guestPages: 0, tlbEntries: 0 });
     }),
-    { numRuns: 30 },
+    // One seed: what was drawn is counted below.
+    { numRuns: 30, seed: 1 },
   );
   const seen = ["ok", "EINVAL@memslot", "EEXIST@memslot", "EBADF@memslot", "EFAULT@memslot"].map((answer) => [
     answer,

@@ -54,7 +54,8 @@ it("law: the level is the largest that an oracle allows, frame by frame", () => 
       expect(level).toBe(oracle(at, extent, max, forbidden));
       large += Number(level > 1);
     }),
-    { numRuns: 5000 },
+    // One seed: what was drawn is counted below.
+    { numRuns: 5000, seed: 1 },
   );
   expect(large).toBeGreaterThan(100);
 });

@@ -34,9 +34,12 @@ const page = fc.oneof(
   fc.nat({ max: 2048 }),
   fc.nat({ max: 4 }).map((n) => n * 512),
 );
+// Large pages need two addresses that agree in their low bits, which two drawn apart seldom do: half agree by construction.
 const SLOT = fc
-  .tuple(page, fc.integer({ min: 1, max: 3000 }), page)
-  .map(([gfn, pages, user]) => slotOf(gfn * 4096, pages * 4096, user * 4096));
+  .tuple(page, fc.integer({ min: 1, max: 3000 }), page, fc.boolean())
+  .map(([gfn, pages, user, alike]) =>
+    slotOf(gfn * 4096, pages * 4096, (alike ? gfn + Math.floor(user / 512) * 512 : user) * 4096),
+  );
 const PRIVATE = fc.array(fc.record({ start: page, n: fc.integer({ min: 1, max: 700 }) }), { maxLength: 4 });
 
 it("2 MiB: every frame of the slot, with its counter and its mixed flag", () => {
@@ -53,7 +56,8 @@ it("2 MiB: every frame of the slot, with its counter and its mixed flag", () => 
         if (expected) allowed++;
       }
     }),
-    { numRuns: 300 },
+    // One seed: what was drawn is counted below.
+    { numRuns: 300, seed: 1 },
   );
   expect(allowed).toBeGreaterThan(100);
 });

@@ -70,7 +70,8 @@ it("every page is of the slot that a map of pages says, after every request", ()
             expect(vm.slots.byGfn(space, page)?.id).toBe(oracle[space]?.get(page));
       }
     }),
-    { numRuns: 150 },
+    // One seed: what was drawn is counted below.
+    { numRuns: 150, seed: 1 },
   );
   expect(Math.min(accepted, refused)).toBeGreaterThan(100);
 });
