@@ -1,20 +1,12 @@
 /** The `dma-buf` command as a function: words in, text and an exit code out. */
-import { ScenarioError, UsageError } from "@dma-buf/compare";
-import { CaptureError } from "@dma-buf/pci";
 import { Command, CommanderError } from "commander";
 import type { Cli, ExitCode } from "./commands/cli.js";
-import { addCompareCommand } from "./commands/compare.js";
-import { addContractCommand } from "./commands/contract.js";
-import { addExplainCommand } from "./commands/explain.js";
-import { addHostCommands } from "./commands/host.js";
-import { addScenariosCommand } from "./commands/scenarios.js";
-import { InputError } from "./errors.js";
 import type { Io } from "./io.js";
 
 /** @param argv the words after `dma-buf` */
 export async function run(argv: readonly string[], version: string, io: Io): Promise<ExitCode> {
   let exit: ExitCode = 0;
-  const program = build({ version, argv, io, exit: (code) => (exit = code) });
+  const program = build({ version, argv, io, exit: (code) => (exit = code) }, await commandsFor(argv));
   try {
     await program.parseAsync([...argv], { from: "user" });
     return exit;
@@ -23,21 +15,47 @@ export async function run(argv: readonly string[], version: string, io: Io): Pro
   }
 }
 
-/** Whose message is all that a user needs. */
-const EXPECTED = [UsageError, InputError, CaptureError, ScenarioError];
+/** Adds a command, or some that belong together, to the program. */
+type AddCommands = (cli: Cli) => void;
+
+const compare = async (): Promise<AddCommands> => (await import("./commands/compare.js")).addCompareCommand;
+const scenarios = async (): Promise<AddCommands> => (await import("./commands/scenarios.js")).addScenariosCommand;
+const explain = async (): Promise<AddCommands> => (await import("./commands/explain.js")).addExplainCommand;
+const contract = async (): Promise<AddCommands> => (await import("./commands/contract.js")).addContractCommand;
+const host = async (): Promise<AddCommands> => (await import("./commands/host.js")).addHostCommands;
+const COMMANDS = new Map([
+  ["compare", compare],
+  ["scenarios", scenarios],
+  ["explain", explain],
+  ["contract", contract],
+  ["machine", host],
+  ["p2p", host],
+  ["capture", host],
+]);
+
+/** Only the one that is named, as the comparison takes long to load and a question about a host does not need it; else all. */
+async function commandsFor([word = ""]: readonly string[]): Promise<readonly AddCommands[]> {
+  const named = COMMANDS.get(word);
+  return Promise.all(named ? [named()] : [...new Set(COMMANDS.values())].map((load) => load()));
+}
+
+/** Whose message is all that a user needs. By name, as a class is there only where its package was loaded. */
+const EXPECTED = new Set(["UsageError", "InputError", "CaptureError", "ScenarioError"]);
 
 function failed(error: unknown, io: Io): ExitCode {
   // commander has printed its own message; help and version end with 0.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  const expected = EXPECTED.some((kind) => error instanceof kind);
-  if (!expected && !(error instanceof Error)) throw error;
-  if (!expected && !io.debug)
-    io.err(`dma-buf: this is a bug of ours: ${(error as Error).message}. DEBUG=1 shows where\n`);
-  else io.err(`dma-buf: ${io.debug ? (error as Error).stack : (error as Error).message}\n`);
+  if (!(error instanceof Error)) throw error;
+  if (!EXPECTED.has(error.name) && !io.debug)
+    io.err(`dma-buf: this is a bug of ours: ${error.message}. DEBUG=1 shows where\n`);
+  else io.err(`dma-buf: ${io.debug ? error.stack : error.message}\n`);
   return 2;
 }
 
-function build({ version, argv, io, exit }: Pick<Cli, "version" | "argv" | "io" | "exit">): Command {
+function build(
+  { version, argv, io, exit }: Pick<Cli, "version" | "argv" | "io" | "exit">,
+  commands: readonly AddCommands[],
+): Command {
   const program = new Command("dma-buf")
     .description("An executable dma-buf: the contracts of the kernel debate, side by side")
     .version(version)
@@ -63,10 +81,6 @@ function build({ version, argv, io, exit }: Pick<Cli, "version" | "argv" | "io" 
         .allowExcessArguments(false),
     print: (json, value, text) => io.out(`${json ? JSON.stringify(value(), null, 2) : text()}\n`),
   };
-  addCompareCommand(cli);
-  addScenariosCommand(cli);
-  addExplainCommand(cli);
-  addContractCommand(cli);
-  addHostCommands(cli);
+  for (const add of commands) add(cli);
   return program;
 }
