@@ -13,8 +13,12 @@ stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
 
+// The answer alone is for stdout: what somebody's module prints goes to stderr.
+const write = stdout.write.bind(stdout);
+stdout.write = stderr.write.bind(stderr);
+
 process.exitCode = await run(process.argv.slice(2), version, {
-  out: (text) => void stdout.write(text),
+  out: (text) => void write(text),
   err: (text) => void stderr.write(text),
   columns: columnsOf(stdout, env),
   colour: hasColour(stdout, env),
@@ -22,3 +26,5 @@ process.exitCode = await run(process.argv.slice(2), version, {
   ...(stderr.isTTY ? { progressColumns: stderr.columns } : {}),
   now: () => performance.now(),
 });
+// Nor does a timer that it left running keep the command from ending.
+write("", () => process.exit());

@@ -1,7 +1,7 @@
 /** What the catalogue's cells name by an id: rules that expectations follow from, and the code that was posted. */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parse } from "yaml";
+import { yaml } from "./yaml.js";
 
 export interface CatalogueRule {
   readonly text: string;
@@ -20,5 +20,6 @@ export function readReferences(): References {
 }
 
 function read<T>(name: string): T {
-  return parse(readFileSync(fileURLToPath(new URL(`../scenarios/${name}.yaml`, import.meta.url)), "utf8")) as T;
+  const file = fileURLToPath(new URL(`../scenarios/${name}.yaml`, import.meta.url));
+  return yaml().parse(readFileSync(file, "utf8")) as T;
 }

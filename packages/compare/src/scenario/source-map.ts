@@ -1,5 +1,6 @@
 /** The way from a field of a YAML file to its line. */
-import { type Document, isMap, isNode, isPair, LineCounter, parseDocument } from "yaml";
+import type { Document, LineCounter } from "yaml";
+import { yaml } from "../yaml.js";
 import { ScenarioError } from "./error.js";
 import type { Position } from "./scenario.js";
 
@@ -9,12 +10,14 @@ export type Path = readonly (string | number)[];
 export class SourceMap {
   readonly value: unknown;
   readonly #file: string;
-  readonly #lines = new LineCounter();
+  readonly #lines: LineCounter;
   readonly #document: Document;
 
   /** @throws ScenarioError when the text is no YAML */
   constructor(text: string, file: string) {
     this.#file = file;
+    const { LineCounter, parseDocument } = yaml();
+    this.#lines = new LineCounter();
     this.#document = parseDocument(text, { lineCounter: this.#lines });
     const [error] = this.#document.errors;
     if (error) throw new ScenarioError(this.#at(error.pos[0]), "", `YAML: ${withoutPlace(error.message)}`);
@@ -45,6 +48,7 @@ export class SourceMap {
 
   /** Of a field its name, of an item of a list itself. */
   #offset(path: Path): number | null {
+    const { isMap, isNode, isPair } = yaml();
     const parent = path.length > 0 ? this.#document.getIn(path.slice(0, -1), true) : null;
     const last = path.at(-1);
     if (isMap(parent)) {
