@@ -1,6 +1,6 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
+import { panelsOf } from "@dma-buf/config/report";
 import type { Comparison, Explanation } from "@dma-buf/compare";
 import { afterAll, describe, expect, it } from "vitest";
 import { dmaBuf, widthOf } from "./testing.js";
@@ -100,21 +100,37 @@ describe("a page", () => {
     [...readFileSync(page, "utf8").matchAll(/href="#([\w-]+\/[^"]+)"/g)].map(([, cell]) =>
       decodeURIComponent(cell as string),
     );
-  const panelOf = (): string =>
-    gunzipSync(
-      Buffer.from(/data-chunk="S34c">([^<]*)</.exec(readFileSync(page, "utf8"))?.[1] ?? "", "base64"),
-    ).toString();
 
   it("of a proposal has its column and that of its base, and the command that shows a cell", async () => {
     expect((await dmaBuf("compare", "--base", "linux-7.3", "--contract", v1, "--report", page, ...ONE)).code).toBe(0);
     expect(cellsOf()).toEqual(["S34c/linux-7.3", "S34c/my-rfc"]);
-    expect(panelOf()).toContain(`dma-buf explain S34c --contract ${v1} --scenarios ${join(dir, "one")}`);
+    expect(panelsOf(readFileSync(page, "utf8"), "S34c")).toContain(
+      `dma-buf explain S34c --contract ${v1} --scenarios ${join(dir, "one")}`,
+    );
   });
 
   it("has the cells that are shown", async () => {
     const argv = ["--contract", "pfn,pfn-locked", "--scenario", "S34c,S01a", "--verdict", "STALE", "--report", page];
     expect((await dmaBuf("compare", ...argv)).code).toBe(0);
     expect(cellsOf()).toEqual(["S34c/pfn", "S34c/pfn-locked"]);
+  });
+
+  it("plays a cell once: its table and its traces are of one run", async () => {
+    const path = join(dir, "counting.mjs");
+    const open = "open: (...given) => (count.opened++, pfn.open(...given))";
+    writeFileSync(
+      path,
+      `import { defineContract, pfn } from "@dma-buf/core";\nexport const count = { opened: 0 };\nexport const contract = defineContract(pfn, { id: "counting", title: "Counts.", ${open} });\n`,
+    );
+    const { count } = (await import(/* @vite-ignore */ path)) as { count: { opened: number } };
+    const openedBy = async (...options: string[]): Promise<number> => {
+      const before = count.opened;
+      expect((await dmaBuf("compare", "--contract", path, "--json", ...options, ...ONE)).code).toBe(0);
+      return count.opened - before;
+    };
+    const once = await openedBy();
+    // Its worst order is run once more, to be traced.
+    expect([once > 8, (await openedBy("--report", page)) - once]).toEqual([true, 1]);
   });
 
   it("and `explain` are played by a package of yours", async () => {

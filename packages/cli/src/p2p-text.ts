@@ -10,7 +10,6 @@ import {
   type Unknown,
 } from "@dma-buf/pci";
 import { nameOf } from "./function-name.js";
-import { groupBy } from "./group.js";
 import type { Io } from "./io.js";
 import type { Direction, MatrixReport, PairReport } from "./p2p-report.js";
 import { bold, textWidth, wrap } from "./text.js";
@@ -91,8 +90,9 @@ function shortened(first: PciFunction, { address }: PciFunction): string {
 
 /** Facts that lack the same capture share a sentence. */
 function becauseTexts(facts: readonly Unknown[]): string[] {
-  return [...groupBy(facts, (f) => `${f.because} ${f.capture}`).values()].map((alike) => {
-    const { because, capture } = alike[0] as Unknown;
+  const lacked = new Map(facts.map((f) => [`${f.because} ${f.capture}`, f]));
+  return Array.from(lacked.values(), ({ because, capture }) => {
+    const alike = facts.filter((f) => f.because === because && f.capture === capture);
     const names = [...new Set(alike.map((f) => f.what))];
     return `${names.join(", ")} ${names.length === 1 ? "is" : "are"} not known: ${because}. To know it: ${capture}`;
   });

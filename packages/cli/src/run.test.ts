@@ -199,13 +199,20 @@ describe("bad use and bad input end with 2, one message, nothing on stdout", () 
     [
       "unknown contract",
       ["explain", "S17a", "--contract", "nope"],
-      /nope: no such contract.*pfn-locked.*\.\/nope\.mjs/,
+      /unknown contract "nope"\. There are .*pfn-locked.*\.\/nope\.mjs/,
     ],
     [
       "unknown contract of a comparison",
       ["compare", ...own, "--contract", "nope"],
-      /unknown contract "nope": choose from dma-address/,
+      /unknown contract "nope"\. There are dma-address.*\.\/nope\.mjs/,
     ],
+    [
+      "a contract that is not built yet",
+      ["compare", ...own, "--contract", "pfn,mapping-type"],
+      /"mapping-type" is known and not built yet: .* There are dma-address, /,
+    ],
+    ["the same to explain", ["explain", "S01a", "--contract", "importer-domain"], /known and not built yet/],
+    ["a slip in a base", ["compare", "--base", "linux7.3", "--contract", "pfn"], /did you mean linux-7\.3\?/],
     ["unknown verdict", ["compare", "--verdict", "STALLED"], /there is no STALLED\. Choose from OK, /],
     ["unknown blame", ["compare", "--blame", "me"], /there is no me\. Choose from contract, exporter/],
     ["unknown basis", ["compare", "--basis", "gossip"], /there is no gossip\. Choose from lab, code, .*platform/],
@@ -229,7 +236,7 @@ describe("bad use and bad input end with 2, one message, nothing on stdout", () 
     ["unknown option", ["compare", "--fast"], /--fast/],
     ["unknown command", ["explode"], /explode/],
     ["too many words", ["compare", "S17a"], /too many arguments/],
-    ["contract is missing", ["explain", "S17a"], /--contract/],
+    ["contract is missing", ["explain", "S17a"], /--contract[^]*\(dma-buf explain --help lists its options\)/],
     ["nobody posted it", ["explain", "S01a", "--contract", "pfn", "--posted", ...own], /Leave out --posted/],
     [
       "posted against another",
@@ -247,7 +254,11 @@ describe("bad use and bad input end with 2, one message, nothing on stdout", () 
       ["compare", "--scenarios", join(dir)],
       /has no scenario: a scenario is a file \*\.yaml/,
     ],
-    ["no such contract", ["contract", "pfm"], /pfm: no such contract. There are dma-address, vma, pfn, pfn-locked/],
+    [
+      "no such contract",
+      ["contract", "pfm"],
+      /unknown contract "pfm": did you mean pfn\? There are dma-address, vma, pfn, pfn-locked/,
+    ],
   ])("%s", async (_name, argv, message) => {
     const { code, out, err } = await dmaBuf(...argv);
     expect([code, out]).toEqual([2, ""]);
@@ -263,6 +274,17 @@ describe("bad use and bad input end with 2, one message, nothing on stdout", () 
     const { code, err } = await dmaBuf("compare", "--scenarios", bad);
     expect(code).toBe(2);
     expect(err).toMatch(/bad\/mine\.yaml:\d+:\d+: topology\.base: must be one of T1, T2/);
+    writeFileSync(join(bad, "mine.yaml"), text.replace("T9", "T1").replace("\n  pfn-locked:", "\n  pfn-lokced:"));
+    const { err: slip } = await dmaBuf("compare", "--scenarios", bad);
+    expect(slip).toMatch(/bad\/mine\.yaml:\d+:3: cells\.pfn-lokced: .*did you mean pfn-locked\?/);
+  });
+
+  it("an id of any length stands apart from its title", async () => {
+    const long = join(dir, "long");
+    mkdirSync(long, { recursive: true });
+    const text = readFileSync(join(some, "S01a.yaml"), "utf8").replace("id: S01a", "id: a-long-id");
+    writeFileSync(join(long, "mine.yaml"), text);
+    expect((await dmaBuf("scenarios", "--scenarios", long)).out).toMatch(/^a-long-id {2}Same switch/);
   });
 
   it("a host whose devices cannot be peers still runs: those scenarios use the catalogue's topology", async () => {

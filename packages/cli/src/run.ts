@@ -66,7 +66,7 @@ function build(
       getOutHelpWidth: () => io.columns,
       getErrHelpWidth: () => io.columns,
     })
-    .showHelpAfterError("(dma-buf --help lists commands and options)");
+    .showHelpAfterError("(dma-buf --help lists commands)");
   const cli: Cli = {
     version,
     argv,
@@ -76,6 +76,7 @@ function build(
       program
         .command(name)
         .description(text)
+        .showHelpAfterError(`(dma-buf ${name} --help lists its options)`)
         .option("--json", "print JSON alone")
         .version(version)
         .allowExcessArguments(false),

@@ -36,13 +36,6 @@ export function beside(label: string, text: string, width: number): string[] {
   return wrap(text, width - label.length).map((line, i) => `${i === 0 ? label : " ".repeat(label.length)}${line}`);
 }
 
-/** `text` in exactly `width` columns: filled up, or cut with two dots. */
-export function fitted(text: string, width: number): string {
-  return text.length <= width
-    ? text.padEnd(width)
-    : `${text.slice(0, Math.max(0, width - 2)).trimEnd()}..`.padEnd(width);
-}
-
 /** As many items as fit beside each other on a line. */
 export function packed(items: readonly string[], width: number): string[] {
   const lines: string[] = [];

@@ -1,6 +1,7 @@
 /** Finding the devices that play a scenario: on the host that was read where it has what they need, else in the catalogue. */
 import { hex, type P2pMapType, PAGE_SIZE } from "@dma-buf/core";
 import { type Bar, p2pVerdict, type PciFunction, type Topology } from "@dma-buf/pci";
+import { frozen } from "./frozen.js";
 import type { Scenario, Step } from "./scenario/scenario.js";
 import { catalogueTopology, placesOf } from "./world/topology.js";
 
@@ -149,5 +150,7 @@ function binding(
   why?: string,
 ): Binding {
   const text = why ?? [`BAR ${bar.index} of ${fn.address}`, ...devices].join(", ");
+  // Whoever is given a device sees its function, and runs of other cells have the same.
+  frozen(topology.functions);
   return { where, topology, exporter: fn.address, barIndex: bar.index, devices, text };
 }

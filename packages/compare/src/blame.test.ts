@@ -42,6 +42,8 @@ const cell = (conforming: Played, more: Partial<Case> = {}): Case => ({
   conforming,
   ...more,
 });
+const broken = (party: "exporter" | "framework") =>
+  ({ violations: [{ party }] }) as unknown as Pick<Played, "violations">;
 const refusal = (op: string, stage: string) => ({ error: { op, stage: stage as "attach" } });
 
 describe("of a conforming pair", () => {
@@ -78,6 +80,14 @@ describe("of a conforming pair", () => {
       {},
       "importer",
     ],
+    ["the exporter broke a rule on the way", cell(played("CORRUPT", broken("exporter"))), {}, "exporter"],
+    [
+      "the other side broke one than the fault is of",
+      cell(played("STALE", broken("exporter")), { fault }),
+      {},
+      "exporter",
+    ],
+    ["the core's own findings are nobody's", cell(played("OK", broken("framework"))), {}, "none"],
     ["the machine acted", cell(played("FAULT")), { other: false, calm: "OK" }, "platform"],
     ["nobody asked for the route", cell(played("CORRUPT")), { other: false, calm: "CORRUPT" }, "contract"],
     ["no better path", cell(played("DEGRADED")), { other: false, calm: "DEGRADED" }, "platform"],
@@ -118,6 +128,7 @@ describe("of what was posted", () => {
       "importer",
     ],
     ["only who disobeys can", "HANG", "NA", {}, "contract"],
+    ["what cannot be built went well", "OK", "NA", {}, "none"],
   ])("%s", (_what, posted, conforming, experiments, expected) => {
     expect(blame(cell(played(conforming), { posted: played(posted) }), answers(experiments))).toBe(expected);
   });

@@ -42,6 +42,11 @@ export class Cell {
     this.#expected = scenario.cells[column.contract.id] ?? null;
   }
 
+  /** Runs the conforming pair, if nobody has. */
+  play(): void {
+    this.#play(CONFORMING);
+  }
+
   result(): Result {
     const scenario = this.#scenario;
     const conforming = this.#play(CONFORMING);

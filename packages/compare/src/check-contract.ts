@@ -12,8 +12,8 @@ export interface Mistake {
   readonly value: unknown;
 }
 
-/** Of a row; scenarios refuse at some of them only. */
-const ROW_STAGES = [...STAGES, "cpu-access", "fd", "lock", "fence"];
+/** Where a call may refuse; scenarios do at some of them only. */
+export const ROW_STAGES: readonly string[] = [...STAGES, "cpu-access", "fd", "lock", "fence"];
 
 const text = v.string("a text");
 const oneOf = (values: readonly string[]) => v.picklist(values, `one of ${values.join(", ")}`);
@@ -47,7 +47,7 @@ const policy = v.strictObject(
     bridgeStatic: oneOf(["at-attach", "at-map"]),
     invalidate: oneOf(["mandatory", "optional"]),
     drain: v.array(oneOf(["fences", "unmap"]), "a list of fences, unmap"),
-    backing: calls,
+    backing: v.pipe(calls, v.minLength(1, "one call at least")),
     cacheSgtMapping: v.boolean("true or false"),
     moveNotifyOption: v.boolean("true or false"),
   },

@@ -9,6 +9,8 @@ import type { Orders } from "./orders.js";
 import { planRow } from "./plan.js";
 import type { Guest } from "./players.js";
 import type { Comparison, Explanation } from "./result.js";
+import { unknownContract } from "./scenario/contract-ids.js";
+import { checkContracts } from "./scenario/other-contracts.js";
 import type { Scenario } from "./scenario/scenario.js";
 
 /** Bad use: the message names the value, the rule and the remedy. */
@@ -96,14 +98,16 @@ export function showing(cell: Runnable, run: Explanation["run"]) {
   throw new UsageError(`${where} has no run to show: ${rule.text}`);
 }
 
-/** What options name. @throws UsageError for what there is none of */
+/** What options name. @throws UsageError for what there is none of, ScenarioError for a slip in the id of a contract */
 export function chosen(options: CompareOptions) {
   const { catalogue = readScenarios(), capture, orders = "default" } = options;
   if (typeof orders === "number" && !(Number.isSafeInteger(orders) && orders >= 1))
     throw new UsageError(`orders must be default, all, or a whole number from 1 on, is ${orders}`);
+  const all = withOwn(options.columns);
+  for (const scenario of catalogue) checkContracts(scenario, all.map(idOf));
   return {
-    scenarios: choose("scenario", catalogue, (s) => s.id, options.scenarios),
-    columns: choose("contract", withOwn(options.columns), (c) => c.contract.id, options.contracts),
+    scenarios: choose(catalogue, (s) => s.id, unknownScenario, options.scenarios),
+    columns: choose(all, idOf, unknownContract, options.contracts),
     host: hostOf(capture),
     machine: capture?.source ?? "the catalogue's topologies",
   };
@@ -123,31 +127,37 @@ function hostOf(capture: Capture | undefined): Topology | null {
 
 function withOwn(own: readonly Column[] = []): readonly Column[] {
   const all = [...ours, ...own];
-  const ids = all.map((c) => c.contract.id);
+  const ids = all.map(idOf);
   const twice = ids.find((id, i) => ids.indexOf(id) !== i);
   if (twice) throw new UsageError(`two columns are called ${twice}: give your contract an id of its own`);
   return all;
 }
 
+function idOf({ contract }: Column): string {
+  return contract.id;
+}
+
+/** @param unknown what to say of an id that none of them has */
 function choose<T>(
-  what: string,
   all: readonly T[],
-  idOf: (item: T) => string,
+  nameOf: (item: T) => string,
+  unknown: (id: string, ids: readonly string[]) => string,
   ids: readonly string[] | undefined,
 ): readonly T[] {
   if (!ids) return all;
   return ids.map((id) => {
-    const found = all.find((item) => idOf(item) === id);
-    if (!found) throw new UsageError(`unknown ${what} ${JSON.stringify(id)}: choose from ${like(id, all.map(idOf))}`);
+    const found = all.find((item) => nameOf(item) === id);
+    if (!found) throw new UsageError(unknown(id, all.map(nameOf)));
     return found;
   });
 }
 
 /** Of many ids those that begin alike, else the first ones. */
-function like(id: string, ids: readonly string[]): string {
+function unknownScenario(id: string, ids: readonly string[]): string {
+  const unknown = `unknown scenario ${JSON.stringify(id)}`;
   const few = 12;
-  if (ids.length <= few) return ids.join(", ");
+  if (ids.length <= few) return `${unknown}: choose from ${ids.join(", ")}`;
   const alike = ids.filter((one) => one.toLowerCase().startsWith(id.slice(0, 3).toLowerCase()));
   const shown = (alike.length > 0 ? alike : ids).slice(0, few);
-  return `${shown.join(", ")} (${ids.length} in all: dma-buf scenarios lists them)`;
+  return `${unknown}: choose from ${shown.join(", ")} (${ids.length} in all: dma-buf scenarios lists them)`;
 }

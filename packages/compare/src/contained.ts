@@ -2,12 +2,14 @@
  * A cell in which code of somebody else runs: a guest's, or that of a contract of yours. What it throws, and what it
  * answers that makes us throw, is the verdict of that one cell, with its name on it. Of our own code nothing is caught.
  */
-import type { Strategy } from "@dma-buf/core";
+import { ERRNO, type Strategy } from "@dma-buf/core";
 import type { Topology } from "@dma-buf/pci";
 import { bind } from "./binding.js";
+import { ROW_STAGES } from "./check-contract.js";
 import { Cell, described } from "./cell.js";
 import type { Column } from "./column.js";
 import { columns as ours } from "./columns/index.js";
+import { ChangedGround, onCommonGround } from "./common-ground.js";
 import type { Orders } from "./orders.js";
 import { type Guest, packagesWith, seat } from "./players.js";
 import type { Blame, Explanation, Result, Verdict } from "./result.js";
@@ -15,6 +17,9 @@ import type { Scenario } from "./scenario/scenario.js";
 import { sameVerdict } from "./scenario/verdict-text.js";
 
 const NOT_POSTED: Verdict = { verdict: "NA" };
+
+/** Of what a stranger says, so much is passed on. */
+const TEXT_MAX = 300;
 
 /** Something to run, and who runs in it that is not ours. */
 export interface Runnable {
@@ -57,7 +62,7 @@ export class Contained implements Runnable {
     const { guests, base } = this.#init;
     if (this.strangers.length === 0) return base.result();
     try {
-      return guests.length === 0 ? this.#named(base.result()) : this.#withGuests();
+      return this.#told(guests.length === 0 ? ofStrangers(base) : this.#withGuests());
     } catch (error) {
       return this.failed("CRASH", thrown(error));
     }
@@ -75,7 +80,7 @@ export class Contained implements Runnable {
     const { guests, base } = this.#init;
     if (this.strangers.length === 0) return shown(base);
     try {
-      return shown(guests.length === 0 ? base : this.#seated);
+      return onCommonGround(() => shown(guests.length === 0 ? base : this.#seated));
     } catch {
       return null;
     }
@@ -107,19 +112,19 @@ export class Contained implements Runnable {
   /** Nobody posted this pair: what is expected is what ours reaches, and the blame is theirs where ours serves. */
   #withGuests(): Result {
     const { scenario, guests, base } = this.#init;
-    const result = this.#seated.result();
+    const result = ofStrangers(this.#seated);
     const { conforming } = result;
     const expected = scenario.cells[this.contract] ?? null;
     const oursIs = base.result();
     const isTheirs = isBad(conforming) && !sameVerdict(conforming, oursIs.conforming);
-    return this.#named({
+    return {
       ...result,
       packages: packagesWith(result.packages, guests),
       blame: isTheirs ? this.#culprit() : isBad(conforming) ? conformingBlame(oursIs) : "none",
       basis: expected?.basis ?? "derived",
       expected,
       asExpected: expected === null || sameVerdict(conforming, expected.conforming),
-    });
+    };
   }
 
   /** The cell as the guests play it, run once. */
@@ -134,12 +139,27 @@ export class Contained implements Runnable {
     return this.#init.guests[0]?.plugin.kind ?? "contract";
   }
 
-  /** What broke down says who was in it. */
-  #named(result: Result): Result {
+  /** What broke down says who was in it; of what was said, what a terminal can show. */
+  #told(result: Result): Result {
     const { rule, conforming } = result;
-    if (conforming.verdict !== "CRASH" && conforming.verdict !== "HANG") return result;
-    return { ...result, rule: { ...rule, text: `with ${this.strangers.join(" and ")}: ${rule.text}` } };
+    const isBroken = conforming.verdict === "CRASH" || conforming.verdict === "HANG";
+    const who = isBroken ? `with ${this.strangers.join(" and ")}: ` : "";
+    return { ...result, rule: { ...rule, id: plain(rule.id), text: who + plain(rule.text) } };
   }
+}
+
+/**
+ * Theirs is played before anything of ours that the result may ask for: what they change on the way is set right before.
+ * @throws Error for an answer that is none
+ */
+function ofStrangers(cell: Cell): Result {
+  onCommonGround(() => cell.play());
+  const result = onCommonGround(() => cell.result());
+  const { errno = "GUEST", stage = "guest" }: { errno?: unknown; stage?: unknown } = result.conforming;
+  if (errno !== "GUEST" && !Object.hasOwn(ERRNO, errno as string)) throw new TypeError(`${String(errno)} is no errno`);
+  if (!ROW_STAGES.includes(stage as string)) throw new TypeError(`${String(stage)} is no stage`);
+  // What cannot be sent to another thread is no data.
+  return structuredClone(result);
 }
 
 /** Whose doing it is that our pair does not serve. */
@@ -151,7 +171,19 @@ function isBad({ verdict }: Verdict): boolean {
   return verdict !== "OK" && verdict !== "NA";
 }
 
+/** What was thrown may throw as soon as it is looked at. */
 function thrown(error: unknown): string {
-  const what = error instanceof Error ? `${error.name}: ${error.message}` : `${typeof error} ${String(error)}`;
-  return `threw, or answered what made us throw: ${what}`;
+  try {
+    if (error instanceof ChangedGround) return error.message;
+    const what = error instanceof Error ? `${error.name}: ${error.message}` : `${typeof error} ${String(error)}`;
+    return `threw, or answered what made us throw: ${plain(what)}`;
+  } catch {
+    return "threw what has no text";
+  }
+}
+
+/** On one line, without what moves a terminal's cursor. */
+function plain(text: string): string {
+  const line = text.replaceAll(/\p{Cc}+/gu, " ");
+  return line.length > TEXT_MAX ? `${line.slice(0, TEXT_MAX)} ...` : line;
 }

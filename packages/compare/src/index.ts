@@ -22,6 +22,7 @@ export {
   type VerdictKind,
   VERDICTS,
 } from "./result.js";
+export { unknownContract } from "./scenario/contract-ids.js";
 export { ScenarioError } from "./scenario/error.js";
 export { readScenario } from "./scenario/read.js";
 export type {
@@ -41,7 +42,9 @@ export { loadModules, type Loaded, type ModuleNames, nearest } from "./modules.j
 export type { Guest } from "./players.js";
 export { type Orders, ORDERS_MAX } from "./orders.js";
 export { badness } from "./judge.js";
-export { collect, type Asked, type Collected } from "./report/collect.js";
+export { groupBy } from "./report/group-by.js";
+export { collect, collectInParallel, type Asked, type Collected } from "./report/collect.js";
+export { meaningsOf } from "./report/meanings.js";
 export { renderHtml, type ReportInput } from "./report/html-report.js";
 export { type MarkdownOptions, renderMarkdown } from "./report/markdown.js";
 export { type ChromeEvent, type ChromeTrace, perfettoTrace } from "./report/perfetto.js";

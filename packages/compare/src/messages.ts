@@ -1,4 +1,5 @@
 /** What the pool and its workers say to each other. */
+import type { MessagePort } from "node:worker_threads";
 import type { Result } from "./result.js";
 import type { CompareRequest } from "./request.js";
 
@@ -32,4 +33,6 @@ export type Report =
 /** What a worker is started with. */
 export interface WorkerData {
   readonly request: CompareRequest;
+  /** What modules post to the thread's own port is none of our reports. */
+  readonly port: MessagePort;
 }

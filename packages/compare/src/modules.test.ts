@@ -1,7 +1,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { annotatedAddress, contracts, defineContract, dmaAddress, linux73, pfn } from "@dma-buf/core";
+import {
+  annotatedAddress,
+  type Contract,
+  contracts,
+  defineContract,
+  dmaAddress,
+  linux73,
+  pfn,
+  pfnLocked,
+} from "@dma-buf/core";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadModules, nearest } from "./modules.js";
 
@@ -71,6 +80,16 @@ describe("a contract's module with a mistake is told with its name, the field, a
       contract({ policy: { ...policy, backing: ["getPfn"] } }),
       /contract\.policy\.backing\.0 must be a call that has a row in this contract, is "getPfn"/,
     ],
+    [
+      "no backing",
+      contract({ policy: { ...policy, backing: [] } }),
+      /contract\.policy\.backing must be one call at least/,
+    ],
+    [
+      "changes",
+      "Math.max = () => 0;",
+      /changes\.mjs: loading it changed Math\.max, which all code uses: a module exports, and changes nothing/,
+    ],
     ["open", `export default ${JSON.stringify({ ...good, policy })};`, /default\.open must be given, is undefined/],
     [
       "part",
@@ -90,6 +109,16 @@ describe("a contract's module with a mistake is told with its name, the field, a
   ])("%s", async (name, text, message) => {
     await expect(loadModules({ contractModules: [file(`${name}.mjs`, text)] })).rejects.toThrow(message);
   });
+});
+
+it("what a module changed while it was loaded is as it was", () => expect(Math.max(1, 2)).toBe(2));
+
+it("a module may read our contracts, and not change them", async () => {
+  const text = `${contract({})} contract.policy.device = "optional";`;
+  const { columns } = await loadModules({ contractModules: [file("reads.mjs", contract({}))] });
+  for (const one of [dmaAddress, columns[0]?.contract ?? {}, dmaAddress.rows.mapDmaBuf ?? {}])
+    expect(Object.isFrozen(one)).toBe(true);
+  await expect(loadModules({ contractModules: [file("own.mjs", text)] })).resolves.toBeDefined();
 });
 
 describe("a package's module with a mistake", () => {
@@ -118,6 +147,20 @@ describe("a package's module with a mistake", () => {
 describe("whose packages play", () => {
   it("under each of ours, its own", () => {
     expect(contracts.map((c) => nearest(c).contract.id)).toEqual(contracts.map((c) => c.id));
+  });
+
+  // Seen as page frames, and else like nothing: of two columns that are, the first is nearest.
+  const foreign = { ...pfnLocked, id: "mine", base: "9", rows: {}, *open() {} } as unknown as Contract;
+  const { rows: renamed } = defineContract(pfnLocked, { id: "mine", title: "A title." });
+  it.each<[string, Partial<Contract>, Contract]>([
+    ["nothing but what it stands on", {}, pfn],
+    ["the kernel", { base: pfnLocked.base }, pfnLocked],
+    ["how a buffer is opened", { open: pfnLocked.open }, pfnLocked],
+    ["rows, but for their ids", { rows: renamed }, pfnLocked],
+    ["the kernel, which weighs less than how a buffer is opened", { base: pfnLocked.base, open: pfn.open }, pfn],
+    ["all but what it stands on", { ...dmaAddress, policy: pfn.policy }, pfn],
+  ])("like one of ours by %s", (_what, changes, like) => {
+    expect(nearest({ ...foreign, ...changes }).contract).toBe(like);
   });
 
   it.each([linux73, annotatedAddress, pfn])("under a contract that changes little of $id, those", (base) => {

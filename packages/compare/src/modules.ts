@@ -7,6 +7,8 @@ import type { CallName, Contract, PluginModule, Row } from "@dma-buf/core";
 import type { Column, Players } from "./column.js";
 import { columns as ours } from "./columns/index.js";
 import { mistakeIn } from "./check-contract.js";
+import { ChangedGround, lendGround } from "./common-ground.js";
+import { frozen } from "./frozen.js";
 import { type Guest, PARTS } from "./players.js";
 import { UsageError } from "./compare.js";
 
@@ -28,10 +30,19 @@ export interface Loaded {
 /** @throws UsageError that names the module, the field, and what was expected there */
 export async function loadModules(names: ModuleNames): Promise<Loaded> {
   const { contractModules = [], exporterModules = [], importerModules = [] } = names;
-  const columns = await Promise.all(contractModules.map(async (name) => columnOf(await load(name), name)));
-  const exporters = await Promise.all(exporterModules.map(async (name) => guestOf(await load(name), name, "exporter")));
-  const importers = await Promise.all(importerModules.map(async (name) => guestOf(await load(name), name, "importer")));
+  frozen(ours.map((column) => column.contract));
+  const columns = await inTurn(contractModules, async (name) => columnOf(await load(name), name));
+  const exporters = await inTurn(exporterModules, async (name) => guestOf(await load(name), name, "exporter"));
+  const importers = await inTurn(importerModules, async (name) => guestOf(await load(name), name, "importer"));
   return { columns, guests: [...exporters, ...importers] };
+}
+
+/** One after the other, so that it is known whose doing it is when something changes. */
+async function inTurn<T>(names: readonly string[], act: (name: string) => Promise<T>): Promise<T[]> {
+  const done: T[] = [];
+  // oxlint-disable-next-line no-await-in-loop -- that is what it is for
+  for (const name of names) done.push(await act(name));
+  return done;
 }
 
 type Exports = Readonly<Record<string, unknown>>;
@@ -42,8 +53,13 @@ async function load(name: string): Promise<Exports> {
   if (isPath && !existsSync(resolve(name)))
     throw new UsageError(`${name}: there is no such file: give a module's path`);
   try {
-    return (await import(/* @vite-ignore */ url)) as Exports;
+    const giveBack = lendGround();
+    const exports = (await import(/* @vite-ignore */ url)) as Exports;
+    giveBack();
+    return exports;
   } catch (error) {
+    if (error instanceof ChangedGround)
+      throw new UsageError(`${name}: loading it ${error.message}: a module exports, and changes nothing`);
     throw new UsageError(`${name}: cannot be loaded: ${reason(error, isPath ? resolve(name) : null)}`);
   }
 }
@@ -91,7 +107,7 @@ function columnOf(exports: Exports, from: string): Column {
   const own = (found ?? {}) as Partial<Players>;
   checkPlayers(own, { exporters, importers }, must(from));
   return {
-    contract,
+    contract: frozen(contract),
     players: { exporters: { ...exporters, ...own.exporters }, importers: { ...importers, ...own.importers } },
     like: like.contract.id,
   };

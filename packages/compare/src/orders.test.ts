@@ -91,5 +91,11 @@ describe("the orders of a race", () => {
       return scheduler.run().kind;
     };
     expect(searchOrders(world, () => 0).worst.result).toBe("step-limit");
+    const withAnother = (scheduler: Scheduler): string => {
+      scheduler.spawn("other", letters([], "other", 1));
+      return world(scheduler);
+    };
+    // Each of its steps would be the beginning of another order.
+    expect(searchOrders(withAnother, () => 0, "all").schedules).toMatchObject({ explored: 1, exhausted: false });
   });
 });

@@ -1,16 +1,19 @@
 /** The comparison on all cores: rows go to worker threads, and what one of them does not come back from is a verdict. */
 import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { UsageError } from "./compare.js";
 import type { Lost, Order, Plan, Report, WorkerData } from "./messages.js";
 import { catalogueOf, type CompareRequest, hasModules, prepare } from "./request.js";
 import { planOf } from "./planned.js";
+import { played } from "./report/traced.js";
 import type { Comparison, Result } from "./result.js";
 import type { Scenario } from "./scenario/scenario.js";
 
 /** A thread that starts has packages to load, from a disk that may be slow. */
 const LOADING_MS = 30_000;
+/** So many times its patience a thread may wait on a busy machine. */
+const STARVED_MAX = 10;
 
 /** Told of each cell when it is done, in the order in which they end. */
 export type OnResult = (result: Result, done: number, of: number) => void;
@@ -19,8 +22,9 @@ export interface PoolOptions {
   /** Threads, with this one where no code of anybody else runs. @defaultValue half of what can run at once */
   readonly workers?: number;
   /**
-   * How long a cell with somebody else's code in it may take before it is a `HANG`. The one clock there is: code that does
-   * not yield cannot be stopped otherwise. @defaultValue 10_000, and 120_000 where all orders are tried
+   * How long a cell with somebody else's code in it may take before it is a `HANG`; on a machine that is busy with other
+   * things, longer. The one clock there is: code that does not yield cannot be stopped otherwise.
+   * @defaultValue 10_000, and 120_000 where all orders are tried
    */
   readonly patienceMs?: number;
   /** Where the worker is. @defaultValue beside this file */
@@ -52,7 +56,7 @@ async function inThisThread(request: CompareRequest, onResult: OnResult): Promis
   const { machine, contracts, scenarios, row } = await prepare(request);
   const cells = scenarios.flatMap(row);
   const results = cells.map((cell, i) => {
-    const result = cell.result();
+    const result = played(cell, request);
     onResult(result, i + 1, cells.length);
     return result;
   });
@@ -67,6 +71,8 @@ function defaultWorkers(): number {
 /** One thread, and what it is at. */
 interface Hand {
   readonly worker: Worker;
+  readonly port: MessagePort;
+  isLoaded: boolean;
   /** The cell that it runs; `null`: it waits for an order. */
   at: { readonly row: number; readonly cell: number } | null;
   watchdog: NodeJS.Timeout | undefined;
@@ -83,6 +89,7 @@ class Pool {
   #plan: Plan | null = null;
   #results: Result[][] = [];
   #done = 0;
+  #doneAtLoss = -1;
   #resolve: (comparison: Comparison) => void = () => {};
   #reject: (error: unknown) => void = () => {};
 
@@ -116,12 +123,16 @@ class Pool {
   }
 
   #hire(): void {
-    const workerData: WorkerData = { request: this.#request };
-    const hand: Hand = { worker: new Worker(this.#file, { workerData }), at: null, watchdog: undefined };
+    const { port1: port, port2 } = new MessageChannel();
+    const workerData: WorkerData = { request: this.#request, port: port2 };
+    const worker = new Worker(this.#file, { workerData, transferList: [port2], stdout: true });
+    const hand: Hand = { worker, port, isLoaded: false, at: null, watchdog: undefined };
     this.#hands.add(hand);
-    hand.worker.on("message", (report: Report) => this.#hear(hand, report));
-    hand.worker.on("error", (error) => this.#lose(hand, "gone", error));
-    hand.worker.on("exit", () => this.#lose(hand, "gone", new Error("a thread of the comparison ended by itself")));
+    // The answer alone is for stdout; what modules print is not.
+    worker.stdout.on("data", (bytes: Uint8Array) => process.stderr.write(bytes));
+    port.on("message", (report: Report) => this.#hear(hand, report));
+    worker.on("error", (error) => this.#lose(hand, "gone", error));
+    worker.on("exit", () => this.#lose(hand, "gone", ended(this.#request)));
     const loadingMs = Math.max(this.#patienceMs, LOADING_MS);
     if (hasModules(this.#request)) this.#watch(hand, notLoaded(this.#request), loadingMs);
   }
@@ -129,6 +140,7 @@ class Pool {
   #dismiss(hand: Hand): Promise<number> {
     clearTimeout(hand.watchdog);
     this.#hands.delete(hand);
+    hand.port.close();
     return hand.worker.terminate();
   }
 
@@ -142,21 +154,22 @@ class Pool {
 
   /** Every thread makes the same plan; the first that is heard counts. */
   #next(hand: Hand, plan: Plan | null): void {
+    hand.isLoaded = true;
     if (plan && !this.#plan) this.#begin(plan);
     const order = this.#orders.shift();
     hand.at = order ? { row: order.row, cell: order.from } : null;
     if (!order) return;
     this.#watchCell(hand);
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-    hand.worker.postMessage(order);
+    hand.port.postMessage(order);
   }
 
   #begin(plan: Plan): void {
     this.#plan = plan;
     this.#results = plan.rows.map(() => []);
     for (const isRace of [true, false])
-      plan.rows.forEach((cells, row) => {
-        if (cells.length > 0 && plan.races[row] === isRace) this.#orders.push({ row, from: 0 });
+      plan.rows.forEach((_, row) => {
+        if (plan.races[row] === isRace) this.#orders.push({ row, from: 0 });
       });
     this.#finishIfDone();
   }
@@ -168,7 +181,7 @@ class Pool {
     for (let order = this.#orders.shift(); order; order = this.#orders.shift()) {
       const { row } = order;
       const cells = prepared.row(prepared.scenarios[row] as Scenario);
-      cells.forEach((cell, i) => this.#keep({ row, cell: i }, cell.result()));
+      cells.forEach((cell, i) => this.#keep({ row, cell: i }, played(cell, this.#request)));
       await setImmediate();
     }
   }
@@ -190,8 +203,17 @@ class Pool {
     if (this.#lostAt(hand)) this.#watch(hand, new Error("a cell does not end"));
   }
 
+  /** Who hangs uses its patience up; a thread that other processes kept waiting has time left. */
   #watch(hand: Hand, error: Error, patienceMs: number = this.#patienceMs): void {
-    hand.watchdog = setTimeout(() => this.#lose(hand, "hung", error), patienceMs);
+    const begun = process.cpuUsage();
+    let looks = 0;
+    const look = (): void => {
+      const { user, system } = process.cpuUsage(begun);
+      const isStarved = (user + system) / 1000 < patienceMs / 2 && ++looks < STARVED_MAX;
+      if (isStarved) hand.watchdog = setTimeout(look, patienceMs);
+      else this.#lose(hand, "hung", error);
+    };
+    hand.watchdog = setTimeout(look, patienceMs);
   }
 
   #lostAt({ at }: Hand): Lost {
@@ -201,13 +223,37 @@ class Pool {
   /** A thread does not come back: the cell that it ran ends so, and another thread takes the rest of the row. */
   #lose(hand: Hand, how: "hung" | "gone", error: unknown): void {
     if (!this.#hands.has(hand)) return;
-    const lost = this.#lostAt(hand);
+    const hasSaid = this.#hearRest(hand, how === "gone");
+    // It was this thread that was late.
+    if (how === "hung" && hasSaid) return;
+    const { at, isLoaded } = hand;
     void this.#dismiss(hand);
-    if (!lost || !hand.at) return this.#reject(error);
-    const { row, cell } = hand.at;
-    this.#keep(hand.at, lost[how]);
-    this.#orders.unshift({ row, from: cell + 1 });
+    if (!isLoaded) return this.#reject(error);
+    if (!at && this.#orders.length === 0) return;
+    const lost = this.#lostAt(hand);
+    if (at && lost) this.#keep(at, lost[how]);
+    else if (!this.#isForgiven()) return this.#reject(error);
+    if (at) this.#orders.unshift({ row: at.row, from: at.cell + Number(lost !== null) });
     if (this.#done < this.#total) this.#hire();
+  }
+
+  /** What it had sent before it was lost; who is gone gets no more orders. */
+  #hearRest(hand: Hand, isGone: boolean): boolean {
+    let heard = 0;
+    for (let rest = receiveMessageOnPort(hand.port); rest; rest = receiveMessageOnPort(hand.port)) {
+      heard++;
+      const report = rest.message as Report;
+      if (isGone && report.is === "row-done") hand.at = null;
+      else if (!isGone || report.is !== "plan") this.#hear(hand, report);
+    }
+    return heard > 0;
+  }
+
+  /** What modules left running in a thread may end it in a cell of ours: another takes over, if any cell was done meanwhile. */
+  #isForgiven(): boolean {
+    const isForgiven = hasModules(this.#request) && this.#doneAtLoss !== this.#done;
+    this.#doneAtLoss = this.#done;
+    return isForgiven;
   }
 
   get #total(): number {
@@ -221,7 +267,16 @@ class Pool {
   }
 }
 
-function notLoaded({ contractModules = [], exporterModules = [], importerModules = [] }: CompareRequest): UsageError {
-  const names = [...contractModules, ...exporterModules, ...importerModules].join(", ");
-  return new UsageError(`${names}: loading it does not end: a module exports, and runs nothing`);
+function notLoaded(request: CompareRequest): UsageError {
+  return new UsageError(`${moduleNames(request)}: loading it does not end: a module exports, and runs nothing`);
+}
+
+/** Outside of a cell: where modules run, it was one of them. */
+function ended(request: CompareRequest): Error {
+  if (!hasModules(request)) return new Error("a thread of the comparison ended by itself");
+  return new UsageError(`${moduleNames(request)}: ended the thread that loaded it: a module exports, and runs nothing`);
+}
+
+function moduleNames({ contractModules = [], exporterModules = [], importerModules = [] }: CompareRequest): string {
+  return [...contractModules, ...exporterModules, ...importerModules].join(", ");
 }

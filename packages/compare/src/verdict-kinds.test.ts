@@ -175,6 +175,23 @@ it("what is posted is another thing than what conforms", () => {
   ]);
 });
 
-it("a silence that one reading breaks a rule in is none", () => {
-  expect([verdict("S38a", "dma-address"), verdict("S38a", "linux-7.3")]).toEqual(["UNSPEC", "OK"]);
+describe("a reading in which somebody breaks a rule of the contract", () => {
+  const reading = (unmapsBeforeDetach: boolean): Scenario["readings"][number] => ({
+    name: String(unmapsBeforeDetach),
+    importers: { nic: { unmapsBeforeDetach } },
+    posted: false,
+  });
+  const read = (more: Partial<Scenario>): NonNullable<Change["scenario"]> => {
+    return (s) => ({ ...s, fault: null, readings: [reading(true), reading(false)], ...more });
+  };
+
+  it.each<[string, Partial<Scenario>, VerdictKind]>([
+    ["is none", {}, "OK"],
+    ["counts where it is the question", { fault: { party: "importer", what: "detaches without an unmap" } }, "UNSPEC"],
+    ["is shown where there is no other", { readings: [reading(false)] }, "RESLEAK"],
+  ])("%s", (_what, more, kind) => expect(verdict("S51", "dma-address", { scenario: read(more) })).toBe(kind));
+
+  it("is left to the scenario where no call of the contract sees it", () => {
+    expect([verdict("S38a", "dma-address"), verdict("S38a", "linux-7.3")]).toEqual(["UNSPEC", "OK"]);
+  });
 });

@@ -1,7 +1,8 @@
 /** The n-th allocation, mapping, page table or answer of the exporter fails, for every n: a refusal leaves all as it was. */
 import { DmaBufError, type DmaBufOps, type Op, Scheduler, type Vma } from "@dma-buf/core";
+import { eachFailure, type RunWithFailure } from "./each-failure.js";
 import { countsOf, importerLife, type ImporterWorld, type LifeOptions } from "./importer-world.js";
-import type { KitCase, Outcome } from "./kit-case.js";
+import type { KitCase } from "./kit-case.js";
 import { messages } from "./recorder.js";
 import { checkNothingTaken } from "./refuses.js";
 import type { ImporterSubject } from "./subject.js";
@@ -20,24 +21,16 @@ const KINDS: Readonly<Record<string, { readonly what: string; readonly injects: 
 export function importerFailures(subject: ImporterSubject): KitCase[] {
   return Object.entries(KINDS).map(([name, { what, injects }]) => ({
     name,
-    run: () => failEach(subject, what, injects),
+    run: () =>
+      eachFailure(
+        what,
+        (n) => failNth(subject, injects, n),
+        (count) => `${count} ${what}(s), each failing once: what is refused leaves nothing, and can be asked again`,
+      ),
   }));
 }
 
-function failEach(subject: ImporterSubject, what: string, injects: Injects): Outcome {
-  const breaches: string[] = [];
-  for (let n = 1; ; n++) {
-    const { failed, broken } = failNth(subject, injects, n);
-    if (failed === null) return { title: n === 1 ? `0 ${what}s seen` : titleOf(what, n - 1), breaches };
-    breaches.push(...broken.map((message) => `${what} ${n} (${failed}) fails: ${message}`));
-  }
-}
-
-function titleOf(what: string, count: number): string {
-  return `${count} ${what}(s), each failing once: what is refused leaves nothing, and can be asked again`;
-}
-
-function failNth(subject: ImporterSubject, injects: Injects, n: number): { failed: string | null; broken: string[] } {
+function failNth(subject: ImporterSubject, injects: Injects, n: number): RunWithFailure {
   let [failed, count, armed] = [null as string | null, 0, false];
   const fails = (op: string): boolean => {
     if (!armed || ++count !== n) return false;

@@ -19,6 +19,7 @@ import {
   point,
   type PhysAddr,
   type Run,
+  until,
   vma,
   type Window,
 } from "@dma-buf/core";
@@ -179,7 +180,7 @@ describe("an importer that", () => {
               const { sizeBytes } = this.attachment.buf;
               if (this.kept.length === 0) this.kept = yield* (this.window as Window).runs(0, sizeBytes, held);
             } catch (error) {
-              held[Symbol.dispose]();
+              if (error instanceof DmaBufError) held[Symbol.dispose]();
               throw error;
             }
             held[Symbol.dispose]();
@@ -394,6 +395,21 @@ it("a CPU mapping that changes before its notifier is called is no lie: whoever 
   expect(cases.map(({ requirement }) => requirement)).not.toContain("vma/changing-runs");
 });
 
+it("who never comes back from a failure has thrown nothing, and left nothing behind a refusal", () => {
+  const subject = changed(linux73, ({ use }) => ({
+    *use() {
+      try {
+        yield* use();
+      } catch {
+        yield* until("an answer", () => false);
+      }
+    },
+  }));
+  const { said } = verdict(subject);
+  expect(said).toMatch(/kit waits at an answer/);
+  expect(said).not.toMatch(/EndSignal|behind a refusal|a refusal leaves/);
+});
+
 describe("one that its contract cannot serve", () => {
   const no = (stage: "attach" | "map") => {
     throw new DmaBufError("EOPNOTSUPP", { op: "x", stage, message: "this contract does not say what is needed" });
@@ -415,6 +431,14 @@ describe("one that its contract cannot serve", () => {
     expect(cases.map((c) => [c.title, c.breaches])).toEqual([
       ["linux-7.3/deadlock: every call comes back", []],
       ["linux-7.3/refuses: EOPNOTSUPP at map, and nothing is left", []],
+    ]);
+  });
+
+  it("never answers: that is a deadlock, and no answer of another kind", () => {
+    const use = (): Op<void> => until("an answer", () => false);
+    const cases = check(changed(linux73, () => ({ use }), { refuses }));
+    expect(cases.flatMap((c) => c.breaches)).toEqual([
+      "linux-7.3/deadlock: kit waits at an answer for a condition nobody fulfils",
     ]);
   });
 

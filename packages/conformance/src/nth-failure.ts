@@ -1,9 +1,10 @@
 /** The n-th allocation, mapping or callback fails, for every n there is: calls refuse, and nothing is left. */
 import { type DmaBuf, DmaBufError, type MaySleep, type Op, perform, Scheduler } from "@dma-buf/core";
 import { accepted } from "./accepted.js";
+import { eachFailure, type RunWithFailure } from "./each-failure.js";
 import { classImporter } from "./importers/classes.js";
 import type { ExporterSubject } from "./subject.js";
-import type { KitCase, Outcome } from "./kit-case.js";
+import type { KitCase } from "./kit-case.js";
 import { messages } from "./recorder.js";
 import { exporterUnderTest } from "./under-test.js";
 import { staticUse, tryOut } from "./try-out.js";
@@ -26,16 +27,15 @@ const OFFERS = ["get_pfn", "pin", "cpu-access", "mmap", "vmap"] as const;
 
 /** One case for each kind of failure. */
 export function nthFailures(subject: ExporterSubject): KitCase[] {
-  return Object.entries(KINDS).map(([name, kind]) => ({ name, run: () => failEach(subject, kind) }));
-}
-
-function failEach(subject: ExporterSubject, kind: Kind): Outcome {
-  const breaches: string[] = [];
-  for (let n = 1; ; n++) {
-    const { failed, broken } = failNth(subject, kind, n);
-    if (failed === null) return { title: n === 1 ? `0 ${kind}s seen` : titleOf(kind, n - 1), breaches };
-    breaches.push(...broken.map((message) => `${kind} ${n} (${failed}) fails: ${message}`));
-  }
+  return Object.entries(KINDS).map(([name, kind]) => ({
+    name,
+    run: () =>
+      eachFailure(
+        kind,
+        (n) => failNth(subject, kind, n),
+        (count) => titleOf(kind, count),
+      ),
+  }));
 }
 
 /** The core allocates as well: a count alone does not say that the exporter does. */
@@ -43,7 +43,7 @@ function titleOf(kind: Kind, count: number): string {
   return `${count} ${kind}(s)${kind === "allocation" ? ", the core's among them" : ""}, each failing once`;
 }
 
-function failNth(subject: ExporterSubject, kind: Kind, n: number): { failed: string | null; broken: string[] } {
+function failNth(subject: ExporterSubject, kind: Kind, n: number): RunWithFailure {
   let failed: string | null = null;
   let count = 0;
   const fails = (op: string): boolean => {

@@ -31,14 +31,15 @@ export class AttachmentCalls extends MappingCalls {
     const at = newAttachment(own, device, importer);
     yield* this.ask(buf, "attach", at);
     this.#checkPeer2peer(at);
-    {
-      using _held = yield* buf.resv.lock();
-      own.attachments.unshift(at);
-    }
     try {
+      {
+        using _held = yield* buf.resv.lock();
+        own.attachments.unshift(at);
+      }
       if (this.policy.bridgeStatic === "at-attach") yield* this.bridge(at);
     } catch (error) {
-      yield* this.detachAttachment(buf, at);
+      // Of a task that is ended while it waits for the lock, the exporter alone knows.
+      yield* own.attachments.includes(at) ? this.detachAttachment(buf, at) : this.ask(buf, "detach", at);
       throw error;
     }
     this.#event("dma_buf_dynamic_attach", at);

@@ -19,7 +19,7 @@ import { BugSignal, type Finding } from "./finding.js";
 import { count, type Ledger, type OwnedAttachment, type OwnedBuf } from "./ledger.js";
 import { isOp, isThenable, type MaySleep, type Op, perform, point, type Wait } from "./op.js";
 import { DmaResv, type Held } from "./resv.js";
-import type { Scheduler } from "./scheduler.js";
+import { EndSignal, type Scheduler } from "./scheduler.js";
 import type { Trace } from "./trace.js";
 
 type Callback<C extends ExporterCall> = NonNullable<DmaBufOps[C]>;
@@ -30,6 +30,11 @@ const FRESH = { name: null, refs: 1, vmaps: 0, map: null, released: false } as c
 export class BufferCalls {
   readonly contract: Contract;
   readonly env: Env;
+  readonly scheduler: Scheduler;
+  readonly trace: Trace;
+  /** Broken promises so far, in order. */
+  readonly findings: readonly Finding[];
+  protected readonly policy: Policy;
   readonly #live = new Set<OwnedBuf>();
   /** Released with something left that nobody can give back any more. */
   readonly #lost: OwnedBuf[] = [];
@@ -38,25 +43,16 @@ export class BufferCalls {
   constructor(contract: Contract, env: Env) {
     this.contract = contract;
     this.env = env;
+    this.scheduler = env.scheduler;
+    this.trace = env.trace;
+    this.findings = env.findings;
+    this.policy = contract.policy;
     env.scheduler.observe((trouble) => {
       if (trouble.kind === "foreign")
         return this.#trouble("generator", "bug", `${trouble.task} yielded what is no Wait: yield* an Op`);
       for (const { task, site, blockedOn } of trouble.waits)
         this.#trouble(trouble.kind, "violation", `${task} waits at ${site} for ${blockedOn}`);
     });
-  }
-
-  get scheduler(): Scheduler {
-    return this.env.scheduler;
-  }
-
-  get trace(): Trace {
-    return this.env.trace;
-  }
-
-  /** Broken promises so far, in order. */
-  get findings(): readonly Finding[] {
-    return this.env.findings;
   }
 
   /** What is still out. */
@@ -161,10 +157,6 @@ export class BufferCalls {
     this.trace.emit("tracepoint", () => `${name}: exp_name=${exporterName} size=${sizeBytes} ino=${ino}${more}`);
   }
 
-  protected get policy(): Policy {
-    return this.contract.policy;
-  }
-
   protected rule(call: CallName): Rule {
     const row: Partial<Row> = this.contract.rows[call] ?? {};
     const { id = `${this.contract.id}/${call}`, stage = "map", source = "this framework" } = row;
@@ -188,8 +180,9 @@ export class BufferCalls {
     return defect !== undefined;
   }
 
-  /** Is the call allowed in the state of the attachment's life? It refuses where its row can, else it is a bug. */
-  protected expectState(call: FrameworkCall, at: OwnedAttachment): void {
+  /** {@link enter}; and is the call allowed in the state of the attachment's life? It refuses where its row can, else it is a bug. */
+  protected enterState(call: FrameworkCall, at: OwnedAttachment, held: Held | null = null): void {
+    this.enter(call, at.buf, held);
     const { rows, lifeCycle } = this.contract;
     const state = at.detached ? "detached" : at.liveMaps > 0 ? "mapped" : "attached";
     if (lifeCycle[state].includes(call)) return;
@@ -229,13 +222,18 @@ export class BufferCalls {
   ): Op<T | undefined> {
     const { errors = { EINVAL: "" }, maySleep } = this.contract.rows[call] ?? {};
     const mayRefuse = Object.keys(errors).length > 0;
+    const task = this.scheduler.current;
+    const wasEnded = task?.state === "ended";
     try {
       const result = act();
       if (isThenable(result)) this.bug(call, party, `${call} returned a Promise: return a value or a generator`);
       if (isOp(result) && maySleep === false) this.report("violation", call, party, `${call} slept: return a value`);
-      return yield* perform(result);
+      const value = yield* perform(result);
+      if (task?.state === "ended" && !wasEnded) throw new EndSignal(`${call} swallowed the end of ${task.name}`);
+      return value;
     } catch (error) {
-      if (error instanceof BugSignal || (mayRefuse && error instanceof DmaBufError)) throw error;
+      if (error instanceof BugSignal || error instanceof EndSignal || (mayRefuse && error instanceof DmaBufError))
+        throw error;
       this.report("violation", call, party, `${who} threw: ${String(error)}`);
       if (mayRefuse) throw error;
       return undefined;

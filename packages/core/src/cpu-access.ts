@@ -6,6 +6,7 @@ import type { OwnedBuf } from "./ledger.js";
 import type { Op } from "./op.js";
 import type { Held } from "./resv.js";
 import type { Direction } from "./run.js";
+import { EndSignal } from "./scheduler.js";
 import { usageRw } from "./usage.js";
 
 export class CpuAccessCalls extends AttachmentCalls {
@@ -97,7 +98,8 @@ export class CpuAccessCalls extends AttachmentCalls {
     try {
       return (yield* this.ask(own, "vmap", own, held)) as IosysMap;
     } catch (error) {
-      this.report("warn", "vmap", "exporter", `${own.exporterName} cannot be mapped: ${(error as Error).message}`);
+      const why = `${own.exporterName} cannot be mapped: ${(error as Error).message}`;
+      if (!(error instanceof EndSignal)) this.report("warn", "vmap", "exporter", why);
       throw error;
     }
   }

@@ -49,9 +49,8 @@ export class Env {
   /** `n` consecutive fence contexts; the first. Linux: `dma_fence_context_alloc()`; 0 is the stub's. */
   allocContexts(n: number): number {
     if (n === 0) this.report("warn", syncRows.contextAlloc, "exporter", "no context was asked for");
-    const first = this.#contexts;
     this.#contexts += n;
-    return first;
+    return this.#contexts - n;
   }
 
   /** The next acquire context's stamp: smaller is older. */

@@ -47,7 +47,7 @@ export class DmaFence {
   readonly seqno64: boolean;
   readonly env: Env;
   #ops: DmaFenceOps | null;
-  #callbacks: FenceCallback[] = [];
+  readonly #callbacks: FenceCallback[] = [];
   #state: "unsignalled" | "signalling" | "signalled" = "unsignalled";
   #enabled = false;
   #error = 0;
@@ -109,12 +109,8 @@ export class DmaFence {
     if (this.#refs === 0) this.env.bug(rows.release, "framework", `${this.describe()}: put more often than got`);
     if (--this.#refs > 0) return;
     if (!this.signaledFlag && this.#callbacks.length + this.#waiters > 0) {
-      this.env.report(
-        "warn",
-        rows.release,
-        "exporter",
-        `${this.describe()} is released with callbacks queued, or somebody waiting`,
-      );
+      const why = `${this.describe()} is released with callbacks queued, or somebody waiting`;
+      this.env.report("warn", rows.release, "exporter", why);
       this.#error = -ERRNO.EDEADLK;
       this.signal();
     }
@@ -133,8 +129,7 @@ export class DmaFence {
     this.#state = "signalling";
     this.env.trace.emit("fence", () => `${this.describe()} signals`);
     if (!this.#ops?.release) this.#ops = null;
-    const callbacks = this.#callbacks;
-    this.#callbacks = [];
+    const callbacks = this.#callbacks.splice(0);
     this.#timestamp = timestamp;
     const thrown: unknown[] = [];
     for (const callback of callbacks) this.#call(callback, thrown);

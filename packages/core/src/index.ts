@@ -88,6 +88,7 @@ export { FenceCursor, type Slot, type SlotList } from "./resv-fences.js";
 export type { Attributes, Direction, Run, Space } from "./run.js";
 export {
   describeEnd,
+  EndSignal,
   ForeignYieldError,
   type RunEnd,
   Scheduler,

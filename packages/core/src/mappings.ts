@@ -37,8 +37,7 @@ export class MappingCalls extends BufferCalls {
     const at = this.#attached("mapAttachment", attachment);
     const { buf } = at;
     this.trace.emit("call", () => `dma_buf_map_attachment(${buf.exporterName}, ${direction}) by ${at.importerName}`);
-    this.enter("mapAttachment", buf, held);
-    this.expectState("mapAttachment", at);
+    this.enterState("mapAttachment", at, held);
     if (!buf.ops.mapDmaBuf)
       this.refuse("EINVAL", "mapAttachment", "the exporter has no map_dma_buf: ask for what it offers");
     if (!at.device && this.policy.device === "for-mapping")
@@ -93,8 +92,7 @@ export class MappingCalls extends BufferCalls {
    */
   *getPfnAttachment(attachment: DmaBufAttachment, pgoff: number, held: Held): Op<PfnAnswer> {
     const at = this.#attached("getPfnAttachment", attachment);
-    this.enter("getPfnAttachment", at.buf, held);
-    this.expectState("getPfnAttachment", at);
+    this.enterState("getPfnAttachment", at, held);
     if (!at.buf.ops.getPfn) this.refuse("EINVAL", "getPfnAttachment", "the exporter has no get_pfn: map instead");
     return (yield* this.ask(at.buf, "getPfn", at, pgoff, held)) as PfnAnswer;
   }
@@ -112,8 +110,7 @@ export class MappingCalls extends BufferCalls {
     const at = this.#attached("getPfnUnlocked", attachment);
     const { buf } = at;
     this.trace.emit("call", () => `dma_buf_get_pfn_unlocked(${buf.exporterName}, page ${pgoff}) by ${at.importerName}`);
-    this.enter("getPfnUnlocked", buf);
-    this.expectState("getPfnUnlocked", at);
+    this.enterState("getPfnUnlocked", at);
     if (!buf.ops.getPfn) this.refuse("EINVAL", "getPfnUnlocked", "the exporter has no get_pfn: map instead");
     if (buf.ops.pin && !this.#moveNotify)
       throw this.error("ENOENT", "getPfnUnlocked", "the exporter moves and would tell nobody: build with move_notify");
@@ -161,8 +158,11 @@ export class MappingCalls extends BufferCalls {
     guard[Symbol.dispose]();
     if (!this.policy.drain.includes("unmap")) return;
     const mapped = (): string[] => buf.attachments.flatMap((at) => (at.liveMaps > 0 ? [at.importerName] : []));
-    const unmapped = (): boolean => mapped().length === 0;
-    yield* until("dma_buf.unmap", unmapped, () => `unmap by ${mapped().join(", ")}`);
+    yield* until(
+      "dma_buf.unmap",
+      () => mapped().length === 0,
+      () => `unmap by ${mapped().join(", ")}`,
+    );
   }
 
   /** 6.13: where one side is static and the other dynamic, the core pins and maps once, at attach. */
@@ -269,8 +269,7 @@ export class MappingCalls extends BufferCalls {
     if (!attachment) this.bug(call, "importer", "the attachment is NULL and is read: an oops");
     const at = attachment as OwnedAttachment;
     if (!at.importer) this.report("warn", call, "importer", `${at.importerName} is static: its maps are pinned for it`);
-    this.enter(call, at.buf, held);
-    this.expectState(call, at);
+    this.enterState(call, at, held);
     return at;
   }
 }

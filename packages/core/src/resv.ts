@@ -82,13 +82,13 @@ export class DmaResv {
   reserveFences(held: Held, n: number): void {
     this.#assertHeld(rows.reserveFences, held);
     if (n === 0) this.env.refuse("EINVAL", rows.reserveFences, "importer", "0 fences: reserve at least 1");
-    const used = this.#list?.slots.length ?? 0;
-    if (this.#list && used + n <= this.#list.max) return;
+    const { slots, max } = this.#list ?? { slots: [], max: 0 };
+    if (this.#list && slots.length + n <= max) return;
     this.env.alloc(rows.reserveFences);
     const [kept, done]: [Slot[], Slot[]] = [[], []];
-    for (const slot of this.#list?.slots ?? []) (slot.fence.signaled ? done : kept).push(slot);
+    for (const slot of slots) (slot.fence.signaled ? done : kept).push(slot);
     for (const { fence } of done) fence.put();
-    this.#list = { slots: kept, max: capacityFor(n, used, this.#list?.max ?? 0) };
+    this.#list = { slots: kept, max: capacityFor(n, slots.length, max) };
   }
 
   /** Adds a fence and takes a reference to it. Cannot fail, once room was made. */
@@ -191,31 +191,21 @@ export class DmaResv {
 
   #guard(ticket: AcquireTicket | null): ResvGuard {
     this.env.trace.emit("lock", () => `${this.name} locked`);
-    return new Guard(this, ticket, this.#unlock);
+    const guard = {
+      resv: this,
+      ticket,
+      live: true,
+      [Symbol.dispose]: (): void => {
+        if (guard.live) this.#unlock();
+        guard.live = false;
+      },
+    };
+    return guard;
   }
 
-  readonly #unlock = (): void => {
+  #unlock(): void {
     if (this.#list) this.#list.max = this.#list.slots.length;
     this.#mutex.release();
     this.env.trace.emit("unlock", () => `${this.name} unlocked`);
-  };
-}
-
-class Guard implements ResvGuard {
-  live = true;
-  readonly resv: DmaResv;
-  readonly ticket: AcquireTicket | null;
-  readonly #unlock: () => void;
-
-  constructor(resv: DmaResv, ticket: AcquireTicket | null, unlock: () => void) {
-    this.resv = resv;
-    this.ticket = ticket;
-    this.#unlock = unlock;
-  }
-
-  [Symbol.dispose](): void {
-    if (!this.live) return;
-    this.live = false;
-    this.#unlock();
   }
 }

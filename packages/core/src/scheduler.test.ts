@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Env } from "./env.js";
 import { explore } from "./explore.js";
-import { type Op, point } from "./op.js";
+import { type Op, point, until } from "./op.js";
 import { DmaResv } from "./resv.js";
-import { Scheduler, type Task } from "./scheduler.js";
+import { EndSignal, Scheduler, type Task } from "./scheduler.js";
 import { arrivalOrder, exhaustive, replay, replayToken, seeded } from "./strategy.js";
 
 function* letters(log: string[], name: string, yields: number): Op<void> {
@@ -200,6 +200,167 @@ describe("ends", () => {
       throw new RangeError("no");
     })();
     expect(() => new Scheduler().complete("t", fails)).toThrow(RangeError);
+  });
+});
+
+describe("a task that is ended", () => {
+  const never = (): Op<void> => until("never", () => false);
+
+  /** Runs them until none can go on. */
+  function ended(...ops: Op<void>[]): unknown[] {
+    const scheduler = new Scheduler();
+    const tasks = ops.map((op, i) => scheduler.spawn(`task ${i}`, op));
+    expect(scheduler.run().kind).toBe("deadlock");
+    expect(tasks.map((task) => task.wait)).toEqual(tasks.map(() => null));
+    return tasks.map((task) => task.error ?? task.state);
+  }
+
+  it("goes through every finally, also one that sleeps, and through nothing else", () => {
+    const log: string[] = [];
+    function* inner(): Op<void> {
+      try {
+        yield* never();
+      } finally {
+        for (const step of ["first", "second"]) {
+          yield* point(step);
+          log.push(step);
+        }
+      }
+    }
+    function* outer(): Op<void> {
+      try {
+        yield* inner();
+        log.push("goes on");
+      } finally {
+        yield* point("outer");
+        log.push("outer");
+      }
+      log.push("goes on");
+    }
+    expect([ended(outer()), log]).toEqual([["ended"], ["first", "second", "outer"]]);
+  });
+
+  it("sleeps in a finally for what another gives back when it is ended", () => {
+    const resv = new DmaResv("R", new Env(new Scheduler()));
+    const log: string[] = [];
+    function* waits(): Op<void> {
+      try {
+        yield* never();
+      } finally {
+        using _held = yield* resv.lock();
+        log.push("gave back");
+      }
+    }
+    function* holds(): Op<void> {
+      using _held = yield* resv.lock();
+      yield* never();
+    }
+    expect([ended(waits(), holds()), log, resv.locked]).toEqual([["ended", "ended"], ["gave back"], false]);
+  });
+
+  it("sleeps in a finally until its deadline", () => {
+    const log: string[] = [];
+    function* op(): Op<void> {
+      try {
+        yield* never();
+      } finally {
+        yield* until("a while", () => false, undefined, 10);
+        log.push("woke up");
+      }
+    }
+    expect([ended(op()), log]).toEqual([["ended"], ["woke up"]]);
+  });
+
+  it("goes on where what a finally waits for does not come", () => {
+    const log: string[] = [];
+    function* op(): Op<void> {
+      try {
+        yield* never();
+      } finally {
+        yield* never();
+        log.push("gave back");
+      }
+    }
+    expect([ended(op()), log]).toEqual([["ended"], ["gave back"]]);
+  });
+
+  it("sees the end in a catch, which cannot keep it", () => {
+    const log: unknown[] = [];
+    function* op(): Op<void> {
+      for (;;) {
+        try {
+          yield* never();
+        } catch (error) {
+          log.push(error instanceof EndSignal);
+        }
+      }
+    }
+    expect([ended(op()), log]).toEqual([["ended"], [true]]);
+  });
+
+  it("is closed in a loop that does not end: the finally around it runs", () => {
+    const log: string[] = [];
+    function* op(): Op<void> {
+      try {
+        yield* never();
+      } catch {
+        for (;;) yield* point("spins");
+      } finally {
+        log.push("outer");
+      }
+    }
+    expect([ended(op()), log]).toEqual([["ended"], ["outer"]]);
+  });
+
+  it.each<[string, () => Op<void>]>([
+    [
+      "a finally that never ends",
+      function* () {
+        try {
+          yield* never();
+        } finally {
+          for (;;) yield* point("spins");
+        }
+      },
+    ],
+    [
+      "a catch that spins",
+      function* () {
+        for (;;) {
+          try {
+            yield* never();
+          } catch {
+            for (;;) yield* point("spins");
+          }
+        }
+      },
+    ],
+  ])("%s is given up, and holds up nobody", (_what, spins) => {
+    let gaveBack = false;
+    function* other(): Op<void> {
+      try {
+        yield* never();
+      } finally {
+        yield* point("gives back");
+        gaveBack = true;
+      }
+    }
+    expect([ended(spins(), other()), gaveBack]).toEqual([["ended", "ended"], true]);
+  });
+
+  it("has failed where a finally throws", () => {
+    const fail = (): never => {
+      throw new RangeError("no");
+    };
+    function* op(): Op<void> {
+      try {
+        yield* never();
+      } finally {
+        yield* point("gives back");
+        fail();
+      }
+    }
+    expect(ended(op())).toEqual([new RangeError("no")]);
   });
 });
 

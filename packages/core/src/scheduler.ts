@@ -109,12 +109,9 @@ export class Scheduler {
     for (;;) {
       if (this.#live.length === 0) return { kind: "done" };
       const ready = this.#ready();
-      if (ready.length === 0) {
-        if (this.#pass()) continue;
-        return this.#stuck({ kind: "deadlock", waits: this.#live.map(waiting) });
-      }
-      if (this.#steps >= this.#stepsMax)
-        return this.#stuck({ kind: "step-limit", stepsMax: this.#stepsMax, waits: this.#live.map(waiting) });
+      if (ready.length === 0 && this.#pass(this.#live)) continue;
+      if (ready.length === 0) return this.#stuck("deadlock");
+      if (this.#steps >= this.#stepsMax) return this.#stuck("step-limit");
       const chosen = ready.length === 1 ? 0 : this.#strategy.pick(ready, this.#last);
       const task = ready[chosen];
       if (!task) throw new RangeError(`strategy chose task ${chosen} of ${ready.length} that can run`);
@@ -142,8 +139,8 @@ export class Scheduler {
   }
 
   /** Nobody can run: time jumps to the next deadline. `false`: there is none. */
-  #pass(): boolean {
-    const next = Math.min(...this.#live.map((t) => t.wait?.deadline ?? Infinity));
+  #pass(tasks: readonly Cell[]): boolean {
+    const next = Math.min(...tasks.map((t) => t.wait?.deadline ?? Infinity));
     if (next === Infinity) return false;
     this.#now = next;
     return true;
@@ -160,7 +157,7 @@ export class Scheduler {
     } catch (error) {
       if (error instanceof ForeignYieldError) {
         this.#tell({ kind: "foreign", task: task.name });
-        this.#unwind(task);
+        this.#unwind([task]);
       }
       over(task, "failed", undefined, error);
     }
@@ -168,9 +165,11 @@ export class Scheduler {
     if (task.state !== "runnable") this.#live.splice(this.#live.indexOf(task), 1);
   }
 
-  #stuck(end: Exclude<RunEnd, { kind: "done" }>): RunEnd {
+  #stuck(kind: "deadlock" | "step-limit"): RunEnd {
+    const waits = this.#live.map(waiting);
+    const end = kind === "deadlock" ? { kind, waits } : { kind, stepsMax: this.#stepsMax, waits };
     this.#tell(end);
-    for (const task of this.#live.splice(0)) this.#unwind(task);
+    this.#unwind(this.#live.splice(0));
     return end;
   }
 
@@ -178,18 +177,55 @@ export class Scheduler {
     for (const observer of this.#observers) observer(trouble);
   }
 
-  /** A `finally` may itself yield; a task that is being ended cannot wait, so those yields are passed over. */
-  #unwind(task: Cell): void {
-    const outer = this.#current;
-    this.#current = task;
-    try {
-      for (let r = task.op.return(undefined), n = 0; !r.done && n < 1000; n++) r = task.op.next();
-      over(task, "ended");
-    } catch (error) {
-      over(task, "failed", undefined, error);
+  /**
+   * Throws an {@link EndSignal} into each task where it stands, and lets each go on as long as it has to give back. A wait
+   * that nobody fulfils is passed over. Who goes on too long is closed: no `catch` sees that, and no loop outlasts it.
+   */
+  #unwind(tasks: readonly Cell[]): void {
+    const patience = UNWIND_STEPS * tasks.length;
+    for (const task of tasks) this.#resume(task, (op) => op.throw(new EndSignal(`${task.name} is ended`)));
+    for (let n = 0; n < 2 * patience; n++) {
+      const left = tasks.filter((t) => t.wait);
+      const ready = left.filter((t) => this.#isReady(t.wait));
+      const task = ready[n % ready.length] ?? left[n % left.length];
+      if (!task) return;
+      if (n >= patience) this.#resume(task, (op) => op.return(undefined));
+      else if (ready.length > 0 || !this.#pass(left)) this.#resume(task, (op) => op.next());
     }
-    this.#current = outer;
   }
+
+  /** One step of a task that is ended. */
+  #resume(task: Cell, how: (op: Op<unknown>) => IteratorResult<Wait>): void {
+    this.#current = task;
+    over(task, "ended");
+    try {
+      const { done, value } = how(task.op);
+      if (!done) task.wait = value;
+    } catch (error) {
+      if (!(error instanceof EndSignal)) over(task, "failed", undefined, error);
+    }
+    this.#current = null;
+  }
+}
+
+/** What each task that is ended has on average, to give back what it holds: a loop that never ends must not go on. */
+const UNWIND_STEPS = 1000;
+
+/**
+ * Ends a task whose run did not end by itself, where it stands. A `catch` that takes everything lets it pass.
+ * @example
+ * scheduler.spawn("waits", (function* () {
+ *   try {
+ *     yield* until("for ever", () => false);
+ *   } catch (error) {
+ *     error instanceof EndSignal; // true
+ *     throw error;
+ *   }
+ * })());
+ * scheduler.run().kind; // "deadlock"
+ */
+export class EndSignal extends Error {
+  override readonly name = "EndSignal";
 }
 
 /**
@@ -241,10 +277,7 @@ function checkYield(value: Wait): Wait {
 }
 
 function over(task: Cell, state: Task["state"], result?: unknown, error?: unknown): void {
-  task.state = state;
-  task.wait = null;
-  task.result = result;
-  task.error = error;
+  Object.assign(task, { state, wait: null, result, error });
 }
 
 function waiting(task: Cell): Waiting {

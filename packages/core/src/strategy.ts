@@ -76,8 +76,7 @@ export function exhaustive(): Strategy {
     begin() {
       depth = 0;
       if (!started) return (started = true);
-      while (path.length > 0) {
-        const last = path[path.length - 1] as { choice: number; width: number };
+      for (let last = path.at(-1); last; last = path.at(-1)) {
         if (++last.choice < last.width) return true;
         path.pop();
       }

@@ -94,7 +94,10 @@ export class WwMutex {
   /** Taking a free lock is a schedule point too. Errors: the row `sync/dma_resv_lock`. */
   *acquire(ticket: AcquireTicket | null, options: LockOptions): Op<void> {
     yield* point("resv.lock");
-    if (ticket) this.#checkTicket(ticket);
+    const { env, name } = this;
+    if (ticket && this.ticket === ticket)
+      throw env.error("EALREADY", rows.lock, `ticket ${ticket.stamp} holds ${name} already: go on with it`);
+    if (ticket?.done) env.report("warn", rows.lock, "importer", `ticket ${ticket.stamp} is done and takes ${name}`);
     if (this.#owner) yield* this.#wait(ticket, options);
     this.#take(ticket);
   }
@@ -110,13 +113,6 @@ export class WwMutex {
     if (!ticket) return;
     ticket.acquired++;
     ticket.contending = null;
-  }
-
-  #checkTicket(ticket: AcquireTicket): void {
-    const { env, name } = this;
-    if (this.ticket === ticket)
-      throw env.error("EALREADY", rows.lock, `ticket ${ticket.stamp} holds ${name} already: go on with it`);
-    if (ticket.done) env.report("warn", rows.lock, "importer", `ticket ${ticket.stamp} is done and takes ${name}`);
   }
 
   *#wait(ticket: AcquireTicket | null, { interruptible = false, slow = false }: LockOptions): Op<void> {

@@ -1,6 +1,6 @@
 /** Attaching: can VRAM be reached as a peer's memory? Nobody is refused for it who can be served out of RAM. */
 import type { DmaBufAttachment, DmaBufOps } from "@dma-buf/core";
-import { whyNotByPfn } from "@dma-buf/scatterlist";
+import { p2pDistance, whyNotByPfn } from "@dma-buf/scatterlist";
 import { type OwnedBo, refuse } from "./buffer-object.js";
 import { type Gpu, keepAwake, letSleep, overFabric, present } from "./gpu.js";
 
@@ -12,7 +12,7 @@ export const whyNotByAddress: WhyNoPeer = (gpu, at) => {
   const { provider, window } = gpu.host;
   if (overFabric(gpu, at)) return null;
   if (!provider || !window) return "no BAR shows VRAM";
-  const verdict = at.device && (provider.distance?.(at.device) ?? provider.verdict(at.device));
+  const verdict = at.device && p2pDistance(provider, at.device);
   return verdict && verdict.distance < 0 ? verdict.reason : null;
 };
 

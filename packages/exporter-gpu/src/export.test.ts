@@ -1,9 +1,22 @@
 import { type DmaBuf, type Op, point, Scheduler, seeded, Usage } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import { ALL, allQuiet, job, Nic, PAGE, refused, rig, type Rig } from "./testing/rig.js";
-import type { BufferObject, BufferObjectOptions, GpuExporter } from "./index.js";
+import type { BufferObject, BufferObjectOptions, GpuExporter, GpuOptions } from "./index.js";
+import { gpuExporter } from "./linux-7.3.js";
 
 const ID = "linux-7.3";
+
+describe("whose driver it is", () => {
+  it.each(["nouveau", "XE", "", null, 1])("%j is none: TypeError, before there is an exporter", (driver) =>
+    expect(() => gpuExporter({ driver: driver as never })).toThrow(
+      new TypeError(`options.driver ${driver} is none: give amdgpu or xe, or leave it out`),
+    ),
+  );
+
+  it.each([undefined, "amdgpu", "xe"] as const)("%j is one", (driver) =>
+    expect(() => gpuExporter({ driver } as GpuOptions)).not.toThrow(),
+  );
+});
 
 describe("create", () => {
   it.each([

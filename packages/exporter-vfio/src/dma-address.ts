@@ -1,5 +1,6 @@
 /** The exporter maps for the attached device: it asks for the route and puts the right number on the right bus. */
 import type { Device } from "@dma-buf/core";
+import { p2pDistance } from "@dma-buf/scatterlist";
 import { needRoomForAll } from "./posted-table.js";
 import { refuse } from "./refuse.js";
 import { mapping, needPeer2peer, needRoute, unpinnable } from "./serve.js";
@@ -26,7 +27,7 @@ const asPosted: Operations = (priv) => {
     unmapDmaBuf,
     attach(at) {
       const device = at.device as Device;
-      const { distance } = priv.provider.distance?.(device) ?? priv.provider.verdict(device);
+      const { distance } = p2pDistance(priv.provider, device);
       if (distance < 0) at.peer2peer = false;
     },
     mapDmaBuf(at, direction, held) {

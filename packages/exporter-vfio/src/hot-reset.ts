@@ -1,5 +1,5 @@
 /** One reset for several functions: all that share a bus or a slot. Linux: `vfio_pci_dev_set_hot_reset()`. */
-import type { Op } from "@dma-buf/core";
+import { EndSignal, type Op } from "@dma-buf/core";
 import type { MemorySection, VfioExporter } from "./exporter.js";
 import { refuse } from "./refuse.js";
 import { needHotReset } from "./shape.js";
@@ -45,7 +45,7 @@ export function* hotReset(what: HotReset): Op<void> {
     givesBack = true;
     yield* resetBus();
   } catch (error) {
-    givesBack = true;
+    if (!(error instanceof EndSignal)) givesBack = true;
     throw error;
   } finally {
     yield* undo(sections, givesBack);

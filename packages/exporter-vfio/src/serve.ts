@@ -1,6 +1,13 @@
 /** Whom a BAR can be served to, and how: what the variants are put together from. */
 import type { Attributes, Device, DmaBufAttachment, DmaBufOps, PfnAnswer, Rule } from "@dma-buf/core";
-import { frameAt, type MapOptions, mapPhysVecs, type PhysVecTable, whyNotByPfn } from "@dma-buf/scatterlist";
+import {
+  frameAt,
+  type MapOptions,
+  mapPhysVecs,
+  p2pDistance,
+  type PhysVecTable,
+  whyNotByPfn,
+} from "@dma-buf/scatterlist";
 import type { VfioDmaBuf } from "./buffer.js";
 import { refuse } from "./refuse.js";
 
@@ -36,7 +43,7 @@ export function needRevocable(at: DmaBufAttachment, { owner }: VfioDmaBuf): void
 export function needRoute(at: DmaBufAttachment, { owner, provider }: VfioDmaBuf): void {
   const device = at.device as Device;
   if (device.spaces.length === 0) return;
-  const { mapType, reason } = provider.distance?.(device) ?? provider.verdict(device);
+  const { mapType, reason } = p2pDistance(provider, device);
   if (mapType === "not-supported")
     refuse("EOPNOTSUPP", "attach", `${at.importerName} cannot reach ${owner.host.name}: ${reason}`);
 }

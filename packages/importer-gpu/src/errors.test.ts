@@ -32,6 +32,7 @@ describe("import and close", () => {
       refusal(() => gpuImporter(options as GpuOptions)(r.fw, host as GpuHost));
     for (const options of [null, { importer: "dynamik" }, { driver: "nouveau" }])
       expect(made(options)).toBe("EINVAL@fd");
+    expect(() => gpuImporter({ driver: "nouveau" as never })(r.fw, r.host)).toThrow(/nouveau: give amdgpu, xe/);
     for (const host of [null, {}]) expect(made({}, host)).toBe("EINVAL@fd");
     for (const importer of ["dynamic", "pinned", "static"]) expect(made({ importer, driver: "xe" })).toBe("ok");
   });

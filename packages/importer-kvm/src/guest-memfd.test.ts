@@ -215,6 +215,7 @@ describe("mmap", () => {
     ["INIT_SHARED alone", INIT_SHARED, "shared", "ENODEV@mmap"],
     ["without MMAP, before the kind", 0n, "private", "ENODEV@mmap"],
     ["a private mapping", MMAP, "private", "EINVAL@mmap"],
+    ["what is no mapping at all", MMAP, "none" as never, "EINVAL@mmap"],
     ["a shared one", MMAP, "shared", "ok"],
   ])("%s", (_name, flags, kind, expected) => {
     expect(refusal(() => world(flags).gmem.mmap(kind))).toBe(expected);

@@ -136,13 +136,14 @@ export class GuestMemfd {
 
   /**
    * A mapping of a process. It holds the file until {@link GmemMapping.munmap}.
-   * @throws DmaBufError at stage `mmap`: `EBADF` closed · `ENODEV` made without `MMAP` · `EINVAL` a private mapping
+   * @throws DmaBufError at stage `mmap`: `EBADF` closed · `ENODEV` made without `MMAP` · `EINVAL` any other than a shared mapping
    */
   mmap(kind: "shared" | "private"): GmemMapping {
     const op = "mmap";
     this.#needOpen(op);
     if (!this.isMappable) refuse("ENODEV", op, "the file was made without GUEST_MEMFD_FLAG_MMAP", {}, "mmap");
-    if (kind === "private") refuse("EINVAL", op, "a copy of a guest's page is nobody's: map it shared", {}, "mmap");
+    if (kind !== "shared")
+      refuse("EINVAL", op, `${kind}: there are no copies of a guest's page, map it shared`, {}, "mmap");
     this.#refs++;
     return gmemMapping(
       (offset) => this.#faultUser(offset),

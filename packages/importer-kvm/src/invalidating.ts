@@ -12,55 +12,70 @@ type Invalidating = Pick<
   "name" | "mmu" | "maxLevel" | "table" | "isPrivate" | "freeTables" | "flush" | "stopTrusted"
 >;
 
-/** All of a slot, in both views, under one hold of `mmu_lock`: begin, zap, flush, end. A reservation may be held. */
+/**
+ * All of a slot, in both views, under one hold of `mmu_lock`: begin, zap, flush, end; under two where a device must stop in
+ * between. A reservation may be held.
+ */
 export function* invalidateSlot(vm: Invalidating, slot: MemorySlotInit): Op<void> {
   const range = { start: baseGfn(slot), end: baseGfn(slot) + pagesOf(slot) };
-  yield* stopTrusted(vm, [range]);
-  using _lock = yield* vm.mmu.lock.write(`an invalidate of ${vm.name}`);
-  vm.mmu.begin(range);
-  try {
-    yield* zapAndFlush(vm, [range], "both");
-  } finally {
-    vm.mmu.end();
-  }
+  using _lock = yield* zapped(vm, range, [range], "both", true);
+  vm.mmu.end();
 }
 
 /**
  * The first half of an invalidate whose cause takes place before the second: between the two, faults in `ranges` try again.
  * Run what it gives once, when it has. `level`: faults on frames that a leaf of it would share with `ranges` try again too.
  */
-export function* beginInvalidate(
+function* beginInvalidate(
   vm: Invalidating,
   ranges: readonly GfnRange[],
   view: View,
-  level: Level = 1,
+  { level = 1, stops = false }: { readonly level?: Level; readonly stops?: boolean },
 ): Op<() => Op<void>> {
   if (ranges.length === 0) return function* (): Op<void> {};
-  using _lock = yield* vm.mmu.lock.write(`an invalidate of ${vm.name}`);
-  vm.mmu.begin({
-    start: roundDown(Math.min(...ranges.map((r) => r.start)), level),
-    end: roundDown(Math.max(...ranges.map((r) => r.end)) - 1, level) + pagesPerLevel(level),
-  });
-  let isBegun = false;
-  try {
-    yield* zapAndFlush(vm, ranges, view);
-    isBegun = true;
-  } finally {
-    // Whoever is ended meanwhile gets no second half.
-    if (!isBegun) vm.mmu.end();
-  }
+  const start = roundDown(Math.min(...ranges.map((r) => r.start)), level);
+  const end = roundDown(Math.max(...ranges.map((r) => r.end)) - 1, level) + pagesPerLevel(level);
+  using _lock = yield* zapped(vm, { start, end }, ranges, view, stops);
   return () => endInvalidate(vm);
 }
 
 /** What the process loses, the guest loses: private frames too, if its mapping may have some. */
-export function* beginTaking(vm: Invalidating & Pick<Vm, "host">, ranges: readonly GfnRange[]): Op<() => Op<void>> {
-  yield* stopTrusted(vm, ranges);
-  return yield* beginInvalidate(vm, ranges, vm.host.trustedIo ? "both" : "shared");
+export function beginTaking(vm: Invalidating & Pick<Vm, "host">, ranges: readonly GfnRange[]): Op<() => Op<void>> {
+  return beginInvalidate(vm, ranges, vm.host.trustedIo ? "both" : "shared", { stops: true });
 }
 
-/** It is the host that takes frames away: a device that the guest has there as its own must stop before. */
-function* stopTrusted(vm: Invalidating, ranges: readonly GfnRange[]): Op<void> {
-  if (ranges.some((range) => hasPrivate(vm, range))) yield* vm.stopTrusted();
+/**
+ * Begins an invalidate of `around`, zaps and flushes, and gives `mmu_lock`, held for writing. `stops`: it is the host that
+ * takes frames away, and a device that the guest has there as its own must stop before. That sleeps, so `mmu_lock` is given
+ * back for it; what has begun keeps a vCPU from installing another such frame meanwhile.
+ */
+function* zapped(
+  vm: Invalidating,
+  around: GfnRange,
+  ranges: readonly GfnRange[],
+  view: View,
+  stops: boolean,
+): Op<Disposable> {
+  const take = (): Op<Disposable> => vm.mmu.lock.write(`an invalidate of ${vm.name}`);
+  let lock = yield* take();
+  vm.mmu.begin(around);
+  let isZapped = false;
+  try {
+    if (stops && vm.stopTrusted && ranges.some((range) => hasPrivate(vm, range))) {
+      lock[Symbol.dispose]();
+      yield* vm.stopTrusted();
+      lock = yield* take();
+    }
+    yield* zapAndFlush(vm, ranges, view);
+    isZapped = true;
+    return lock;
+  } finally {
+    // Whoever is ended meanwhile gets no second half.
+    if (!isZapped) {
+      vm.mmu.end();
+      lock[Symbol.dispose]();
+    }
+  }
 }
 
 function hasPrivate({ table, isPrivate }: Invalidating, { start, end }: GfnRange): boolean {
@@ -92,7 +107,7 @@ export function gfnsOver(slots: SlotTable, hva: number, sizeBytes: number): GfnR
 export function invalidateGfns(vm: Invalidating): InvalidateGfns {
   return function* (ranges, view, change) {
     // A neighbour's fault must not install a large leaf over them: whether it may is only known after the change.
-    const end = yield* beginInvalidate(vm, ranges, view, vm.maxLevel);
+    const end = yield* beginInvalidate(vm, ranges, view, { level: vm.maxLevel });
     try {
       yield* point("kvm.invalidated");
       change();

@@ -24,7 +24,7 @@ export interface VmInit {
 
 export function makeVm({ name, fw, host, options, isPosted, asPosted, backings }: VmInit): Vm {
   const { retry = true, retryInProgress = true, unsafeCheckOnly = false, flush = true, nxHugePages = false } = options;
-  const { table } = host;
+  const { table, trustedIo } = host;
   const attributes = new MemoryAttributes();
   return {
     name,
@@ -47,7 +47,7 @@ export function makeVm({ name, fw, host, options, isPosted, asPosted, backings }
       for (const one of tables) host.tables.freeTable(one);
     },
     flush: flush ? () => host.flushTlb() : nothing,
-    stopTrusted: () => (isPosted ? nothing() : (host.trustedIo?.stop() ?? nothing())),
+    stopTrusted: isPosted || !trustedIo ? null : () => trustedIo.stop(),
   };
 }
 

@@ -1,11 +1,12 @@
 /** Devices that a VM trusts: who stops them before their memory goes, and whose private frames are served. */
 import { refusal } from "@dma-buf/config/refusal";
-import { type Op, point } from "@dma-buf/core";
+import { explore, type Op, point, until } from "@dma-buf/core";
 import { expect, it } from "vitest";
 import {
   bytes,
   GIB,
   GPA,
+  gpaAt,
   leavesOf,
   PAGE,
   type Rig,
@@ -16,8 +17,8 @@ import {
 } from "./testing/rig.js";
 import { KVM_MEMORY_ATTRIBUTE } from "./uapi.js";
 
-/** A BAR as private memory, in use; `seen`: how many leaves there were at each stop. */
-function running(id: VariantId, options: RigOptions = {}) {
+/** A BAR as private memory; `seen`: how many leaves there were at each stop. */
+function idle(id: VariantId, options: RigOptions = {}, sizeBytes = GIB) {
   const seen: number[] = [];
   const trustedIo = {
     *stop(): Op<void> {
@@ -26,11 +27,17 @@ function running(id: VariantId, options: RigOptions = {}) {
     },
   };
   const r: Rig = rig(id, { privateMemory: true, trustedIo, ...options });
-  const buf = r.export();
-  r.run(r.kvm.setMemslot({ gpa: GPA, sizeBytes: GIB, buf, offset: 0 }));
-  convert(r, KVM_MEMORY_ATTRIBUTE.PRIVATE);
-  r.run(r.kvm.write(GPA, bytes(1)));
+  const buf = r.export(sizeBytes);
+  r.run(r.kvm.setMemslot({ gpa: GPA, sizeBytes, buf, offset: 0 }));
+  convert(r, KVM_MEMORY_ATTRIBUTE.PRIVATE, sizeBytes);
   return { r, seen };
+}
+
+/** The same, in use. */
+function running(id: VariantId, options: RigOptions = {}) {
+  const world = idle(id, options);
+  world.r.run(world.r.kvm.write(GPA, bytes(1)));
+  return world;
 }
 
 function convert(r: Rig, attributes: bigint, size = GIB): void {
@@ -47,6 +54,48 @@ it.each(["pfn", "vma"] as const)("%s, as posted: nobody stops it", (id) => {
   const { r, seen } = running(id, { kvm: { asPosted: true } });
   r.run(r.exporter.revoke());
   expect([seen, leavesOf(r)]).toEqual([[], {}]);
+});
+
+// Under the other two the reservation keeps a vCPU from finding a frame meanwhile.
+it.each(["vma", "pfn"] as const)(
+  "%s: in every order, what a vCPU has installed goes after the device has stopped",
+  (id) => {
+    const found = explore(
+      (scheduler) => {
+        const { r, seen } = idle(id, { framework: { scheduler, trace: false } }, PAGE);
+        const vcpu = scheduler.spawn("vCPU", r.kvm.write(GPA, bytes(1)));
+        scheduler.spawn("revoke", r.exporter.revoke());
+        const { kind } = scheduler.run();
+        const hadLeaf = vcpu.state === "done";
+        return [kind, hadLeaf && seen.length === 0 ? "zapped and not stopped" : "", ...Object.keys(leavesOf(r))].join(
+          " ",
+        );
+      },
+      { badness: (wrong) => Number(wrong !== "done ") },
+    );
+    expect([found.kind, found.worst.result]).toEqual(["exhausted", "done "]);
+  },
+);
+
+it("while the device stops, no vCPU installs another of the frames", () => {
+  const ends: (string | number)[] = [];
+  const stop = function* (): Op<void> {
+    const vcpu = r.scheduler.spawn("vCPU", r.kvm.write(gpaAt(PAGE), bytes(2)));
+    yield* until("tdi.stop", () => vcpu.state === "done" || vcpu.wait?.site === "kvm.retry");
+    ends.push(vcpu.wait?.site ?? "installed", [...r.vm.table.leaves()].length);
+  };
+  const { r } = idle("pfn", { trustedIo: { stop } }, 2 * PAGE);
+  r.run(r.kvm.write(GPA, bytes(1)));
+  r.run(r.exporter.revoke());
+  expect(ends).toEqual(["kvm.retry", 1]);
+});
+
+it("a task that is ended while the device stops leaves no invalidate in progress", () => {
+  const { r } = idle("pfn", { trustedIo: { stop: () => until("tdi.stop", () => false) } }, 2 * PAGE);
+  r.run(r.kvm.write(GPA, bytes(1)));
+  r.scheduler.spawn("revoke", r.exporter.revoke());
+  expect([r.scheduler.run().kind, leavesOf(r)]).toEqual(["deadlock", { 4: 1 }]);
+  expect(refusal(() => r.run(r.kvm.write(gpaAt(PAGE), bytes(2))))).toBe("EIO@vcpu-run");
 });
 
 it("a guest that shares a part itself stops nothing, nor does the end of shared memory", () => {

@@ -30,8 +30,8 @@ export interface Vm extends Zapper {
   readonly options: MmuOptions;
   /** The largest leaf of the second stage. */
   readonly maxLevel: Level;
-  /** Stops devices that the VM trusts, before a private frame of theirs may go. */
-  readonly stopTrusted: () => Op<void>;
+  /** Stops devices that the VM trusts, before a private frame of theirs may go; `null`: there are none, or nobody does. */
+  readonly stopTrusted: (() => Op<void>) | null;
   /** Where pages of a slot come from in one view; `null`: nowhere. */
   readonly sourceOf: (slot: MemorySlot, isPrivate: boolean) => PageSource | null;
 }

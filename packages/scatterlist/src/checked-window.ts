@@ -8,6 +8,7 @@ import {
   type Direction,
   type DmaBufAttachment,
   DmaBufError,
+  EndSignal,
   type Framework,
   type Held,
   type Op,
@@ -105,7 +106,7 @@ class CheckedWindow implements Window {
       const runs = yield* awaited(`an answer of ${exporterName}`, this.#window.runs(offset, sizeBytes, held));
       return runs.map(copied);
     } catch (error) {
-      if (error instanceof DmaBufError) throw error;
+      if (error instanceof DmaBufError || error instanceof EndSignal) throw error;
       if (!(error instanceof BugSignal))
         return yield* this.#lie(`throws ${String(error)}`, held, { cause: error, known });
       // The end of the task: the core has booked it, under the call alone.

@@ -5,8 +5,9 @@
  * @packageDocumentation
  */
 export { checked, checkedWindow } from "./checked-window.js";
-export { type MapOptions, mapPhysVecs, type PhysVecTable, whyNotByPfn } from "./map.js";
+export { type MapOptions, mapPhysVecs, type PhysVecTable } from "./map.js";
 export { frameAt, pfnsOf, type PhysVec, sizeOf, sliceOf } from "./phys-vec.js";
 export { clipped, joined } from "./runs.js";
 export { type Reach, reachAnnotated, reachAsMapped, reachByFrame, type Reached } from "./reach.js";
+export { p2pDistance, whyNotByPfn } from "./route.js";
 export { type Common, ScatterList, type ScatterListOptions, SEGMENT_BYTES_MAX } from "./scatter-list.js";

@@ -12,7 +12,7 @@ import {
   Scheduler,
 } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
-import { type MapOptions, mapPhysVecs, type PhysVec, SEGMENT_BYTES_MAX, whyNotByPfn } from "./index.js";
+import { type MapOptions, mapPhysVecs, type PhysVec, SEGMENT_BYTES_MAX } from "./index.js";
 
 const BASE = 0x40_0000_0000;
 const GIB = 2 ** 30;
@@ -192,14 +192,3 @@ it.each(["bus-address", "through-host-bridge"] as const)(
     expect(host.liveMappings).toBe(0);
   },
 );
-
-it("why not by PFN", () => {
-  const translated = new RecordingHost().device;
-  const plain = direct(new RecordingHost());
-  expect(whyNotByPfn(null, plain)).toMatch(/no peer-to-peer memory/);
-  expect(whyNotByPfn(provider("not-supported"), plain)).toBe("the test says so");
-  expect(whyNotByPfn(provider("through-host-bridge", GIB), translated)).toBeNull();
-  expect(whyNotByPfn(provider("bus-address", GIB), plain)).toMatch(/adds no bus offset/);
-  expect(whyNotByPfn(provider("bus-address"), translated)).toMatch(/gives an IOVA/);
-  expect(whyNotByPfn(provider("bus-address"), plain)).toBeNull();
-});

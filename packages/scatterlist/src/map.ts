@@ -71,23 +71,6 @@ export function* mapPhysVecs(
   return state ? yield* linked(device, state, vecs, direction, options) : each(device, vecs, direction, options);
 }
 
-/**
- * Why `device` cannot reach a BAR by its page frames; `null`: it can. Who is told PFNs maps them with `dma_map_phys()`,
- * which knows the CPU's addresses and the device's IOMMU, and no PCI peer.
- * @example
- * whyNotByPfn(host.provider, host.device); // null
- */
-export function whyNotByPfn(provider: P2pProvider | null, device: Device): string | null {
-  const verdict = provider?.distance?.(device) ?? provider?.verdict(device);
-  if (!provider || !verdict || verdict.mapType === "not-supported") return verdict?.reason ?? "no peer-to-peer memory";
-  if (verdict.mapType === "through-host-bridge") return null;
-  if (provider.busOffsetBytes !== 0)
-    return "the bus counts addresses from another zero, and dma_map_phys() adds no bus offset";
-  return device.spaces.some((s) => s.kind === "iova")
-    ? "it needs a bus address, and dma_map_phys() gives an IOVA"
-    : null;
-}
-
 function cpuAddresses(vecs: readonly PhysVec[], options: MapOptions): PhysVecTable {
   const { attributes } = options;
   if (!attributes) throw refused("EINVAL", "there is no device to map for: attach with one");

@@ -1,18 +1,18 @@
 /** `dma-buf compare`: scenarios under contracts, shown, filtered, written to a file. */
-import { BASES, BLAMES, collect, type Comparison, VERDICTS } from "@dma-buf/compare";
-import { columnNamed } from "../columns.js";
+import { BASES, BLAMES, type CompareRequest, type Comparison, VERDICTS } from "@dma-buf/compare";
+import { checkId } from "../columns.js";
 import { filtered, type Filter, filterText } from "../comparison/filter.js";
 import { renderComparison } from "../comparison/render.js";
-import { contractWords, isModule, modulePath, namedWords } from "../contract-words.js";
+import { type ContractWords, contractWords, isModule, modulePath, namedWords } from "../contract-words.js";
 import { InputError } from "../errors.js";
-import { play } from "../playing.js";
+import { play, playTraced } from "../playing.js";
 import { type ForPage, type ReportKind, reportKind, reportText, writeReport } from "../report-file.js";
 import { asComparison, gatherSeries, proposalOf } from "../series/gather.js";
 import { isUnexpected } from "../verdict.js";
 import { details, list, listOf, pair } from "../words.js";
 import type { Cli } from "./cli.js";
 import { explainCommand } from "./explain-command.js";
-import { addPlayOptions, type PlayOptions, requestOf, tracedOptions } from "./options.js";
+import { addPlayOptions, type PlayOptions, requestOf } from "./options.js";
 
 export interface CompareOptions extends PlayOptions {
   readonly scenario?: readonly string[];
@@ -85,10 +85,12 @@ function isSeries({ base, since }: CompareOptions): boolean {
 
 /** What can be refused before anything is run. */
 function checked(options: CompareOptions): ReportKind | null {
-  const { report, changedOnly } = options;
+  const { report, changedOnly, base, since, contract, differ } = options;
   if (changedOnly && !isSeries(options))
     throw new InputError("--changed-only: changed against what? Add --base CONTRACT, or --since MODULE");
   if (isSeries(options)) proposalOf(options);
+  const named = [...(contract ?? differ ?? []), base ?? [], since ?? []].flat();
+  namedWords(named).ids.forEach(checkId);
   if (report === undefined) return null;
   const kind = reportKind(report);
   if (kind === ".txt" && !isSeries(options))
@@ -98,34 +100,30 @@ function checked(options: CompareOptions): ReportKind | null {
   return kind;
 }
 
-/** With the trace of every cell, which a page shows. What may not come back is played first where it can be stopped. */
+/** With the trace of every cell, which a page shows. */
 async function collectOf(options: CompareOptions, cli: Cli): Promise<ForPage> {
-  const { ids, modules } = isSeries(options)
-    ? namedWords(Object.values(proposalOf(options)))
-    : contractWords(options.contract ?? options.differ);
-  const columns = await Promise.all(modules.map(columnNamed));
-  const own = columns.map((c) => c.contract.id);
-  const scenarios = options.scenario ? { scenarios: options.scenario } : {};
-  const hasGuests = options.exporter !== undefined || options.importer !== undefined || modules.length > 0;
-  const request = { ...requestOf(options), ...scenarios, contracts: ids, contractModules: modules };
-  const seen = hasGuests ? (await play(request, cli.io)).results : [];
-  const traced = await tracedOptions(options);
-  const collected = collect({ ...traced, ...scenarios, contracts: [...ids, ...own], columns }, seen);
-  const explain = explainCommand(options, new Map(own.map((id, i) => [id, modules[i] as string])));
-  return { ...collected, explain };
+  const words = isSeries(options) ? namedWords(Object.values(proposalOf(options))) : shownWords(options);
+  const collected = await playTraced(playRequest(options, words), cli.io);
+  const { ids, modules } = words;
+  const own = new Map(modules.map((module, i) => [collected.comparison.contracts[ids.length + i] as string, module]));
+  return { ...collected, explain: explainCommand(options, own) };
 }
 
 function playOf(options: CompareOptions, cli: Cli): Promise<Comparison> {
-  const { ids, modules } = contractWords(options.contract ?? options.differ);
-  return play(
-    {
-      ...requestOf(options),
-      contracts: ids,
-      ...(modules.length > 0 ? { contractModules: modules } : {}),
-      ...(options.scenario ? { scenarios: options.scenario } : {}),
-    },
-    cli.io,
-  );
+  return play(playRequest(options, shownWords(options)), cli.io);
+}
+
+function shownWords({ contract, differ }: CompareOptions): ContractWords {
+  return contractWords(contract ?? differ);
+}
+
+function playRequest(options: CompareOptions, { ids, modules }: ContractWords): CompareRequest {
+  return {
+    ...requestOf(options),
+    contracts: ids,
+    ...(modules.length > 0 ? { contractModules: modules } : {}),
+    ...(options.scenario ? { scenarios: options.scenario } : {}),
+  };
 }
 
 function filterOf(options: CompareOptions, played: Comparison): Filter {
@@ -142,8 +140,8 @@ function filterOf(options: CompareOptions, played: Comparison): Filter {
 }
 
 /** The id of the column that a word of `--differ` names. */
-function columnOf(word: string, { contract, differ }: CompareOptions, { contracts }: Comparison): string {
-  const { ids, modules } = contractWords(contract ?? differ);
+function columnOf(word: string, options: CompareOptions, { contracts }: Comparison): string {
+  const { ids, modules } = shownWords(options);
   const id = isModule(word) ? contracts[ids.length + modules.indexOf(modulePath(word))] : word;
   if (id !== undefined && contracts.includes(id)) return id;
   throw new InputError(`--differ ${word}: is not among the contracts shown. Choose from ${contracts.join(", ")}`);

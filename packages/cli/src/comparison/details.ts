@@ -1,6 +1,5 @@
 /** Scenarios with what decided: contracts side by side where there is room, and grouped by how they end where there is none. */
-import type { Result } from "@dma-buf/compare";
-import { groupBy } from "../group.js";
+import { groupBy, type Result } from "@dma-buf/compare";
 import { type Paint, painter, wrap } from "../text.js";
 import { postedDiffers, verdictText } from "../verdict.js";
 import { cellLines, type Said } from "./cell-lines.js";

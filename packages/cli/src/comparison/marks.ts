@@ -19,14 +19,19 @@ export function markOf(result: Result): string {
   return MARKS.find(({ applies }) => applies(result))?.mark ?? " ";
 }
 
-/** What the marks among these cells mean; `isShort`: a refusal is one word, whatever its errno. */
-export function legend(results: readonly Result[], isShort: boolean): string[] {
+/** How a refusal is written, where that wants a word. */
+const REFUSALS = {
+  whole: null,
+  errno: "EINVAL@attach: REFUSED with that errno, at that stage",
+  word: "REFUSED with an errno: in a wider terminal",
+} as const;
+export type RefusalForm = keyof typeof REFUSALS;
+
+/** What the marks among these cells mean, and how refusals are written. */
+export function legend(results: readonly Result[], refusal: RefusalForm): string[] {
   const used = new Set(results.map(markOf));
   const marks = MARKS.filter(({ mark }) => used.has(mark)).map(({ mark, means }) => `${mark} ${means}`);
   const kinds = new Set(results.map((r) => r.conforming.verdict));
-  return [
-    ...marks,
-    ...(kinds.has("NA") ? ["- not applicable"] : []),
-    ...(isShort && kinds.has("REFUSED") ? ["REFUSED with an errno: in a wider terminal"] : []),
-  ];
+  const form = kinds.has("REFUSED") ? REFUSALS[refusal] : null;
+  return [...marks, ...(kinds.has("NA") ? ["- not applicable"] : []), ...(form === null ? [] : [form])];
 }

@@ -1,23 +1,27 @@
 /** The matrix: a line a scenario, a short verdict a cell, however many columns there are. */
 import type { Result, Verdict } from "@dma-buf/compare";
-import { bold, fitted, painter } from "../text.js";
-import { markOf } from "./marks.js";
+import { bold, painter, wrap } from "../text.js";
+import { idParts, longestPart } from "./heads.js";
+import { markOf, type RefusalForm } from "./marks.js";
 
-/** Columns that a title needs to be told from another. */
+/** Columns that a title needs to be read at a glance; with fewer it stands above its cells. */
 const TITLE_MIN = 30;
-const ID = 6;
-/** A mark; where there is none its space separates. */
-const MARK = 1;
+/** A blank before each cell, and a mark or a blank more. */
+const GAP = 2;
 
-type Form = (verdict: Verdict) => string;
+interface Form {
+  readonly write: (verdict: Verdict) => string;
+  readonly refusal: RefusalForm;
+  /** How wide a column is at least. */
+  readonly widthMin: number;
+}
 
-/** How verdicts are written: from the longest on, with the width that a column has at least, and what is between two. */
-const FORMS: readonly { readonly form: Form; readonly widthMin: number; readonly gap: string }[] = [
-  { form: (v) => (v.errno ? `${v.verdict} ${v.errno}@${v.stage}` : word(v)), widthMin: 17, gap: " " },
-  { form: (v) => (v.errno ? `${v.errno}@${v.stage}` : word(v)), widthMin: 11, gap: " " },
-  { form: word, widthMin: 11, gap: " " },
-  // The longest words; six columns fit into 80.
-  { form: word, widthMin: 8, gap: "" },
+const BARE: Form = { write: word, refusal: "word", widthMin: 8 };
+/** How verdicts are written, the longest first. */
+const FORMS: readonly Form[] = [
+  { write: (v) => (v.errno ? `${v.verdict} ${v.errno}@${v.stage}` : word(v)), refusal: "whole", widthMin: 17 },
+  { write: (v) => (v.errno ? `${v.errno}@${v.stage}` : word(v)), refusal: "errno", widthMin: 11 },
+  BARE,
 ];
 
 function word({ verdict }: Verdict): string {
@@ -27,55 +31,77 @@ function word({ verdict }: Verdict): string {
 /** How a matrix of these cells is laid out; one for all its sections, so that they stand below each other. */
 export interface Layout {
   readonly form: Form;
-  readonly isShort: boolean;
-  readonly gap: string;
+  readonly id: number;
   readonly title: number;
+  /** Does a title stand above its cells, and not beside them? */
+  readonly isAbove: boolean;
   readonly cells: readonly number[];
 }
 
+/** A title is broken before an errno is left out, and never cut. */
 export function layoutOf(contracts: readonly string[], rows: readonly (readonly Result[])[], columns: number): Layout {
-  const longest = Math.max(TITLE_MIN, ...rows.map(([first]) => (first as Result).title.length));
-  const layouts = FORMS.map(({ form, widthMin, gap }) => {
-    const cells = cellWidths(contracts, rows.flat(), form, widthMin);
-    const rest = columns - ID - cells.reduce((sum, width) => sum + gap.length + MARK + width, 0);
-    return { form, isShort: form === word, gap, cells, title: Math.min(longest, rest - 1) };
+  const firsts = rows.map(([first]) => first as Result);
+  const id = Math.max(...firsts.map((r) => r.scenario.length)) + 2;
+  const longest = Math.max(...firsts.map((r) => r.title.length));
+  const layouts = FORMS.map((form) => {
+    const cells = cellWidths(contracts, rows.flat(), form);
+    const rest = columns - id - cells.reduce((sum, width) => sum + GAP + width, 0);
+    return { form, id, title: Math.min(longest, rest), isAbove: false, cells };
   });
-  return layouts.find(({ title }) => title >= TITLE_MIN) ?? (layouts.at(-1) as Layout);
+  const found = layouts.find(({ form, title }) => title >= (form.refusal === "whole" ? longest : TITLE_MIN));
+  if (found) return found;
+  const form = { ...BARE, widthMin: Math.max(BARE.widthMin, Math.floor((columns - id) / contracts.length) - GAP) };
+  return { form, id, title: columns - id, isAbove: true, cells: cellWidths(contracts, rows.flat(), form) };
 }
 
-function cellWidths(contracts: readonly string[], results: readonly Result[], form: Form, widthMin: number): number[] {
+function cellWidths(contracts: readonly string[], results: readonly Result[], { write, widthMin }: Form): number[] {
   return contracts.map((id) => {
     const own = results.filter((r) => r.contract === id);
-    return Math.max(widthMin, ...own.map((r) => form(r.conforming).length));
+    return Math.max(widthMin, longestPart(id), ...own.map((r) => write(r.conforming).length));
   });
 }
 
-export function headLines(contracts: readonly string[], { gap, title, cells }: Layout, colour: boolean): string[] {
-  const heads = contracts.map((id, i) => headOf(id, cells[i] as number));
+export function headLines(
+  contracts: readonly string[],
+  { id, title, isAbove, cells }: Layout,
+  colour: boolean,
+): string[] {
+  const heads = contracts.map((contract, i) => idParts(contract, cells[i] as number));
   const height = Math.max(...heads.map((h) => h.length));
   return Array.from({ length: height }, (_, line) => {
-    const words = heads.map((head, i) => `${gap} ${(head[line] ?? "").padEnd(cells[i] as number)}`).join("");
-    return bold(colour, `${" ".repeat(ID + title + 1)}${words}`.trimEnd());
+    const words = heads.map((head, i) => `  ${(head[line] ?? "").padEnd(cells[i] as number)}`).join("");
+    return bold(colour, `${" ".repeat(isAbove ? id : id + title)}${words}`.trimEnd());
   });
 }
 
-/** An id that is too long is broken after a hyphen, and what is too long even then is cut. */
-function headOf(id: string, width: number): string[] {
-  if (id.length <= width) return [id];
-  return id.split(/(?<=-)/).map((part) => fitted(part, width).trimEnd());
+export function rowLines(
+  contracts: readonly string[],
+  row: readonly Result[],
+  layout: Layout,
+  colour: boolean,
+): string[] {
+  const { id, title, isAbove } = layout;
+  const [{ scenario, title: text }] = row as [Result];
+  const cells = cellsText(contracts, row, layout, colour);
+  const [first = "", ...rest] = wrap(text, title).map((line, i) => `${(i === 0 ? scenario : "").padEnd(id)}${line}`);
+  if (isAbove) return [first, ...rest, `${" ".repeat(id)}${cells}`.trimEnd()];
+  return [`${first.padEnd(id + title)}${cells}`.trimEnd(), ...rest];
 }
 
 /** A contract under which the row was not run has an empty cell. */
-export function rowLine(contracts: readonly string[], row: readonly Result[], layout: Layout, colour: boolean): string {
-  const { form, gap, title, cells } = layout;
-  const [first] = row as [Result];
+function cellsText(
+  contracts: readonly string[],
+  row: readonly Result[],
+  { form, cells }: Layout,
+  colour: boolean,
+): string {
   const paint = painter(colour);
-  const verdicts = contracts.map((id, i) => {
+  const texts = contracts.map((id, i) => {
     const width = cells[i] as number;
     const result = row.find((r) => r.contract === id);
-    if (!result) return `${gap} ${" ".repeat(width)}`;
-    const text = form(result.conforming);
-    return `${gap}${markOf(result)}${paint(result.conforming.verdict, text)}${" ".repeat(width - text.length)}`;
+    if (!result) return " ".repeat(GAP + width);
+    const text = form.write(result.conforming);
+    return ` ${markOf(result)}${paint(result.conforming.verdict, text)}${" ".repeat(width - text.length)}`;
   });
-  return `${first.scenario.padEnd(ID)}${fitted(first.title, title)} ${verdicts.join("")}`.trimEnd();
+  return texts.join("");
 }

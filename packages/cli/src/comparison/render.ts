@@ -5,7 +5,7 @@ import { bold, tableWidth, textWidth, wrap, packed } from "../text.js";
 import { rowsOf } from "../verdict.js";
 import { detailLines } from "./details.js";
 import { legend } from "./marks.js";
-import { headLines, layoutOf, rowLine } from "./matrix.js";
+import { headLines, layoutOf, rowLines } from "./matrix.js";
 import { sectionsOf } from "./sections.js";
 import { summaryLines } from "./summary.js";
 
@@ -34,10 +34,10 @@ function matrix({ contracts, results }: Comparison, rows: readonly Result[][], i
   const layout = layoutOf(contracts, rows, tableWidth(io));
   const sections = sectionsOf(rows).flatMap(({ heading, rows: own }) => [
     bold(io.colour, `${heading} (${own.length})`),
-    ...own.map((row) => rowLine(contracts, row, layout, io.colour)),
+    ...own.flatMap((row) => rowLines(contracts, row, layout, io.colour)),
     "",
   ]);
-  const marks = legend(results, layout.isShort);
+  const marks = legend(results, layout.form.refusal);
   return [
     ...headLines(contracts, layout, io.colour),
     ...sections,
@@ -52,7 +52,7 @@ function told(rows: readonly Result[][], io: Io, details: number): string[] {
   const heading =
     own.length === rows.length
       ? "What decided"
-      : `What decided in the first ${own.length} (--details all shows the others)`;
+      : `What decided in the first ${own.length === 1 ? "one" : own.length} (--details all shows the others)`;
   return [
     bold(io.colour, heading),
     "=".repeat(width),

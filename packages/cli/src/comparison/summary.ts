@@ -1,11 +1,14 @@
 /** What the comparison comes to; every number and name is taken from the results. */
-import { type Comparison, type Result, VERDICTS, type VerdictKind } from "@dma-buf/compare";
+import { type Comparison, meaningsOf, type Result, type VerdictKind } from "@dma-buf/compare";
 import type { Io } from "../io.js";
 import { bold, hanging, someOf, tableWidth, textWidth } from "../text.js";
-import { isUnexpected, MEANING } from "../verdict.js";
+import { isUnexpected } from "../verdict.js";
 import { byContract, countsOf } from "./counts.js";
+import { idParts, longestPart } from "./heads.js";
 
 const LABEL = 26;
+/** Digits of a number. */
+const COUNT = 4;
 const UNSAFE: readonly VerdictKind[] = ["CORRUPT", "STALE", "DISCLOSE", "RESLEAK", "CRASH", "HANG"];
 
 export function summaryLines({ contracts, results }: Comparison, io: Io): string[] {
@@ -20,11 +23,8 @@ export function summaryLines({ contracts, results }: Comparison, io: Io): string
 }
 
 function countTable(contracts: readonly string[], results: readonly Result[], io: Io): string[] {
-  const room = Math.floor((tableWidth(io) - LABEL) / contracts.length) - 1;
-  const width = Math.min(room, Math.max(...contracts.map((id) => id.length)));
-  const heads = contracts.map((id) =>
-    id.length <= width ? [id] : id.split(/(?<=-)/).map((part) => part.slice(0, width)),
-  );
+  const widths = columnWidths(contracts, tableWidth(io) - LABEL);
+  const heads = contracts.map((id, i) => idParts(id, widths[i] as number));
   const height = Math.max(...heads.map((h) => h.length));
   const head = Array.from({ length: height }, (_, i) =>
     line(
@@ -38,8 +38,15 @@ function countTable(contracts: readonly string[], results: readonly Result[], io
   return [...head.map((text) => bold(io.colour, text)), ...counts];
 
   function line(label: string, cells: readonly string[]): string {
-    return `${label.padEnd(LABEL)}${cells.map((cell) => ` ${cell.padStart(width)}`).join("")}`.trimEnd();
+    return `${label.padEnd(LABEL)}${cells.map((cell, i) => `  ${cell.padStart(widths[i] as number)}`).join("")}`.trimEnd();
   }
+}
+
+/** Whole ids where they fit beside each other, else what their longest parts need. */
+function columnWidths(contracts: readonly string[], room: number): number[] {
+  const whole = contracts.map((id) => Math.max(COUNT, id.length));
+  const isRoom = whole.reduce((sum, width) => sum + 2 + width, 0) <= room;
+  return isRoom ? whole : contracts.map((id) => Math.max(COUNT, longestPart(id)));
 }
 
 function unsafeText(contract: string, results: readonly Result[]): string {
@@ -54,9 +61,9 @@ function unsafeText(contract: string, results: readonly Result[]): string {
 }
 
 function meanings(results: readonly Result[]): string {
-  const found = new Set(results.flatMap((r) => [r.conforming.verdict, r.asPosted.verdict]));
-  return VERDICTS.filter((kind) => kind !== "NA" && found.has(kind))
-    .map((kind) => `${kind}: ${MEANING[kind]}`)
+  return meaningsOf(results)
+    .filter(({ verdict }) => verdict !== "NA")
+    .map(({ verdict, means }) => `${verdict}: ${means}`)
     .join("; ");
 }
 

@@ -1,6 +1,5 @@
 /** What the numbers of a report stand on, what they leave out, and how to get them again. */
-import { BASES, type Result } from "@dma-buf/compare";
-import { groupBy } from "../group.js";
+import { BASES, groupBy, type Result } from "@dma-buf/compare";
 import { verdictText } from "../verdict.js";
 import { ascii, COLUMNS } from "./ascii.js";
 import { beside, someOf } from "../text.js";

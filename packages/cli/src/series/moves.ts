@@ -1,6 +1,5 @@
 /** Cells that end otherwise under a proposal than before. */
-import { badness, type Result } from "@dma-buf/compare";
-import { groupBy } from "../group.js";
+import { badness, groupBy, type Result } from "@dma-buf/compare";
 import { verdictText } from "../verdict.js";
 
 export interface Move {

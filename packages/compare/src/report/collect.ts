@@ -1,10 +1,12 @@
 /** What a report is made of, in one pass: each cell's result, and the traces of its runs. */
 import { chosen, type CompareOptions } from "../compare.js";
-import type { Runnable } from "../contained.js";
 import { planRow } from "../plan.js";
+import { compareInParallel, type OnResult } from "../pool.js";
+import { catalogueOf, type CompareRequest } from "../request.js";
 import type { Comparison, Explanation, Result } from "../result.js";
 import { readReferences, type References } from "../references.js";
 import type { Scenario } from "../scenario/scenario.js";
+import { runsOf, type TracedRequest, type TracedResult } from "./traced.js";
 
 /** What a scenario asks, beside its results. */
 export type Asked = Pick<Scenario, "id" | "title" | "question" | "source">;
@@ -19,38 +21,41 @@ export interface Collected {
 
 /**
  * As `compare()`, and keeps the trace of each cell's worst and shortest order.
- * @param seen what `compareInParallel()` found: the cells of it in which somebody's code broke down are not run again here,
- * where what does not come back cannot be stopped
  * @throws UsageError as `compare()`
  * @example
  * collect({ scenarios: ["S34c"], contracts: ["pfn"] }).explanations.map((e) => e.run); // ["conforming"]
  */
-export function collect(options: CompareOptions = {}, seen: readonly Result[] = []): Collected {
+export function collect(options: CompareOptions = {}): Collected {
   const { scenarios, columns, host, machine } = chosen(options);
   const { orders, guests } = options;
-  const cells = scenarios.flatMap((scenario) =>
-    planRow({ columns, host, orders, guests }, scenario).map((cell) => {
-      const lost = cell.strangers.length > 0 && seen.find((r) => r.scenario === scenario.id && breaksDown(r, cell));
-      return { cell, result: lost || cell.result(), isLost: Boolean(lost) };
-    }),
-  );
-  const results = cells.map(({ result }) => result);
+  const cells = scenarios.flatMap((scenario) => planRow({ columns, host, orders, guests }, scenario));
+  const results = cells.map((cell) => ({ ...cell.result(), runs: runsOf(cell) }));
+  const contracts = columns.map((c) => c.contract.id);
+  return collected({ schemaVersion: 2, machine, contracts, results }, scenarios);
+}
+
+/**
+ * As `compareInParallel()`, with the traces: a cell that does not come back is a verdict here too.
+ * @throws UsageError, ScenarioError
+ * @example
+ * const { explanations } = await collectInParallel({ scenarios: ["S34c"], contracts: ["pfn"] });
+ * explanations.map((e) => e.run); // ["conforming"]
+ */
+export async function collectInParallel(request: CompareRequest = {}, onResult?: OnResult): Promise<Collected> {
+  const traced: TracedRequest = { ...request, isTraced: true };
+  return collected(await compareInParallel(traced, onResult), catalogueOf(request));
+}
+
+/** @param comparison its results have their runs with them, but for those of cells that broke down */
+function collected({ results, ...comparison }: Comparison, scenarios: readonly Scenario[]): Collected {
+  const cells = results.map((result) => {
+    const { runs = [], ...own } = result as Result & Partial<TracedResult>;
+    return { result: own, explanations: runs.map((run) => ({ ...run, result: own })) };
+  });
   return {
-    comparison: { schemaVersion: 2, machine, contracts: columns.map((c) => c.contract.id), results },
-    explanations: cells.flatMap(({ cell, result, isLost }) => (isLost ? [] : runsOf(cell, result))),
+    comparison: { ...comparison, results: cells.map((c) => c.result) },
+    explanations: cells.flatMap((c) => c.explanations),
     scenarios: scenarios.map(({ id, title, question, source }) => ({ id, title, question, source })),
     references: readReferences(),
   };
-}
-
-/** Is it what {@link Runnable.failed} says? */
-function breaksDown({ contract, rule }: Result, cell: Runnable): boolean {
-  return contract === cell.contract && rule.id === cell.strangers.join(", ");
-}
-
-function runsOf(cell: Runnable, result: Result): readonly Explanation[] {
-  return (["conforming", "asPosted"] as const).flatMap((run) => {
-    const traced = cell.trace(run);
-    return traced ? [{ schemaVersion: 2 as const, result, run, ...traced }] : [];
-  });
 }

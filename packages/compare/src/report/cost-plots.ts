@@ -1,7 +1,7 @@
 /** How costs grow with the size of a buffer: what `docs/costs.md` counts, drawn. */
 import { chart, type Series } from "./chart.js";
 import { COST_ROWS } from "./cost-rows.js";
-import { grouped } from "./grouped.js";
+import { groupBy } from "./group-by.js";
 import { html, type Markup } from "./markup.js";
 import { countText, sizeText } from "./units.js";
 
@@ -35,7 +35,7 @@ export function costPlots(): Markup {
 }
 
 function plotsOf(rows: readonly CostRow[]): readonly Markup[] {
-  return [...grouped(rows, (r) => r.importer)].flatMap(([importer, own]) =>
+  return [...groupBy(rows, (r) => r.importer)].flatMap(([importer, own]) =>
     METRICS.map(({ field, title, text }) =>
       chart({ title: `${importer}: ${title}`, series: seriesOf(own, field), xText: sizeText, yText: text }),
     ),
@@ -44,11 +44,11 @@ function plotsOf(rows: readonly CostRow[]): readonly Markup[] {
 
 /** Contracts that cost the same are one line. */
 function seriesOf(rows: readonly CostRow[], field: (typeof METRICS)[number]["field"]): readonly Series[] {
-  const curves = [...grouped(rows, (r) => r.contract)].map(([contract, own]) => ({
+  const curves = [...groupBy(rows, (r) => r.contract)].map(([contract, own]) => ({
     contract,
     points: own.map((r) => ({ x: r.sizeBytes, y: r[field] })),
   }));
-  return [...grouped(curves, (c) => JSON.stringify(c.points)).values()].map((same) => {
+  return [...groupBy(curves, (c) => JSON.stringify(c.points)).values()].map((same) => {
     const [{ contract, points }] = same as [(typeof curves)[0]];
     return { name: same.map((c) => c.contract).join(", "), style: Math.max(STYLE.indexOf(contract), 0), points };
   });

@@ -1,4 +1,4 @@
-import { gunzipSync } from "node:zlib";
+import { panelsOf } from "@dma-buf/config/report";
 import { describe, expect, it } from "vitest";
 import type { Result } from "../result.js";
 import { renderHtml } from "./html-report.js";
@@ -6,11 +6,6 @@ import { collected, OK_RESULT, reportOf } from "./testing.js";
 
 const real = collected(["S34c", "S18a"], ["dma-address", "pfn"]);
 const page = renderHtml(reportOf(real));
-
-function panels(text: string, scenario: string): string {
-  const coded = new RegExp(`data-chunk="${scenario}">([^<]*)<`).exec(text)?.[1];
-  return gunzipSync(Buffer.from(coded as string, "base64")).toString();
-}
 
 /** A report of one cell. */
 function reportOfOne(change: Partial<Result>): string {
@@ -44,7 +39,7 @@ describe("the report as a file", () => {
   });
 
   it("says what decided, what was expected, and how to run it again", () => {
-    const text = panels(page, "S34c");
+    const text = panelsOf(page, "S34c");
     const result = real.comparison.results.find((r) => r.scenario === "S34c" && r.contract === "pfn");
     expect(text).toContain("STALE");
     expect(text).toContain(`${result?.schedules?.explored} orders`);
@@ -54,7 +49,7 @@ describe("the report as a file", () => {
   });
 
   it("shows the path, the hops and the entries that were walked", () => {
-    const text = panels(page, "S18a");
+    const text = panelsOf(page, "S18a");
     expect(text).toContain(
       'aria-label="path: 0000:02:00.0, 0000:00:02.0, host bridge 0000:00, 0000:00:01.0, 0000:01:00.0"',
     );
@@ -68,13 +63,34 @@ describe("the report as a file", () => {
     expect(text).not.toContain('"><script>');
     // Three of its own, and one that holds the panels.
     expect(text.match(/<script/g)).toHaveLength(4);
-    expect(panels(text, "S01")).not.toContain("<script");
+    expect(panelsOf(text, "S01")).not.toContain("<script");
+  });
+
+  it("says whose doing a verdict is beside that verdict, and what is not known", () => {
+    const [bad, other] = [{ verdict: "CORRUPT" }, { verdict: "STALE" }] as const;
+    expect(reportOfOne({ asPosted: bad, blame: "exporter" })).toContain(
+      "<b>OK</b><small>posted CORRUPT<i>exporter</i></small>",
+    );
+    expect(reportOfOne({ asPosted: bad, conforming: other, blame: "contract" })).toContain(
+      "<b>STALE</b><i>contract</i><small>posted CORRUPT</small>",
+    );
+    const text = reportOfOne({ unknown: { assumed: "it forwards", otherwise: bad } });
+    expect(text).toContain("<b>OK</b><small>unknown; else CORRUPT</small>");
+    expect(text).toContain("under a: OK, unknown, else CORRUPT; as posted OK");
+    expect(text).toContain("Unknown: ");
+    expect(reportOfOne({})).not.toContain("Unknown: ");
+  });
+
+  it("says what the verdicts mean that it has, and no other", () => {
+    const text = reportOfOne({ conforming: { verdict: "UNSPEC" } });
+    expect(text).toContain('data-v="UNSPEC">UNSPEC</b></dt><dd>the contract is silent</dd>');
+    expect(text).not.toContain(">STALE</b></dt>");
   });
 
   it("says which cells are contested, and which are not as expected", () => {
     expect(reportOfOne({ asExpected: false })).toContain("not as the catalogue expects");
     const { asPosted, conforming, blame, basis } = OK_RESULT;
     const text = reportOfOne({ contested: "because", expected: { asPosted, conforming, blame, basis } });
-    expect(panels(text, "S01")).toContain("<b>Contested.</b> because");
+    expect(panelsOf(text, "S01")).toContain("<b>Contested.</b> because");
   });
 });

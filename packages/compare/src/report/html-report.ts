@@ -8,9 +8,10 @@ import { chunk } from "./chunk.js";
 import type { Asked, Collected } from "./collect.js";
 import { costPlots } from "./cost-plots.js";
 import { filterBar } from "./filter-bar.js";
-import { grouped } from "./grouped.js";
+import { groupBy } from "./group-by.js";
 import { html, type Markup, raw } from "./markup.js";
 import { matrix } from "./matrix.js";
+import { meaningsOf } from "./meanings.js";
 import { panel } from "./panel.js";
 import { summaryTable } from "./summary-table.js";
 import { plural } from "./units.js";
@@ -43,9 +44,9 @@ export function renderHtml(input: ReportInput): string {
 <style>${raw(readAsset("report.css"))}</style></head>
 <body><a class="skip" href="#matrix">to the matrix</a>
 ${header(input)}
-<main><section id="overview"><h2>Summary</h2>${intro()}${summaryTable(contracts, results)}</section>
+<main><section id="overview"><h2>Summary</h2>${intro()}${meanings(results)}${summaryTable(contracts, results)}</section>
 <section id="cells"><h2>Scenarios by contract</h2>${filterBar(contracts, results)}
-<p class="hint">Conforming verdict and blame; below it the posted one where it differs. Arrow keys move, Enter opens, Esc closes.</p>
+<p class="hint">Conforming verdict and whose doing it is; below it the posted one where it differs.${results.some((r) => r.unknown) && " Unknown: a cell assumes what its panel says, and ends otherwise if that does not hold."} Arrow keys move, Enter opens, Esc closes.</p>
 <div class="split">${matrix(contracts, results)}<aside id="panel" role="region" aria-label="cell" hidden><button type="button" id="close">close <kbd>Esc</kbd></button><div id="panel-body"></div></aside></div></section>
 <section id="costs"><h2>How costs grow</h2>${costIntro()}<details><summary>plots</summary>${costPlots()}</details></section></main>
 ${footer()}
@@ -70,6 +71,13 @@ function intro(): Markup {
 exporter or importer breaks a rule on purpose stand apart. All of it was derived from bytes, faults, refusals and ledgers of a modelled machine.</p>`;
 }
 
+function meanings(results: readonly Result[]): Markup {
+  const words = meaningsOf(results).map(
+    ({ verdict, means }) => html`<dt><b class="v" data-v="${verdict}">${verdict}</b></dt><dd>${means}</dd>`,
+  );
+  return html`<details><summary>What the verdicts mean</summary><dl>${words}</dl></details>`;
+}
+
 function costIntro(): Markup {
   return html`<p>Counted, not measured: one run a point, from import to close. Both axes are logarithmic; the horizontal one is the size of the buffer.</p>`;
 }
@@ -85,10 +93,10 @@ function chunksOf({
   references,
   explain = byIds,
 }: ReportInput): readonly Markup[] {
-  const runs = grouped(explanations, (e) => cellOf(e.result));
+  const runs = groupBy(explanations, (e) => cellOf(e.result));
   const panelOf = (result: Result, asked: Asked): Markup =>
     panel({ result, asked, runs: runs.get(cellOf(result)) ?? NO_RUNS, references, command: explain(result) });
-  return [...grouped(comparison.results, (r) => r.scenario)].map(([id, own]) => {
+  return [...groupBy(comparison.results, (r) => r.scenario)].map(([id, own]) => {
     const asked = scenarios.find((s) => s.id === id) as Asked;
     return chunk(
       id,

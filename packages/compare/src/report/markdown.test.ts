@@ -30,6 +30,16 @@ describe("the report for a pull request", () => {
     expect(renderMarkdown(two({ asExpected: false }, {}))).toContain("OK _≠ expected_");
   });
 
+  it("says whose doing a verdict is beside that verdict, what is not known, and what the words mean", () => {
+    const asPosted = { verdict: "CORRUPT" } as const;
+    const unknown = { assumed: "it forwards", otherwise: { verdict: "FAULT" } } as const;
+    const text = renderMarkdown(two({ asPosted, blame: "exporter" }, { ...STALE, asPosted, unknown }));
+    expect(text).toContain("| OK _exporter: posted CORRUPT_ | **STALE** _contract, unknown, else FAULT_ |");
+    expect(text).toContain("`a`: OK, as posted CORRUPT _exporter_ (derived)");
+    expect(text).toContain("- **STALE**: an access reached memory after it was given up");
+    expect(text).not.toContain("**HANG**");
+  });
+
   it("counts injected faults apart", () => {
     const fault = { party: "importer", what: "no retry" } as const;
     expect(renderMarkdown(two({ ...STALE, fault }, {}))).toContain("| `a` | 0 | 0 | 0 | 0 | 1 of 1 | 0 |");

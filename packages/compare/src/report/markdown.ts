@@ -2,7 +2,9 @@
 import { badness } from "../judge.js";
 import type { Comparison, Result, Verdict } from "../result.js";
 import { sameVerdict, verdictText } from "../scenario/verdict-text.js";
-import { grouped } from "./grouped.js";
+import { groupBy } from "./group-by.js";
+import { isPostedBlamed } from "./blamed.js";
+import { meaningsOf } from "./meanings.js";
 import { type ContractSummary, summaryOf } from "./summary.js";
 import { plural } from "./units.js";
 
@@ -22,7 +24,7 @@ export interface MarkdownOptions {
  */
 export function renderMarkdown(comparison: Comparison, { version, command }: MarkdownOptions = {}): string {
   const { contracts, results, machine } = comparison;
-  const rows = [...grouped(results, (r) => r.scenario).values()];
+  const rows = [...groupBy(results, (r) => r.scenario).values()];
   const told = rows.filter(isTelling);
   const made = [version && `version ${version}`, command && `\`${command}\``].filter(Boolean).join(" · ");
   const head = [
@@ -33,6 +35,7 @@ export function renderMarkdown(comparison: Comparison, { version, command }: Mar
       SUMMARY_HEAD,
       contracts.map((c) => summaryCells(summaryOf(c, results))),
     ),
+    folded("What the verdicts mean", meaningLines(results)),
     `### ${told.length} of ${plural(rows.length, "scenario")} differ, or are bad`,
     ...(told.length > 0
       ? [
@@ -83,14 +86,21 @@ function rowCells(contracts: readonly string[], own: readonly Result[]): readonl
   return [`**${cell(first.scenario)}** ${cell(first.title)}`, ...cells.map((r) => (r ? short(r) : ""))];
 }
 
-function short({ conforming, blame, asExpected, contested }: Result): string {
+/** The verdict, and as a note what there is to say of it. A good one says whose doing it is that the posted one is not. */
+function short(result: Result): string {
+  const { asPosted, blame } = result;
+  return withNotes(result, isPostedBlamed(result) ? `${blame}: posted ${verdictText(asPosted)}` : blame);
+}
+
+function withNotes({ conforming, unknown, asExpected, contested }: Result, blame: string, posted = ""): string {
   const verdict = isBad(conforming) ? `**${verdictText(conforming)}**` : verdictText(conforming);
   const notes = [
     blame !== "none" && blame,
+    unknown && `unknown, else ${verdictText(unknown.otherwise)}`,
     contested !== undefined && "contested",
     !asExpected && contested === undefined && "≠ expected",
   ].filter(Boolean);
-  return `${verdict}${notes.length > 0 ? ` _${notes.join(", ")}_` : ""}`;
+  return `${verdict}${posted}${notes.length > 0 ? ` _${notes.join(", ")}_` : ""}`;
 }
 
 function details(own: readonly Result[]): string {
@@ -101,9 +111,17 @@ function details(own: readonly Result[]): string {
       ? ` ${plural(r.schedules.explored, "order")}, ${r.schedules.exhausted ? "all tried" : (r.schedules.bound ?? "not all tried")}.`
       : "";
     const contested = r.contested === undefined ? "" : ` **Contested:** ${text(r.contested)}`;
-    return `- ${code(r.contract)}: ${short(r)}${posted} (${r.basis}). ${text(r.rule.text)}.${orders}${contested}`;
+    return `- ${code(r.contract)}: ${withNotes(r, r.blame, posted)} (${r.basis}). ${text(r.rule.text)}.${orders}${contested}`;
   });
-  return `<details><summary>${text(`${first.scenario} ${first.title}`)}</summary>\n\n${lines.join("\n")}\n\n</details>`;
+  return folded(text(`${first.scenario} ${first.title}`), lines);
+}
+
+function meaningLines(results: readonly Result[]): readonly string[] {
+  return meaningsOf(results).map(({ verdict, means }) => `- **${verdict}**: ${means}`);
+}
+
+function folded(summary: string, lines: readonly string[]): string {
+  return `<details><summary>${summary}</summary>\n\n${lines.join("\n")}\n\n</details>`;
 }
 
 /** As many, from the first on, as have room; and how many have not. */

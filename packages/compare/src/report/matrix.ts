@@ -1,11 +1,12 @@
 /** Scenario by contract: a grid whose cells are links, so that it can be read, printed and used without its script. */
 import type { Result } from "../result.js";
 import { sameVerdict, verdictText } from "../scenario/verdict-text.js";
-import { grouped } from "./grouped.js";
+import { isPostedBlamed } from "./blamed.js";
+import { groupBy } from "./group-by.js";
 import { html, type Markup } from "./markup.js";
 
 export function matrix(contracts: readonly string[], results: readonly Result[]): Markup {
-  const rows = grouped(results, (r) => r.scenario);
+  const rows = groupBy(results, (r) => r.scenario);
   return html`<table id="matrix" role="grid" aria-label="verdicts by scenario and contract">
 <thead><tr role="row"><th role="columnheader" scope="col">scenario</th>${contracts.map((c) => html`<th role="columnheader" scope="col" data-c="${c}">${c}</th>`)}</tr></thead>
 <tbody>${[...rows.values()].map((own) => line(contracts, own))}</tbody></table>`;
@@ -27,10 +28,11 @@ function line(contracts: readonly string[], own: readonly Result[]): Markup {
 
 function cell(contract: string, result: Result | undefined): Markup {
   if (!result) return html`<td role="gridcell" data-c="${contract}"></td>`;
-  const { scenario, conforming, asPosted, blame, basis, contested } = result;
+  const { scenario, conforming, asPosted, blame, basis, contested, unknown } = result;
   const text = verdictText(conforming);
   const posted = asPosted.verdict === "NA" || sameVerdict(asPosted, conforming) ? null : verdictText(asPosted);
-  return html`<td role="gridcell" data-c="${contract}" data-v="${conforming.verdict}" data-p="${asPosted.verdict}" data-b="${blame}" data-basis="${basis}" data-t="${text}"><a href="#${scenario}/${encodeURIComponent(contract)}" tabindex="-1" aria-label="${`${scenario} under ${contract}: ${spoken(result)}`}"><b>${words(text)}</b>${mark(result)}${blame !== "none" && html`<i>${blame}</i>`}${posted && html`<small>posted ${words(posted)}</small>`}${contested !== undefined && html`<small>contested</small>`}</a></td>`;
+  const who = blame !== "none" && html`<i>${blame}</i>`;
+  return html`<td role="gridcell" data-c="${contract}" data-v="${conforming.verdict}" data-p="${asPosted.verdict}" data-b="${blame}" data-basis="${basis}" data-t="${text}"><a href="#${scenario}/${encodeURIComponent(contract)}" tabindex="-1" aria-label="${`${scenario} under ${contract}: ${spoken(result)}`}"><b>${words(text)}</b>${mark(result)}${!isPostedBlamed(result) && who}${unknown && html`<small>unknown; else ${words(verdictText(unknown.otherwise))}</small>`}${posted && html`<small>posted ${words(posted)}${isPostedBlamed(result) && who}</small>`}${contested !== undefined && html`<small>contested</small>`}</a></td>`;
 }
 
 /** A cell that does not end as the catalogue says, and nobody has said why. */
@@ -44,7 +46,11 @@ function words(text: string): readonly (Markup | string)[] {
   return parts.flatMap((part, i) => (i === 0 ? [part] : [html`<wbr>`, part]));
 }
 
-function spoken({ conforming, asPosted, blame }: Result): string {
+function spoken(result: Result): string {
+  const { conforming, asPosted, blame, unknown } = result;
   const who = blame === "none" ? "" : `, blame: ${blame}`;
-  return `${verdictText(conforming)}; as posted ${verdictText(asPosted)}${who}`;
+  const otherwise = unknown ? `, unknown, else ${verdictText(unknown.otherwise)}` : "";
+  const verdict = `${verdictText(conforming)}${otherwise}`;
+  const posted = `as posted ${verdictText(asPosted)}`;
+  return isPostedBlamed(result) ? `${verdict}; ${posted}${who}` : `${verdict}${who}; ${posted}`;
 }

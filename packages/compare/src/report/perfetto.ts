@@ -5,7 +5,7 @@
 import type { TraceEvent } from "@dma-buf/core";
 import type { Explanation } from "../result.js";
 import { verdictText } from "../scenario/verdict-text.js";
-import { grouped } from "./grouped.js";
+import { groupBy } from "./group-by.js";
 import { type Subject, subjectOf } from "./subject.js";
 
 /** Of the format, what is used here. `ts` and `dur` are microseconds. */
@@ -90,7 +90,7 @@ class Tracks {
 }
 
 function timedOf(trace: readonly TraceEvent[]): readonly Timed[] {
-  return [...grouped(trace, (event) => `${event.step}`).values()].flatMap((shares) =>
+  return [...groupBy(trace, (event) => event.step).values()].flatMap((shares) =>
     shares.map((event, i) => ({
       event,
       subject: subjectOf(event),

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { exporterKinds, importerKinds, platformActions } from "../world/kinds.js";
 import { check } from "./check.js";
+import { otherContracts } from "./other-contracts.js";
 import type { ActorSpec, Fault, Reading, Scenario, ScenarioCell } from "./scenario.js";
 import { type ScenarioFile, scenarioFile } from "./schema.js";
 import { type Path, SourceMap } from "./source-map.js";
@@ -21,6 +22,7 @@ export function readScenario(text: string, file: string): Scenario {
   const steps = new StepReader(source, actionsOf(source, exporter, importers));
   const { order = null, note } = raw;
   const fault = raw.fault ? faultOf(raw.fault) : null;
+  const others = otherContracts(source, raw);
   return {
     id: raw.id,
     title: raw.title,
@@ -41,6 +43,7 @@ export function readScenario(text: string, file: string): Scenario {
     ),
     unbuildable: raw.unbuildable,
     cells: Object.fromEntries(Object.entries(raw.cells).map(([id, cell]) => [id, cellOf(cell)])),
+    ...(others.length > 0 ? { otherContracts: others } : {}),
   };
 }
 

@@ -41,6 +41,13 @@ export interface Position {
   readonly column: number;
 }
 
+/** A contract that is none of ours, where a scenario names it. */
+export interface OtherContract {
+  readonly id: string;
+  readonly field: string;
+  readonly at: Position;
+}
+
 /** What an actor does, or what several do at once. */
 export type Step =
   | {
@@ -101,6 +108,8 @@ export interface Scenario {
   /** Contracts under which the situation cannot be built, and why: the cell is `NA`. */
   readonly unbuildable: Readonly<Record<string, string>>;
   readonly cells: Readonly<Record<string, ScenarioCell>>;
+  /** Contracts that it names and that are none of ours; not there: none. */
+  readonly otherContracts?: readonly OtherContract[];
   readonly file: string;
 }
 

@@ -33,8 +33,7 @@ function live(subject: ImporterSubject, lie: Lie): Outcome {
   const { change, told } = liarOf(lie);
   const w = importerWorld(new Scheduler(arrivalOrder(), STEPS_MAX), subject, { trace: false, change });
   const { importer, exporter, fw } = w;
-  const { state: attach } = act(w, importer.attach(exporter.buf));
-  const attached = attach === "done";
+  const attached = act(w, importer.attach(exporter.buf)).state === "done";
   let believed = false;
   // Again: what is refused once is refused the next time, and what was true stays.
   for (const _ of attached ? ["use", "again"] : []) {
@@ -47,8 +46,7 @@ function live(subject: ImporterSubject, lie: Lie): Outcome {
     const detached = attached ? act(w, importer.detach()) : null;
     if (detached && detached.state !== "done")
       fw.breach("detachAttachment", `detach() behind a lie is ${detached.state}: ${String(detached.error)}`);
-    // Ended inside the core's own attach, there is an attachment that nobody was given.
-    if (attach !== "ended") act(w, last(w));
+    act(w, last(w));
   }
   const { exporterName } = exporter.buf;
   const named = fw.findings.some((f) => f.party === "exporter" && f.message.includes(exporterName));

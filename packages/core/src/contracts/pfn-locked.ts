@@ -38,7 +38,7 @@ export const pfnLocked: Contract = defineContract(linux73, {
       resv: "held",
       inside: "leaves",
       maySleep: true,
-      owner: "nobody: a number; given up when invalidate_mappings returns",
+      owner: "nobody: a number; given up when invalidate_mappings returns, and the core cannot see who keeps it",
       errors: { EINVAL: "the exporter has no get_pfn" },
       findings: ["the exporter has no get_pfn", "the reservation is not held"],
       kernelName: { "7.3": "dma_buf_get_pfn" },

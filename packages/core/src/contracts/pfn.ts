@@ -58,7 +58,7 @@ export const pfn: Contract = defineContract(dmaAddress, {
       resv: "free",
       inside: "takes",
       maySleep: true,
-      owner: "nobody: there is no put; after move_notify the PFN is dead",
+      owner: "nobody: there is no put; after move_notify the PFN is dead, and the core cannot see who keeps it",
       errors: { EINVAL: "the exporter has no get_pfn", ENOENT: "dynamic exporter without CONFIG_DMABUF_MOVE_NOTIFY" },
       findings: ["the exporter has no get_pfn", "the reservation is held: it waits for itself"],
       kernelName: { "6.13": "dma_buf_get_pfn_unlocked" },

@@ -21,10 +21,9 @@ export type Show = (run: Run) => Run;
 export function mappedWindow(fw: Framework, at: DmaBufAttachment, direction: Direction, show: Show): Window {
   let table: SgTable | null = null;
   function* drop(held: Held): Op<void> {
-    if (!table) return;
     const given = table;
     table = null;
-    yield* fw.unmapAttachment(at, given, direction, held);
+    if (given) yield* fw.unmapAttachment(at, given, direction, held);
   }
   return {
     resv: "held",

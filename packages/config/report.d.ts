@@ -1,0 +1,1 @@
+export declare function panelsOf(page: string, scenario: string): string;
