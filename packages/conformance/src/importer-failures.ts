@@ -1,5 +1,5 @@
 /** The n-th allocation, mapping, page table or answer of the exporter fails, for every n: a refusal leaves all as it was. */
-import { DmaBufError, type DmaBufOps, type Op, Scheduler, type Vma } from "@dma-buf/core";
+import { DmaBufError, type DmaBufOps, EndSignal, type Op, Scheduler, type Vma } from "@dma-buf/core";
 import { eachFailure, type RunWithFailure } from "./each-failure.js";
 import { countsOf, importerLife, type ImporterWorld, type LifeOptions } from "./importer-world.js";
 import type { KitCase } from "./kit-case.js";
@@ -60,6 +60,8 @@ function* twice(w: ImporterWorld, name: "attach" | "use", ask: () => Op<void>): 
   try {
     yield* ask();
   } catch (error) {
+    // Who never came back has answered nothing.
+    if (error instanceof EndSignal) throw error;
     const { fw, importer } = w;
     if (!(error instanceof DmaBufError)) fw.breach("mapAttachment", `${name}() throws ${String(error)}: refuse`);
     if (importer.holds() > 0) fw.breach("mapAttachment", `${importer.holds()} run(s) are installed behind a refusal`);

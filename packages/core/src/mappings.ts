@@ -158,11 +158,8 @@ export class MappingCalls extends BufferCalls {
     guard[Symbol.dispose]();
     if (!this.policy.drain.includes("unmap")) return;
     const mapped = (): string[] => buf.attachments.flatMap((at) => (at.liveMaps > 0 ? [at.importerName] : []));
-    yield* until(
-      "dma_buf.unmap",
-      () => mapped().length === 0,
-      () => `unmap by ${mapped().join(", ")}`,
-    );
+    const unmapped = (): boolean => mapped().length === 0;
+    yield* until("dma_buf.unmap", unmapped, () => `unmap by ${mapped().join(", ")}`);
   }
 
   /** 6.13: where one side is static and the other dynamic, the core pins and maps once, at attach. */
