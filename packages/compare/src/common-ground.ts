@@ -1,6 +1,6 @@
 /**
- * What all code stands on and any code can change: the functions of the language, and the methods of core's classes. Code of
- * somebody else that changes one would change every cell after it, and how its own is judged.
+ * What all code stands on and any code can change: global names, the functions of the language, and the methods of core's
+ * classes. Code of somebody else that changes one would change every cell after it, and how its own is judged.
  */
 import * as core from "@dma-buf/core";
 
@@ -38,6 +38,7 @@ const TYPES = {
 };
 
 const GROUND: Named = [
+  ["globalThis", globalThis],
   ["Math", Math],
   ["JSON", JSON],
   ["Reflect", Reflect],
@@ -80,12 +81,16 @@ function withPrototype([name, type]: readonly [string, object & { prototype?: ob
     : [[name, type]];
 }
 
-/** Additions harm nobody, and values as `Error.stackTraceLimit` are everybody's to set. */
+/**
+ * Additions harm nobody, and values as `Error.stackTraceLimit` are everybody's to set. Getters of `globalThis` load what
+ * is asked for, and put it in their own place.
+ */
 function keep(): Kept[] {
   return GROUND.flatMap(([of, object]) =>
     ownKeys(object).flatMap((key) => {
       const is = getOwnPropertyDescriptor(object, key) as PropertyDescriptor;
-      return is.get || typeof is.value === "function" ? [{ of, object, key, is }] : [];
+      const isKept = typeof is.value === "function" || (is.get && object !== globalThis);
+      return isKept ? [{ of, object, key, is }] : [];
     }),
   );
 }

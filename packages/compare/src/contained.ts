@@ -69,7 +69,10 @@ export class Contained implements Runnable {
   }
 
   trace(run: Explanation["run"]): ReturnType<Cell["trace"]> {
-    return this.#unlessBroken((cell) => cell.trace(run));
+    return this.#unlessBroken((cell) => {
+      const told = cell.trace(run);
+      return told && this.strangers.length > 0 ? asLines(told) : told;
+    });
   }
 
   again(strategy: Strategy): ReturnType<Cell["again"]> {
@@ -171,6 +174,12 @@ function isBad({ verdict }: Verdict): boolean {
   return verdict !== "OK" && verdict !== "NA";
 }
 
+/** A trace in which a stranger may have written: lines of text, and data. */
+function asLines(told: NonNullable<ReturnType<Cell["trace"]>>): typeof told {
+  const trace = told.trace.map((event) => ({ ...event, task: oneLine(event.task), text: oneLine(event.text) }));
+  return structuredClone({ ...told, trace });
+}
+
 /** What was thrown may throw as soon as it is looked at. */
 function thrown(error: unknown): string {
   try {
@@ -182,8 +191,12 @@ function thrown(error: unknown): string {
   }
 }
 
-/** On one line, without what moves a terminal's cursor. */
 function plain(text: string): string {
-  const line = text.replaceAll(/\p{Cc}+/gu, " ");
+  const line = oneLine(text);
   return line.length > TEXT_MAX ? `${line.slice(0, TEXT_MAX)} ...` : line;
+}
+
+/** Without what moves a terminal's cursor. What has no text throws. */
+function oneLine(text: unknown): string {
+  return String(text).replaceAll(/\p{Cc}+/gu, " ");
 }

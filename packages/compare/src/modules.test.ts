@@ -90,6 +90,11 @@ describe("a contract's module with a mistake is told with its name, the field, a
       "Math.max = () => 0;",
       /changes\.mjs: loading it changed Math\.max, which all code uses: a module exports, and changes nothing/,
     ],
+    [
+      "replaces",
+      "globalThis.Map = class extends Map {};",
+      /replaces\.mjs: loading it changed globalThis\.Map, which all/,
+    ],
     ["open", `export default ${JSON.stringify({ ...good, policy })};`, /default\.open must be given, is undefined/],
     [
       "part",
@@ -111,7 +116,8 @@ describe("a contract's module with a mistake is told with its name, the field, a
   });
 });
 
-it("what a module changed while it was loaded is as it was", () => expect(Math.max(1, 2)).toBe(2));
+it("what a module changed while it was loaded is as it was", () =>
+  expect([Math.max(1, 2), Object.getPrototypeOf(Map)]).toEqual([2, Function.prototype]));
 
 it("a module may read our contracts, and not change them", async () => {
   const text = `${contract({})} contract.policy.device = "optional";`;

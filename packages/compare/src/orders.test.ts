@@ -82,6 +82,16 @@ describe("the orders of a race", () => {
     expect(searchOrders(world, isBad, "default", (bad) => bad >= 1).worst.result).toBe("ba");
   });
 
+  it("cannot be tried of what does not do the same each time", () => {
+    let tasks = 5;
+    const world = (scheduler: Scheduler): void => {
+      tasks--;
+      for (let i = 0; i < tasks; i++) scheduler.spawn(`${i}`, letters([], "a", 1));
+      scheduler.run();
+    };
+    expect(() => searchOrders(world, () => 0)).toThrow(/the run is not deterministic/);
+  });
+
   it("that never end are cut off", () => {
     function* spin(): Op<void> {
       for (;;) yield* point("round and round");

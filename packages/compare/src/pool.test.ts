@@ -1,9 +1,11 @@
 /** The pool with threads that are none: they say what a test wants them to say, when it wants them to. */
 import { EventEmitter } from "node:events";
+import { setImmediate } from "node:timers/promises";
 import type { MessagePort } from "node:worker_threads";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Lost, Order, Plan, Report, WorkerData } from "./messages.js";
 import { compareInParallel, type OnResult, type PoolOptions } from "./pool.js";
+import type { CompareRequest } from "./request.js";
 
 /** What threads do next: with themselves, and with an order. */
 let begins: (thread: Thread) => void;
@@ -46,6 +48,7 @@ class Thread extends EventEmitter {
 
   terminate(): Promise<number> {
     this.#port.close();
+    this.exits();
     return Promise.resolve(1);
   }
 }
@@ -83,12 +86,13 @@ async function results(
 ): Promise<readonly unknown[]> {
   const plan: Plan = { is: "plan", machine: "none", contracts: ["mine"], rows, races };
   begins = (thread) => thread.say(plan);
-  return run(options, onResult);
+  return run(options, THEIR_REQUEST, onResult);
 }
 
-async function run(options: PoolOptions, onResult?: OnResult): Promise<readonly unknown[]> {
+const THEIR_REQUEST: CompareRequest = { contractModules: ["mine.mjs"] };
+
+async function run(options: PoolOptions, request = THEIR_REQUEST, onResult?: OnResult): Promise<readonly unknown[]> {
   const worker = new URL("file:///none.mjs");
-  const request = { contractModules: ["mine.mjs"] };
   return (await compareInParallel(request, onResult, { workers: 1, worker, ...options })).results;
 }
 
@@ -125,9 +129,27 @@ describe("a thread that is gone", () => {
     expect(hired.length).toBe(2);
   });
 
-  it("before it has a plan is bad use", async () => {
-    begins = (thread) => queueMicrotask(() => thread.exits());
+  it("in the last cell of all is not replaced", async () => {
+    runs = (thread) => thread.exits();
+    expect([await results([[THEIRS]]), hired.length]).toEqual([["gone"], 1]);
+  });
+
+  it.each<[string, readonly Report[]]>([
+    ["before it has a plan", []],
+    ["before its plan was heard", [{ is: "plan", machine: "none", contracts: ["mine"], rows: [[THEIRS]], races: [] }]],
+  ])("%s is bad use", async (_when, said) => {
+    begins = (thread) => {
+      for (const report of said) thread.say(report);
+      queueMicrotask(() => thread.exits());
+    };
     await expect(run({})).rejects.toThrow(/^mine\.mjs: ended the thread that loaded it/);
+  });
+
+  it("where no code of anybody else runs is our mistake", async () => {
+    begins = (thread) => thread.endsRow();
+    runs = (thread) => thread.exits();
+    await expect(run({ workers: 2 }, {})).rejects.toThrow("a thread of the comparison ended by itself");
+    expect(hired.length).toBe(1);
   });
 });
 
@@ -179,15 +201,14 @@ describe("a thread that is late", () => {
   it("before it has a plan is bad use, after longer than a cell may take", async () => {
     faked();
     begins = () => {};
-    let isOver = false;
-    const refused = expect(run(options).finally(() => (isOver = true))).rejects.toThrow(
-      /^mine\.mjs: loading it does not end/,
-    );
+    const said: unknown[] = [];
+    const over = run(options).catch((error: unknown) => said.push(error));
     timeGoesBy(299, 1e6);
-    await Promise.resolve();
-    expect(isOver).toBe(false);
+    await setImmediate();
+    expect(said).toEqual([]);
     timeGoesBy(1, 1e6);
-    await refused;
+    await over;
+    expect(String(said[0])).toMatch(/mine\.mjs: loading it does not end/);
   });
 });
 
@@ -197,6 +218,12 @@ it("rows with a race are begun first, and told of in the order of the plan", asy
   const rows = [[OURS], [OURS], [OURS]];
   expect(await results(rows, {}, (result) => seen.push(result), [false, true, false])).toEqual(["0.0", "1.0", "2.0"]);
   expect(seen).toEqual(["1.0", "0.0", "2.0"]);
+});
+
+it("a mistake in scenarios is told before a thread begins", async () => {
+  const scenarioDirs = [import.meta.dirname];
+  await expect(run({}, { ...THEIR_REQUEST, scenarioDirs })).rejects.toThrow(/has no scenario/);
+  expect(hired.length).toBe(0);
 });
 
 it.each([0, 1.5, Number.NaN])("%d threads are bad use", async (workers) => {

@@ -12,7 +12,7 @@ import type { Scenario } from "./scenario/scenario.js";
 
 /** A thread that starts has packages to load, from a disk that may be slow. */
 const LOADING_MS = 30_000;
-/** So many times its patience a thread may wait on a busy machine. */
+/** So many times its patience is waited for a thread that does not run: the machine may be busy with other things. */
 const STARVED_MAX = 10;
 
 /** Told of each cell when it is done, in the order in which they end. */
@@ -22,8 +22,8 @@ export interface PoolOptions {
   /** Threads, with this one where no code of anybody else runs. @defaultValue half of what can run at once */
   readonly workers?: number;
   /**
-   * How long a cell with somebody else's code in it may take before it is a `HANG`; on a machine that is busy with other
-   * things, longer. The one clock there is: code that does not yield cannot be stopped otherwise.
+   * How long a cell with somebody else's code in it may take before it is a `HANG`; ten times as long where it does not run,
+   * as on a machine that is busy with other things. The one clock there is: code that does not yield cannot be stopped otherwise.
    * @defaultValue 10_000, and 120_000 where all orders are tried
    */
   readonly patienceMs?: number;
@@ -203,7 +203,7 @@ class Pool {
     if (this.#lostAt(hand)) this.#watch(hand, new Error("a cell does not end"));
   }
 
-  /** Who hangs uses its patience up; a thread that other processes kept waiting has time left. */
+  /** A loop uses its patience up; a thread that other processes kept waiting has time left. Who sleeps looks like that one. */
   #watch(hand: Hand, error: Error, patienceMs: number = this.#patienceMs): void {
     const begun = process.cpuUsage();
     let looks = 0;

@@ -7,6 +7,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { defineContract, dmaAddress } from "@dma-buf/core";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { compareInParallel, type PoolOptions } from "./pool.js";
+import { collectInParallel } from "./report/collect.js";
 import type { CompareRequest } from "./request.js";
 
 const dir = mkdtempSync(join(tmpdir(), "strangers-"));
@@ -53,6 +54,9 @@ const refusing = (field: string, value: string): string =>
     throw Object.defineProperty(error, Symbol.for('@dma-buf/core.DmaBufError'), { value: true });
   } }`;
 
+/** Of a buffer of theirs. */
+const SIZE_BYTES = 2 ** 20;
+
 describe("an exporter of somebody else", () => {
   it.each([
     ["throws", "{ *export() { throw new RangeError('no'); } }", `CRASH exporter throws ${broken} RangeError: no`],
@@ -96,6 +100,44 @@ describe("an exporter of somebody else", () => {
   ])("that %s", async (name, create, wanted) => {
     const found = await verdicts({ exporterModules: [exporter(name, create)] });
     expect(found).toEqual(scenarios.map((id) => expect.stringContaining(`${id} ${wanted}`)));
+  });
+
+  /** One whose table is well formed, and says this of its runs. */
+  const telling = (...runs: readonly string[]): string => `{ *export() {
+    const run = { kind: "dma", offset: 0, sizeBytes: ${SIZE_BYTES}, address: ${2 ** 38}, attributes: null };
+    const ops = { mapDmaBuf: () => ({ runs: [${runs.map((run) => `{ ...run, ${run} }`).join()}] }), unmapDmaBuf() {}, release() {} };
+    return fw.export({ exporterName: 'told', sizeBytes: ${SIZE_BYTES}, priv: {}, ops });
+  } }`;
+  it.each([
+    ["of a foreign kind", ["kind: 'cxl'"], "a run of kind cxl"],
+    ["at no number", ["address: NaN"], "an address of NaN"],
+    ["of no size", ["sizeBytes: NaN"], "the runs end at 0x0 and fall short of 0x100000"],
+    ["with a hole", ["sizeBytes: 4096", "sizeBytes: 4096, offset: 8192"], "a run at offset 0x2000 leaves a hole"],
+    ["twice", ["", ""], "a run at offset 0x0 overlaps the one before"],
+    [
+      "that are huge",
+      ["sizeBytes: 2 ** 46"],
+      "0x400000000000 bytes at offset 0x0 are not inside the buffer of 0x100000",
+    ],
+    ["beyond all sizes", ["sizeBytes: 2 ** 60"], "a run of 1152921504606847000 bytes"],
+  ])("that tells of runs %s is refused, and to blame", async (name, runs, what) => {
+    const found = await verdicts({ exporterModules: [exporter(name.replaceAll(" ", "-"), telling(...runs))] });
+    expect(found).toEqual(
+      scenarios.map((id) => expect.stringContaining(`${id} REFUSED exporter mapDmaBuf: EINVAL: told: ${what}`)),
+    );
+  });
+
+  it.each([
+    ["traces-a-number", "() => 42", ["42"]],
+    ["traces-two-lines", "() => 'a\\n\\x1b[2Jb'", ["a [2Jb"]],
+    ["traces-what-has-no-text", "() => Object.create(null)", []],
+  ])("that %s: a line of text is shown, and nothing else", async (name, text, shown) => {
+    const create = refusing("op", "'x'").replace("const", `fw.trace.emit("callback", ${text}); const`);
+    const request = { scenarios: ["S02a"], exporterModules: [exporter(name, create)] };
+    const { comparison, explanations } = await collectInParallel(request);
+    expect(comparison.results.map((r) => r.conforming.verdict)).toEqual(["REFUSED"]);
+    const events = explanations.flatMap((e) => e.trace);
+    expect(events.filter((e) => e.kind === "callback").map((e) => e.text)).toEqual(shown);
   });
 
   it("is left out under contracts that it does not declare, and where another part is played", async () => {

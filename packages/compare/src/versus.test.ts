@@ -14,6 +14,8 @@ describe("two traces are the same", () => {
   it.each<[string, string[], string[]]>([
     ["but for frames that are numbered otherwise", ["0x1000 to 0x2000", "0x1008"], ["0x7000 to 0x1000", "0x7008"]],
     ["but for keys and domains", ["key 256", "domain 1", "key 256"], ["key 9", "domain 4", "key 9"]],
+    ["but for a key and a domain that only once have one number", ["key 1", "domain 1"], ["key 1", "domain 2"]],
+    ["but for inodes", ["exp_name=vfio ino=1"], ["exp_name=vfio ino=2"]],
     ["but for the contract in a row's id", ["dma-address/pin"], ["dma-address/pin"]],
   ])("%s", (_name, a, b) => expect(common(a, b)).toBe(a.length));
 
@@ -33,6 +35,7 @@ describe("two traces part", () => {
     ["at another call", ["a", "b"], ["a", "c"], 1],
     ["where one is over", ["a"], ["a", "b"], 1],
     ["at once", ["a"], ["b"], 0],
+    ["at a number that is no address", ["0x8"], ["0x1008"], 0],
     ["at an offset in a frame", ["0x1000"], ["0x1008"], 0],
     ["at the attributes of an entry", ["0x8000000001007"], ["0x8000000001003"], 0],
     ["where one comes back to a frame and the other does not", ["0x1000", "0x1000"], ["0x1000", "0x2000"], 1],
@@ -41,6 +44,15 @@ describe("two traces part", () => {
     expect(common(a, b)).toBe(at);
     expect(common(b, a)).toBe(at);
   });
+});
+
+it.each<[string, Partial<TraceEvent>]>([
+  ["by another task", { task: "handler" }],
+  ["of another kind", { kind: "lock" }],
+])("the same words %s are another event", (_name, change) => {
+  const trace = traceOf("a", "b");
+  const other = trace.map((event) => ({ ...event, ...change }));
+  expect(commonEvents({ contract: dmaAddress, trace }, { contract: dmaAddress, trace: other })).toBe(0);
 });
 
 describe("S34c", () => {
@@ -59,6 +71,13 @@ describe("S34c", () => {
     const [there, back] = [of("dma-address", "pfn"), of("pfn", "dma-address")];
     expect([back.common, back.orderOf, back.replayToken]).toEqual([there.common, there.orderOf, there.replayToken]);
     expect(back.sides.map((s) => s.result.contract)).toEqual(["pfn", "dma-address"]);
+  });
+
+  it("of two that end alike it is the order of the first", () => {
+    expect([of("dma-address", "pfn-locked").orderOf, of("pfn-locked", "dma-address").orderOf]).toEqual([
+      "dma-address",
+      "pfn-locked",
+    ]);
   });
 
   it("with itself never parts", () => {

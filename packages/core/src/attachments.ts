@@ -38,7 +38,7 @@ export class AttachmentCalls extends MappingCalls {
       }
       if (this.policy.bridgeStatic === "at-attach") yield* this.bridge(at);
     } catch (error) {
-      // Of a task that is ended while it waits for the lock, the exporter alone knows.
+      // Ended while it waits for the lock, it is on no list: the exporter alone knows of it.
       yield* own.attachments.includes(at) ? this.detachAttachment(buf, at) : this.ask(buf, "detach", at);
       throw error;
     }

@@ -212,7 +212,8 @@ export class BufferCalls {
 
   /**
    * Runs a callback to its end. A Promise is a bug at once. What it throws and may not is a finding; one that cannot
-   * refuse, by its row, is over then: nobody could undo what it undoes.
+   * refuse, by its row, is over then: nobody could undo what it undoes. Where its task is ended, what it throws is no
+   * finding, and coming back with a value does not keep the end.
    */
   protected *settle<T>(
     call: CallName,
@@ -224,16 +225,16 @@ export class BufferCalls {
     const mayRefuse = Object.keys(errors).length > 0;
     const task = this.scheduler.current;
     const wasEnded = task?.state === "ended";
+    const isEnded = (): boolean => task?.state === "ended" && !wasEnded;
     try {
       const result = act();
       if (isThenable(result)) this.bug(call, party, `${call} returned a Promise: return a value or a generator`);
       if (isOp(result) && maySleep === false) this.report("violation", call, party, `${call} slept: return a value`);
       const value = yield* perform(result);
-      if (task?.state === "ended" && !wasEnded) throw new EndSignal(`${call} swallowed the end of ${task.name}`);
+      if (isEnded()) throw new EndSignal(`${call} swallowed the end of ${task?.name}`);
       return value;
     } catch (error) {
-      if (error instanceof BugSignal || error instanceof EndSignal || (mayRefuse && error instanceof DmaBufError))
-        throw error;
+      if (isEnded() || error instanceof BugSignal || (mayRefuse && error instanceof DmaBufError)) throw error;
       this.report("violation", call, party, `${who} threw: ${String(error)}`);
       if (mayRefuse) throw error;
       return undefined;

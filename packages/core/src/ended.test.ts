@@ -102,6 +102,23 @@ it.each(contracts)(
   },
 );
 
+it.each(contracts)("$id: what a callback makes of the end is no finding", (contract) => {
+  const { fw, scheduler, exported } = kit(contract);
+  const buf = exported({
+    ...sleeper(true).ops,
+    *beginCpuAccess() {
+      try {
+        yield* until("never", () => false);
+      } catch (cause) {
+        throw new Error("the cache was not flushed", { cause });
+      }
+    },
+  });
+  scheduler.spawn("importer", fw.beginAccess(buf, "to-device"));
+  expect(scheduler.run().kind).toBe("deadlock");
+  expect(fw.findings.map((f) => f.requirement)).toEqual([`${contract.id}/deadlock`]);
+});
+
 it("a vmap that is ended is no refusal of the exporter's", () => {
   const { fw, scheduler, exported } = kit(contracts[0] as (typeof contracts)[number]);
   const buf = exported({ ...moves, vmap: () => until("never", () => false) as never, vunmap() {} });

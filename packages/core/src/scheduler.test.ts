@@ -284,6 +284,22 @@ describe("a task that is ended", () => {
     expect([ended(op()), log]).toEqual([["ended"], ["gave back"]]);
   });
 
+  it.each([undefined, null, Promise.resolve(), 4])(
+    "yields %s in a finally, which is no Wait: that is passed over",
+    (no) => {
+      const log: string[] = [];
+      function* op(): Op<void> {
+        try {
+          yield* never();
+        } finally {
+          yield no as never;
+          log.push("gave back");
+        }
+      }
+      expect([ended(op()), log]).toEqual([["ended"], ["gave back"]]);
+    },
+  );
+
   it("sees the end in a catch, which cannot keep it", () => {
     const log: unknown[] = [];
     function* op(): Op<void> {

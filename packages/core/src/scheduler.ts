@@ -141,15 +141,13 @@ export class Scheduler {
   /** Nobody can run: time jumps to the next deadline. `false`: there is none. */
   #pass(tasks: readonly Cell[]): boolean {
     const next = Math.min(...tasks.map((t) => t.wait?.deadline ?? Infinity));
-    if (next === Infinity) return false;
-    this.#now = next;
-    return true;
+    if (next < Infinity) this.#now = next;
+    return next < Infinity;
   }
 
   #step(task: Cell): void {
     this.#steps++;
-    this.#current = task;
-    this.#last = task;
+    this.#current = this.#last = task;
     try {
       const { done, value } = task.op.next();
       if (done) over(task, "done", value);
@@ -178,29 +176,34 @@ export class Scheduler {
   }
 
   /**
-   * Throws an {@link EndSignal} into each task where it stands, and lets each go on as long as it has to give back. A wait
-   * that nobody fulfils is passed over. Who goes on too long is closed: no `catch` sees that, and no loop outlasts it.
+   * Throws an {@link EndSignal} into each task where it stands, and lets each go on as long as it has to give back. Who
+   * goes on too long is closed: no `catch` sees that.
    */
   #unwind(tasks: readonly Cell[]): void {
-    const patience = UNWIND_STEPS * tasks.length;
     for (const task of tasks) this.#resume(task, (op) => op.throw(new EndSignal(`${task.name} is ended`)));
-    for (let n = 0; n < 2 * patience; n++) {
+    this.#resumeAll(tasks, (op) => op.next());
+    this.#resumeAll(tasks, (op) => op.return(undefined));
+  }
+
+  /** In turn, until none is left. Where nobody can go on and no deadline comes, a wait is passed over. */
+  #resumeAll(tasks: readonly Cell[], how: Resume): void {
+    for (let n = 0; n < UNWIND_STEPS * tasks.length; n++) {
       const left = tasks.filter((t) => t.wait);
+      if (left.length === 0) return;
       const ready = left.filter((t) => this.#isReady(t.wait));
-      const task = ready[n % ready.length] ?? left[n % left.length];
-      if (!task) return;
-      if (n >= patience) this.#resume(task, (op) => op.return(undefined));
-      else if (ready.length > 0 || !this.#pass(left)) this.#resume(task, (op) => op.next());
+      if (ready.length === 0 && this.#pass(left)) continue;
+      const able = ready.length > 0 ? ready : left;
+      this.#resume(able[n % able.length] as Cell, how);
     }
   }
 
-  /** One step of a task that is ended. */
-  #resume(task: Cell, how: (op: Op<unknown>) => IteratorResult<Wait>): void {
+  /** One step of a task that is ended. What it yields may be no `Wait`: that is passed over. */
+  #resume(task: Cell, how: Resume): void {
     this.#current = task;
     over(task, "ended");
     try {
       const { done, value } = how(task.op);
-      if (!done) task.wait = value;
+      if (!done) task.wait = value ?? { site: "nowhere", ready: null };
     } catch (error) {
       if (!(error instanceof EndSignal)) over(task, "failed", undefined, error);
     }
@@ -208,11 +211,13 @@ export class Scheduler {
   }
 }
 
-/** What each task that is ended has on average, to give back what it holds: a loop that never ends must not go on. */
+type Resume = (op: Op<unknown>) => IteratorResult<Wait>;
+
+/** Steps that each ended task has, on average, to give back what it holds; as many again while it is closed. */
 const UNWIND_STEPS = 1000;
 
 /**
- * Ends a task whose run did not end by itself, where it stands. A `catch` that takes everything lets it pass.
+ * Ends a task whose run did not end by itself, where it stands. A `catch` that takes everything sees it too: throw it on.
  * @example
  * scheduler.spawn("waits", (function* () {
  *   try {

@@ -1,5 +1,5 @@
 import { refusal } from "@dma-buf/config/refusal";
-import { type Op, type PfnAnswer, perform, Usage, type Vma } from "@dma-buf/core";
+import { type Op, type PfnAnswer, perform, until, Usage, type Vma } from "@dma-buf/core";
 import { describe, expect, it } from "vitest";
 import { BAR, bytes, job, PAGE, RAM, refused, rig, type Rig, type RigOptions, waitsFor } from "./testing/rig.js";
 import type { BufferObject, BufferObjectOptions } from "./index.js";
@@ -102,6 +102,15 @@ describe("mmap", () => {
     if (pins) r.run(r.exporter.pin(r.bo));
     const vma = r.map();
     expect(refused(r, () => r.fault(vma, 0))).toBe("EFAULT@mmap");
+  });
+
+  it("moved for a fault while an importer never comes back: whoever is ended sees no SIGBUS", () => {
+    const r = world({ windowPages: 2 }, { noCpuAccess: true });
+    const ops = { allowPeer2peer: true, invalidateMappings: () => until("for ever", () => false) };
+    r.run(r.fw.dynamicAttach(r.buf, r.device, { name: "nic", ops }));
+    const fault = r.scheduler.spawn("fault", perform(r.map().fault?.(0)) as Op<PfnAnswer>);
+    expect(r.scheduler.run().kind).toBe("deadlock");
+    expect([fault.state, fault.error, r.bo.resv.locked]).toEqual(["ended", undefined, false]);
   });
 
   it("gone: ENODEV@mmap, at the fault and at mmap", () => {

@@ -92,7 +92,8 @@ function* fault(gpu: Gpu, bo: OwnedBo, pgoff: number): Op<PfnAnswer> {
     try {
       yield* gpu.mover.validate(bo, possible, held, "mmap");
     } catch (error) {
-      no((error as Error).message);
+      if (!(error instanceof DmaBufError)) throw error;
+      no(error.message);
     }
   }
   yield* held.resv.waitTimeout(Usage.KERNEL);

@@ -1,6 +1,6 @@
 /** A task that is ended in the middle of a call, at every step of it: what it held is given back, and the guest goes on. */
 import { errnoOf } from "@dma-buf/config/refusal";
-import { addr, type Gpa, type Op } from "@dma-buf/core";
+import { addr, EndSignal, type Gpa, type Op } from "@dma-buf/core";
 import { expect, it } from "vitest";
 import { FALLOC_FL, type GuestMemfd } from "./index.js";
 import { dmaBufRegion, gmemRegion, regionOf } from "./testing/arguments.js";
@@ -59,7 +59,9 @@ const CALLS: Record<string, (w: World) => Op<unknown>> = {
 /** Runs `steps` of the call and ends it, as a scheduler does. `false`: it was through before. */
 function endAfter(op: Op<unknown>, steps: number): boolean {
   for (let n = 0; n < steps; n++) if (op.next().done) return false;
-  for (let r = op.return(undefined); !r.done; r = op.next());
+  expect(() => {
+    for (let r = op.throw(new EndSignal("ended")); !r.done; r = op.next());
+  }).toThrow(EndSignal);
   return true;
 }
 

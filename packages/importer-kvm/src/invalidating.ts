@@ -18,7 +18,7 @@ type Invalidating = Pick<
  */
 export function* invalidateSlot(vm: Invalidating, slot: MemorySlotInit): Op<void> {
   const range = { start: baseGfn(slot), end: baseGfn(slot) + pagesOf(slot) };
-  using _lock = yield* zapped(vm, range, [range], "both", true);
+  using _lock = yield* beginAndZap(vm, range, [range], "both", true);
   vm.mmu.end();
 }
 
@@ -35,7 +35,7 @@ function* beginInvalidate(
   if (ranges.length === 0) return function* (): Op<void> {};
   const start = roundDown(Math.min(...ranges.map((r) => r.start)), level);
   const end = roundDown(Math.max(...ranges.map((r) => r.end)) - 1, level) + pagesPerLevel(level);
-  using _lock = yield* zapped(vm, { start, end }, ranges, view, stops);
+  using _lock = yield* beginAndZap(vm, { start, end }, ranges, view, stops);
   return () => endInvalidate(vm);
 }
 
@@ -49,7 +49,7 @@ export function beginTaking(vm: Invalidating & Pick<Vm, "host">, ranges: readonl
  * takes frames away, and a device that the guest has there as its own must stop before. That sleeps, so `mmu_lock` is given
  * back for it; what has begun keeps a vCPU from installing another such frame meanwhile.
  */
-function* zapped(
+function* beginAndZap(
   vm: Invalidating,
   around: GfnRange,
   ranges: readonly GfnRange[],
@@ -84,7 +84,7 @@ function hasPrivate({ table, isPrivate }: Invalidating, { start, end }: GfnRange
   return false;
 }
 
-/** The second half. A task that is ended waits for no lock; faults must not wait for it. */
+/** The second half. It comes also where its task is ended while it waits for the lock: else faults would wait for ever. */
 function* endInvalidate({ name, mmu }: Invalidating): Op<void> {
   try {
     using _lock = yield* mmu.lock.write(`the end of an invalidate of ${name}`);

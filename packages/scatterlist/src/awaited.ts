@@ -2,7 +2,7 @@
 import type { Op, Wait } from "@dma-buf/core";
 
 /**
- * Runs `op`; what it waits for is told as a wait for `whom`. Ended in between, `op` runs its `finally`.
+ * Runs `op`; what it waits for is told as a wait for `whom`. Whoever ends this ends `op`, where it stands.
  * @example
  * const four = yield* awaited("an answer of vfio", (function* () {
  *   yield* point("somewhere");
@@ -10,23 +10,17 @@ import type { Op, Wait } from "@dma-buf/core";
  * })()); // 4
  */
 export function* awaited<T>(whom: string, op: Op<T>): Op<T> {
-  let step = op.next();
-  try {
-    while (!step.done) {
-      yield named(step.value);
-      step = op.next();
-    }
-    return step.value;
-  } finally {
-    if (!step.done) yield* ended(op);
-  }
+  const steps: Iterator<Wait, T, void> = {
+    next: () => named(op.next()),
+    throw: (error) => named(op.throw(error)),
+    return: (value) => named(op.return(value as T)),
+  };
+  return yield* { [Symbol.iterator]: () => steps };
 
-  function named(wait: Wait): Wait {
-    if (!wait?.ready) return wait;
-    return { ...wait, blockedOn: () => `${whom}, which waits for ${wait.blockedOn?.() ?? wait.site}` };
+  function named(step: IteratorResult<Wait, T>): IteratorResult<Wait, T> {
+    const { done, value: wait } = step;
+    if (done || !wait?.ready) return step;
+    const blockedOn = (): string => `${whom}, which waits for ${wait.blockedOn?.() ?? wait.site}`;
+    return { done: false, value: { ...wait, blockedOn } };
   }
-}
-
-function* ended(op: Op<unknown>): Op<void> {
-  for (let step = op.return(undefined); !step.done; step = op.next()) yield step.value;
 }

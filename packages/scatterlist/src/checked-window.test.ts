@@ -9,6 +9,7 @@ import {
   type DmaBufAttachment,
   DmaBufError,
   type DmaBufOps,
+  DmaFence,
   explore,
   Framework,
   type Held,
@@ -20,6 +21,7 @@ import {
   type Run,
   Scheduler,
   until,
+  Usage,
   vma,
   type Window,
 } from "@dma-buf/core";
@@ -440,6 +442,26 @@ describe("an exporter that does not answer as it must", () => {
     });
     expect(findings()).toEqual([expect.stringContaining("an answer of liar")]);
     expect([ended, buf.resv.locked]).toEqual([true, false]);
+  });
+
+  it("never gets as far as its fence: who is ended gives the mapping back", () => {
+    const { scheduler, fw, buf } = scene(
+      linux73,
+      maps(() => [at(0, SIZE_BYTES, 0x10000)]),
+    );
+    const never = new DmaFence(fw.env, { driverName: () => "liar", timelineName: () => "copies" }, 1, 1);
+    function* use(): Op<void> {
+      const attachment = yield* fw.staticAttach(buf, new RecordingHost().device, "static");
+      const window = yield* checkedWindow(fw, attachment, "bidirectional");
+      using held = yield* buf.resv.lock();
+      buf.resv.reserveFences(held, 1);
+      buf.resv.addFence(held, never, Usage.KERNEL);
+      yield* window.runs(0, PAGE, held);
+    }
+    scheduler.spawn("importer", use());
+    expect(scheduler.run().kind).toBe("deadlock");
+    expect(fw.ledger).toMatchObject({ mappings: 0, pins: 0 });
+    expect(buf.resv.locked).toBe(false);
   });
 
   it("is not blamed for who asks without the reservation", () => {

@@ -1,15 +1,15 @@
 /** Ids of contracts above narrow columns: broken after a hyphen, and never cut. */
 
 /** Of a longer word the rest goes below. */
-const PART_MAX = 12;
+const PART = /.{1,12}/g;
 
 /** The id whole where it fits, else its parts, as many to a line as fit. */
 export function idParts(id: string, width: number): string[] {
   if (id.length <= width) return [id];
   const lines: string[] = [];
   for (const part of splitId(id)) {
-    const longer = `${lines.at(-1)}${part}`;
-    if (lines.length > 0 && longer.length <= width) lines[lines.length - 1] = longer;
+    const line = lines.at(-1);
+    if (line !== undefined && line.length + part.length <= width) lines[lines.length - 1] = line + part;
     else lines.push(part);
   }
   return lines;
@@ -21,5 +21,5 @@ export function longestPart(id: string): number {
 }
 
 function splitId(id: string): string[] {
-  return id.split(/(?<=-)/).flatMap((part) => part.match(new RegExp(`.{1,${PART_MAX}}`, "g")) ?? []);
+  return id.split(/(?<=-)/).flatMap((part) => part.match(PART) ?? []);
 }

@@ -48,7 +48,9 @@ export function layoutOf(contracts: readonly string[], rows: readonly (readonly 
     const rest = columns - id - cells.reduce((sum, width) => sum + GAP + width, 0);
     return { form, id, title: Math.min(longest, rest), isAbove: false, cells };
   });
-  const found = layouts.find(({ form, title }) => title >= (form.refusal === "whole" ? longest : TITLE_MIN));
+  const found = layouts.find(
+    ({ form, title }) => title >= (form.refusal === "whole" ? longest : Math.min(longest, TITLE_MIN)),
+  );
   if (found) return found;
   const form = { ...BARE, widthMin: Math.max(BARE.widthMin, Math.floor((columns - id) / contracts.length) - GAP) };
   return { form, id, title: columns - id, isAbove: true, cells: cellWidths(contracts, rows.flat(), form) };

@@ -62,6 +62,11 @@ describe("in a terminal", () => {
     ]);
   });
 
+  it.each([80, 100])("a short title stands beside its cells too, in %d columns", (columns) => {
+    const text = matrixOf(comparisonOf(...row("S2a", { title: "Short", conforming: refused })), columns);
+    expect(text).toMatch(/^S2a  Short {2}/m);
+  });
+
   it("two contracts stand side by side, six are grouped by how they end", () => {
     const text = (results: readonly Partial<Result>[]) => renderComparison(comparisonOf(...results), ioOf(100), all);
     expect(text(six.slice(0, 2))).toMatch(/^OK +\| OK$/m);

@@ -6,7 +6,7 @@ import { catalogueOf, type CompareRequest } from "../request.js";
 import type { Comparison, Explanation, Result } from "../result.js";
 import { readReferences, type References } from "../references.js";
 import type { Scenario } from "../scenario/scenario.js";
-import { runsOf, type TracedRequest, type TracedResult } from "./traced.js";
+import { played, type TracedRequest, type TracedResult } from "./traced.js";
 
 /** What a scenario asks, beside its results. */
 export type Asked = Pick<Scenario, "id" | "title" | "question" | "source">;
@@ -29,7 +29,7 @@ export function collect(options: CompareOptions = {}): Collected {
   const { scenarios, columns, host, machine } = chosen(options);
   const { orders, guests } = options;
   const cells = scenarios.flatMap((scenario) => planRow({ columns, host, orders, guests }, scenario));
-  const results = cells.map((cell) => ({ ...cell.result(), runs: runsOf(cell) }));
+  const results = cells.map((cell) => played(cell, { isTraced: true }));
   const contracts = columns.map((c) => c.contract.id);
   return collected({ schemaVersion: 2, machine, contracts, results }, scenarios);
 }
@@ -42,12 +42,16 @@ export function collect(options: CompareOptions = {}): Collected {
  * explanations.map((e) => e.run); // ["conforming"]
  */
 export async function collectInParallel(request: CompareRequest = {}, onResult?: OnResult): Promise<Collected> {
+  const catalogue = catalogueOf(request);
   const traced: TracedRequest = { ...request, isTraced: true };
-  return collected(await compareInParallel(traced, onResult), catalogueOf(request));
+  return collected(await compareInParallel(traced, onResult), catalogue);
 }
 
-/** @param comparison its results have their runs with them, but for those of cells that broke down */
-function collected({ results, ...comparison }: Comparison, scenarios: readonly Scenario[]): Collected {
+/**
+ * @param comparison its results have their runs with them, but for those of cells that broke down
+ * @param catalogue the scenarios of the results, and perhaps others
+ */
+function collected({ results, ...comparison }: Comparison, catalogue: readonly Scenario[]): Collected {
   const cells = results.map((result) => {
     const { runs = [], ...own } = result as Result & Partial<TracedResult>;
     return { result: own, explanations: runs.map((run) => ({ ...run, result: own })) };
@@ -55,7 +59,12 @@ function collected({ results, ...comparison }: Comparison, scenarios: readonly S
   return {
     comparison: { ...comparison, results: cells.map((c) => c.result) },
     explanations: cells.flatMap((c) => c.explanations),
-    scenarios: scenarios.map(({ id, title, question, source }) => ({ id, title, question, source })),
+    scenarios: [...new Set(results.map((r) => r.scenario))].map((id) => askedBy(id, catalogue)),
     references: readReferences(),
   };
+}
+
+function askedBy(id: string, catalogue: readonly Scenario[]): Asked {
+  const { title, question, source } = catalogue.find((scenario) => scenario.id === id) as Scenario;
+  return { id, title, question, source };
 }

@@ -37,7 +37,16 @@ describe("the report for a pull request", () => {
     expect(text).toContain("| OK _exporter: posted CORRUPT_ | **STALE** _contract, unknown, else FAULT_ |");
     expect(text).toContain("`a`: OK, as posted CORRUPT _exporter_ (derived)");
     expect(text).toContain("- **STALE**: an access reached memory after it was given up");
+    expect(text).toContain("- **CORRUPT**: bytes were lost or went elsewhere");
     expect(text).not.toContain("**HANG**");
+  });
+
+  it("says where we disagree, and how many orders that hangs on", () => {
+    const schedules = { explored: 10, exhausted: true };
+    const contested = "The source says otherwise.";
+    const text = renderMarkdown(two({ asExpected: false, contested, schedules }, STALE));
+    expect(text).toContain("| OK _contested_ |");
+    expect(text).toContain("10 orders, all tried. **Contested:** The source says otherwise.");
   });
 
   it("counts injected faults apart", () => {
