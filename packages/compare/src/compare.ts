@@ -104,7 +104,8 @@ export function chosen(options: CompareOptions) {
   if (typeof orders === "number" && !(Number.isSafeInteger(orders) && orders >= 1))
     throw new UsageError(`orders must be default, all, or a whole number from 1 on, is ${orders}`);
   const all = withOwn(options.columns);
-  for (const scenario of catalogue) checkContracts(scenario, all.map(idOf));
+  const ids = all.map(idOf);
+  for (const scenario of catalogue) checkContracts(scenario, ids);
   return {
     scenarios: choose(catalogue, (s) => s.id, unknownScenario, options.scenarios),
     columns: choose(all, idOf, unknownContract, options.contracts),

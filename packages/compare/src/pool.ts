@@ -9,11 +9,10 @@ import { planOf } from "./planned.js";
 import { played } from "./report/traced.js";
 import type { Comparison, Result } from "./result.js";
 import type { Scenario } from "./scenario/scenario.js";
+import { watchdog } from "./watchdog.js";
 
 /** A thread that starts has packages to load, from a disk that may be slow. */
 const LOADING_MS = 30_000;
-/** So many times its patience is waited for a thread that does not run: the machine may be busy with other things. */
-const STARVED_MAX = 10;
 
 /** Told of each cell when it is done, in the order in which they end. */
 export type OnResult = (result: Result, done: number, of: number) => void;
@@ -75,7 +74,8 @@ interface Hand {
   isLoaded: boolean;
   /** The cell that it runs; `null`: it waits for an order. */
   at: { readonly row: number; readonly cell: number } | null;
-  watchdog: NodeJS.Timeout | undefined;
+  /** Ends the watch over it. */
+  unwatch: () => void;
 }
 
 class Pool {
@@ -126,7 +126,7 @@ class Pool {
     const { port1: port, port2 } = new MessageChannel();
     const workerData: WorkerData = { request: this.#request, port: port2 };
     const worker = new Worker(this.#file, { workerData, transferList: [port2], stdout: true });
-    const hand: Hand = { worker, port, isLoaded: false, at: null, watchdog: undefined };
+    const hand: Hand = { worker, port, isLoaded: false, at: null, unwatch: () => {} };
     this.#hands.add(hand);
     // The answer alone is for stdout; what modules print is not.
     worker.stdout.on("data", (bytes: Uint8Array) => process.stderr.write(bytes));
@@ -138,14 +138,14 @@ class Pool {
   }
 
   #dismiss(hand: Hand): Promise<number> {
-    clearTimeout(hand.watchdog);
+    hand.unwatch();
     this.#hands.delete(hand);
     hand.port.close();
     return hand.worker.terminate();
   }
 
   #hear(hand: Hand, report: Report): void {
-    clearTimeout(hand.watchdog);
+    hand.unwatch();
     if (report.is === "bad-use") this.#reject(new UsageError(report.message));
     else if (report.is === "mistake") this.#reject(report.error);
     else if (report.is === "result") this.#book(hand, report.result);
@@ -203,17 +203,8 @@ class Pool {
     if (this.#lostAt(hand)) this.#watch(hand, new Error("a cell does not end"));
   }
 
-  /** A loop uses its patience up; a thread that other processes kept waiting has time left. Who sleeps looks like that one. */
   #watch(hand: Hand, error: Error, patienceMs: number = this.#patienceMs): void {
-    const begun = process.cpuUsage();
-    let looks = 0;
-    const look = (): void => {
-      const { user, system } = process.cpuUsage(begun);
-      const isStarved = (user + system) / 1000 < patienceMs / 2 && ++looks < STARVED_MAX;
-      if (isStarved) hand.watchdog = setTimeout(look, patienceMs);
-      else this.#lose(hand, "hung", error);
-    };
-    hand.watchdog = setTimeout(look, patienceMs);
+    hand.unwatch = watchdog(patienceMs, () => this.#lose(hand, "hung", error));
   }
 
   #lostAt({ at }: Hand): Lost {
